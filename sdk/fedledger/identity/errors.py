@@ -13,3 +13,12 @@ class IdentityError(AccessError):
     ``UNSUPPORTED_KEY``, ``BAD_KEY``, ``BAD_SIGNATURE``, ``HIGH_S_SIGNATURE``,
     ``MALFORMED_MSP``, ``UNSUPPORTED_MSP``.
     """
+
+
+def malformed_msp(msp_id: str, reason: str) -> IdentityError:
+    """Return the error for an MSP definition that cannot be used, and why."""
+    return IdentityError(
+        "MALFORMED_MSP",
+        f"The MSP definition {msp_id} cannot be used: {reason}.",
+        "Write the channel configuration anew from the organisations' CA certificates.",
+    )
