@@ -1,0 +1,289 @@
+"""An MSP accepts its own members' certificates and refuses every other kind, each with its own code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from fabric_protos.msp import msp_config_pb2
+from fedledger.identity.authority import CertificateAuthority, NodeRole, Validity, certificate_pem
+from fedledger.identity.errors import IdentityError
+from fedledger.identity.keys import KeyType, generate_key, has_low_s, sign
+from fedledger.identity.msp import Msp, NodeOu, NodeOus, VerifiedIdentity, serialize_identity
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def refusal(msp: Msp, serialized: bytes, at) -> str:
+    with pytest.raises(IdentityError) as caught:
+        msp.validate(serialized, at)
+    assert caught.value.message and caught.value.remedy
+    return caught.value.code
+
+
+@pytest.mark.parametrize("role", list(NodeRole))
+@pytest.mark.parametrize("key_type", list(KeyType))
+def test_a_member_is_accepted_with_its_role_and_attributes_and_its_signatures_verify(org, role, key_type):
+    member = org.enrol([role, "cardiology"], key_type=key_type, attributes={"fedledger.role": "validator"})
+    identity = org.msp.validate(member.serialized, org.now)
+    assert (identity.msp_id, identity.role, identity.common_name) == ("ClevelandMSP", role, "alice")
+    assert dict(identity.attributes) == {"fedledger.role": "validator"}
+    identity.verify(b"proposal", sign(member.key, b"proposal"))
+    with pytest.raises(IdentityError, match="BAD_SIGNATURE"):
+        identity.verify(b"another proposal", sign(member.key, b"proposal"))
+
+
+@pytest.mark.parametrize("key_type", list(KeyType))
+def test_authorities_of_each_key_type_are_accepted_and_sign_with_a_low_s(org, key_type):
+    authority = org.new_authority(key_type=key_type)
+    msp = Msp("ClevelandMSP", (certificate_pem(authority.certificate),))
+    for _ in range(4):
+        member = org.enrol(by=authority)
+        assert has_low_s(member.certificate.signature, authority.key.public_key())
+        assert msp.validate(member.serialized, org.now).role is NodeRole.CLIENT
+
+
+def test_an_authority_with_the_same_name_and_another_key_is_unknown(org):
+    assert refusal(org.msp, org.enrol(by=org.new_authority()).serialized, org.now) == "UNKNOWN_ISSUER"
+
+
+def test_a_self_signed_leaf_is_unknown(org):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = org.enrol().certificate.subject
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, org.now, org.now + org.year)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    serialized = serialize_identity("ClevelandMSP", certificate_pem(certificate))
+    assert refusal(org.msp, serialized, org.now) == "UNKNOWN_ISSUER"
+
+
+def test_the_msp_id_must_be_the_organisations_own(org):
+    pem = certificate_pem(org.enrol().certificate)
+    assert refusal(org.msp, serialize_identity("HungaryMSP", pem), org.now) == "WRONG_MSP"
+
+
+def test_validity_ends_are_inclusive_and_the_cache_does_not_freeze_time(org):
+    window = Validity(org.now, org.now + timedelta(days=1))
+    member = org.enrol(validity=window)
+    assert refusal(org.msp, member.serialized, window.not_before - timedelta(seconds=1)) == "NOT_YET_VALID"
+    assert org.msp.validate(member.serialized, window.not_before)
+    assert org.msp.validate(member.serialized, window.not_after)
+    assert refusal(org.msp, member.serialized, window.not_after + timedelta(seconds=1)) == "EXPIRED"
+
+
+def test_an_expired_authority_takes_its_members_with_it(org):
+    short = Validity(org.now, org.now + timedelta(days=1))
+    authority = CertificateAuthority.self_signed(generate_key(), "ca", "cleveland", short)
+    msp = Msp("ClevelandMSP", (certificate_pem(authority.certificate),))
+    member = org.enrol(by=authority)
+    assert refusal(msp, member.serialized, org.now + timedelta(days=2)) == "EXPIRED"
+
+
+def test_a_revoked_certificate_is_refused_and_others_are_not(org):
+    revoked, other = org.enrol(), org.enrol()
+    msp = org.revoking(revoked.certificate)
+    assert refusal(msp, revoked.serialized, org.now) == "REVOKED"
+    assert msp.validate(other.serialized, org.now)
+
+
+@pytest.mark.parametrize(
+    "units", [(), ("cardiology",), ("client", "admin"), ("peer", "orderer"), ("Client",)]
+)
+def test_exactly_one_node_ou_role_is_required(org, units):
+    assert refusal(org.msp, org.enrol(units).serialized, org.now) == "BAD_NODE_OU"
+
+
+def test_a_role_bound_to_one_authority_is_not_granted_by_another(org):
+    second = org.new_authority("ca2.cleveland.example")
+    pems = tuple(certificate_pem(ca.certificate) for ca in (org.authority, second))
+    ous = NodeOus(admin=NodeOu("admin", pems[0]))
+    msp = Msp("ClevelandMSP", pems, node_ous=ous)
+    assert msp.validate(org.enrol(["admin"]).serialized, org.now).role is NodeRole.ADMIN
+    assert refusal(msp, org.enrol(["admin"], by=second).serialized, org.now) == "BAD_NODE_OU"
+    assert msp.validate(org.enrol(["client"], by=second).serialized, org.now)
+
+
+def test_a_high_s_certificate_is_refused(org):
+    member = org.enrol()
+    r, s = decode_dss_signature(member.certificate.signature)
+    high = encode_dss_signature(r, P256_ORDER - s)
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+    bits = b"\x03" + bytes([len(high) + 1]) + b"\x00" + high
+    body = member.certificate.tbs_certificate_bytes + algorithm + bits
+    malleated = x509.load_der_x509_certificate(b"\x30\x82" + len(body).to_bytes(2, "big") + body)
+    serialized = serialize_identity("ClevelandMSP", certificate_pem(malleated))
+    assert refusal(org.msp, serialized, org.now) == "HIGH_S_CERTIFICATE"
+
+
+def test_a_high_s_signature_is_refused_although_it_verifies_mathematically(org):
+    member = org.enrol()
+    identity = org.msp.validate(member.serialized, org.now)
+    r, s = decode_dss_signature(sign(member.key, b"proposal"))
+    with pytest.raises(IdentityError, match="HIGH_S_SIGNATURE"):
+        identity.verify(b"proposal", encode_dss_signature(r, P256_ORDER - s))
+
+
+@pytest.mark.parametrize("signature", [b"", b"\x30\x00", b"not DER", bytes(64)])
+def test_bytes_that_are_no_signature_are_refused(org, signature):
+    identity = org.msp.validate(org.enrol().serialized, org.now)
+    with pytest.raises(IdentityError, match="BAD_SIGNATURE"):
+        identity.verify(b"proposal", signature)
+
+
+def test_an_authority_cannot_act_as_an_identity(org):
+    serialized = serialize_identity("ClevelandMSP", org.msp.root_certificates[0])
+    assert refusal(org.msp, serialized, org.now) == "BAD_CERTIFICATE"
+
+
+def test_an_intermediate_is_followed_to_the_root_and_its_revocation_counts(org):
+    intermediate = subordinate(org)
+    pem = certificate_pem(intermediate.certificate)
+    msp = replace(org.msp, intermediate_certificates=(pem,))
+    member = org.enrol(by=intermediate)
+    assert msp.validate(member.serialized, org.now).role is NodeRole.CLIENT
+    assert refusal(org.msp, member.serialized, org.now) == "UNKNOWN_ISSUER"
+    with pytest.raises(IdentityError, match="REVOKED"):
+        replace(org.revoking(intermediate.certificate), intermediate_certificates=(pem,))
+
+
+def test_a_leaf_cannot_issue(org):
+    leaf = org.enrol()
+    forged = org.enrol(by=CertificateAuthority(leaf.certificate, leaf.key))
+    assert refusal(org.msp, forged.serialized, org.now) == "UNKNOWN_ISSUER"
+
+
+def test_unknown_critical_extensions_and_rsa_keys_are_refused(org):
+    now, issuer = org.now, org.authority
+    subject = org.enrol().certificate.subject
+
+    def certificate(public_key, extension=None):
+        builder = x509.CertificateBuilder(
+            issuer.certificate.subject, subject, public_key, 7, now, now + org.year
+        )
+        builder = builder.add_extension(extension, critical=True) if extension else builder
+        return serialize_identity("ClevelandMSP", certificate_pem(builder.sign(issuer.key, hashes.SHA256())))
+
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    assert refusal(org.msp, certificate(generate_key().public_key(), strange), now) == "BAD_CERTIFICATE"
+    key = rsa.generate_private_key(65537, 2048)
+    assert refusal(org.msp, certificate(key.public_key()), now) == "UNSUPPORTED_KEY"
+    key = ec.generate_private_key(ec.SECP521R1())
+    assert refusal(org.msp, certificate(key.public_key()), now) == "UNSUPPORTED_KEY"
+
+
+@pytest.mark.parametrize("value", [b"no JSON", b'{"attrs": []}', b'{"attrs": {"a": 1}}', b"{}", b"[]"])
+def test_a_malformed_attribute_extension_is_refused(org, value):
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1"), value)
+    builder = x509.CertificateBuilder(
+        org.authority.certificate.subject,
+        org.enrol().certificate.subject,
+        generate_key().public_key(),
+        7,
+        org.now,
+        org.now + org.year,
+    ).add_extension(extension, critical=False)
+    while not has_low_s(
+        (certificate := builder.sign(org.authority.key, hashes.SHA256())).signature,
+        org.authority.key.public_key(),
+    ):
+        pass
+    serialized = serialize_identity("ClevelandMSP", certificate_pem(certificate))
+    assert refusal(org.msp, serialized, org.now) == "BAD_ATTRIBUTES"
+
+
+@pytest.mark.parametrize("serialized", [b"\xff\xff", serialize_identity("ClevelandMSP", b"no PEM")])
+def test_bytes_that_are_no_identity_are_refused(org, serialized):
+    assert refusal(org.msp, serialized, org.now) == "MALFORMED_IDENTITY"
+
+
+def test_two_certificates_in_one_identity_are_refused(org):
+    pem = certificate_pem(org.enrol().certificate)
+    assert refusal(org.msp, serialize_identity("ClevelandMSP", pem + pem), org.now) == "MALFORMED_IDENTITY"
+
+
+def test_an_msp_survives_fabrics_protobuf_unchanged(org):
+    intermediate = certificate_pem(subordinate(org).certificate)
+    msp = replace(org.revoking(org.enrol().certificate), intermediate_certificates=(intermediate,))
+    assert Msp.from_proto(msp.to_proto()) == msp
+    message = msp_config_pb2.FabricMSPConfig.FromString(msp.to_proto())
+    assert message.crypto_config.signature_hash_family == "SHA2"
+    assert message.fabric_node_ous.peer_ou_identifier.organizational_unit_identifier == "peer"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.ClearField("fabric_node_ous"),
+        lambda m: setattr(m.crypto_config, "signature_hash_family", "SHA3"),
+        lambda m: m.admins.append(b"certificate"),
+        lambda m: m.organizational_unit_identifiers.add(organizational_unit_identifier="x"),
+    ],
+)
+def test_an_msp_that_would_not_be_enforced_fully_is_refused(org, change):
+    message = msp_config_pb2.FabricMSPConfig.FromString(org.msp.to_proto())
+    change(message)
+    with pytest.raises(IdentityError, match="UNSUPPORTED_MSP"):
+        Msp.from_proto(message.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda org: {"msp_id": ""},
+        lambda org: {"root_certificates": ()},
+        lambda org: {"root_certificates": (b"no PEM",)},
+        lambda org: {"root_certificates": (certificate_pem(org.enrol().certificate),)},
+        lambda org: {"tls_root_certificates": (certificate_pem(org.enrol().certificate),)},
+        lambda org: {"revocation_list": (b"no PEM",)},
+        lambda org: {"revocation_list": org.revoking(by=org.new_authority("other")).revocation_list},
+        lambda org: {"node_ous": NodeOus(admin=NodeOu("client"))},
+        lambda org: {"node_ous": NodeOus(admin=NodeOu(""))},
+        lambda org: {
+            "node_ous": NodeOus(admin=NodeOu("admin", certificate_pem(org.new_authority().certificate)))
+        },
+    ],
+)
+def test_a_malformed_msp_is_refused_on_construction(org, change):
+    with pytest.raises(IdentityError, match="MALFORMED_MSP"):
+        replace(org.msp, **change(org))
+
+
+def test_bytes_that_are_no_msp_are_refused():
+    with pytest.raises(IdentityError, match="MALFORMED_MSP"):
+        Msp.from_proto(b"\xff\xff\xff")
+
+
+def test_a_verified_identity_remembers_its_certificate(org):
+    member = org.enrol()
+    identity = org.msp.validate(member.serialized, org.now)
+    assert isinstance(identity, VerifiedIdentity)
+    assert identity.certificate == member.certificate
+    assert org.msp.validate(member.serialized, org.now) is identity
+
+
+def subordinate(org) -> CertificateAuthority:
+    key = generate_key()
+    certificate = org.authority.issue(
+        key.public_key(), "ica.cleveland", [], Validity.starting(org.now, org.year)
+    )
+    builder = x509.CertificateBuilder(
+        certificate.issuer, certificate.subject, key.public_key(), 9, org.now, org.now + org.year
+    )
+    usage = org.authority.certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    for value, critical in (
+        (x509.BasicConstraints(ca=True, path_length=0), True),
+        (usage, True),
+        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+    ):
+        builder = builder.add_extension(value, critical=critical)
+    while True:
+        signed = builder.sign(org.authority.key, hashes.SHA256())
+        if has_low_s(signed.signature, org.authority.key.public_key()):
+            return CertificateAuthority(signed, key)
