@@ -162,7 +162,7 @@ def _checked(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) ->
     if shapes != [tuple(tensor.shape) for tensor in tensors]:
         raise BadInputError(
             "WEIGHTS_SHAPE",
-            f"Weights of shapes {[list(shape) for shape in shapes]} are not the task's: {_describe(tensors)}.",
+            f"Weights of shapes {[list(s) for s in shapes]} are not those of {_describe(tensors)}.",
             "Check that the weights belong to this task's model.",
         )
     _require_finite(arrays, tensors)

@@ -1,0 +1,84 @@
+"""Strict messages and their one encoding: RFC 8785 (JCS) bytes, hashed with SHA-256.
+
+A message that has an unknown field, a missing field, a wrong type, or bytes that are not the canonical encoding
+is refused, so that one value has exactly one digest and one signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Self, TypeVar
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fedledger_chaincode.errors import ContractError
+
+MICRO = 1_000_000
+"""Micro-units: every amount, rate and score on the ledger is an integer number of millionths."""
+
+MAXIMUM_INTEGER = 2**53 - 1
+"""The largest integer that RFC 8785 can encode exactly."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""Hex SHA-256, lower case."""
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+MspId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Natural = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER)]
+Positive = Annotated[int, Field(ge=1, le=MAXIMUM_INTEGER)]
+Fraction = Annotated[int, Field(ge=0, le=MICRO)]
+"""A number in [0, 1] in micro-units."""
+Text = Annotated[str, Field(max_length=2_000)]
+
+
+class Value(BaseModel):
+    """A strict frozen value: no unknown fields, no coercion."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, validate_default=True)
+
+    def canonical(self) -> bytes:
+        """The RFC 8785 encoding."""
+        return canonical(self.model_dump(mode="json", by_alias=True))
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the canonical encoding."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    @classmethod
+    def decode(cls, received: bytes) -> Self:
+        """Parse canonical bytes.
+
+        Raises:
+            ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong, or that the bytes are not canonical.
+        """
+        try:
+            message = cls.model_validate_json(received)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "message"
+            raise ContractError(
+                400, "BAD_MESSAGE", f"{cls.__name__}: {where}: {first['msg']}.", "Correct the field and send it again."
+            ) from None
+        if message.canonical() != received:
+            raise ContractError(
+                400,
+                "NOT_CANONICAL",
+                f"{cls.__name__}: the bytes are not the RFC 8785 encoding of the message.",
+                "Encode the message with a JCS library.",
+            )
+        return message
+
+
+ValueT = TypeVar("ValueT", bound=Value)
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 bytes of a JSON value.
+
+    Raises:
+        ContractError: 400 ``BAD_MESSAGE`` when the value has no exact encoding (an integer beyond 2^53 - 1).
+    """
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as error:
+        raise ContractError(400, "BAD_MESSAGE", f"The value has no canonical encoding: {error}.") from None

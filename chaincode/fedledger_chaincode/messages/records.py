@@ -1,0 +1,257 @@
+"""What is stored in the world state, as JSON that a person can read in an explorer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
+from fedledger_chaincode.messages.round import (
+    AggregateShare,
+    Attestation,
+    EvaluationReport,
+    ModelReport,
+    Pseudonym,
+    RoundNumber,
+    SignedManifest,
+    X25519Key,
+)
+from fedledger_chaincode.messages.task import TaskSpec
+
+Seconds = Natural
+"""Seconds since the epoch, from a transaction's timestamp."""
+TaskState = Literal["proposed", "active", "completed", "stopped", "rejected"]
+RoundState = Literal["open", "closed", "settled", "finalised", "aborted"]
+Verdict = Literal["accepted", "refused: equivocation", "unreadable"]
+
+
+class TaskRecord(Value):
+    """A task and its state; the specification never changes."""
+
+    spec: TaskSpec
+    spec_hash: Digest
+    state: TaskState
+    proposer: MspId
+    proposed_at: Seconds
+
+
+class ConsentRecord(Value):
+    """One organisation's word on a task."""
+
+    msp: MspId
+    spec_hash: Digest
+    decision: Literal["approved", "rejected", "withdrawn"]
+    last_round: Natural | None = None
+    """After a withdrawal: the last round that the organisation still takes part in."""
+    stop: bool = False
+    """The organisation asks to stop the task."""
+
+
+class HeadRecord(Value):
+    """Where a task stands: its newest model and its newest round."""
+
+    task: Identifier
+    version: Natural
+    model_digest: Digest
+    model_size: Positive
+    round: Natural
+    """Number of the newest round; 0 before the first."""
+    round_state: RoundState | None
+
+
+class MemberRecord(Value):
+    """A participant that joined a task."""
+
+    participant: Pseudonym
+    msp: MspId
+    public_key: Annotated[str, Field(pattern=r"^[0-9a-f]+$", max_length=2_000)]
+    """Hex DER SubjectPublicKeyInfo of the joined key."""
+    stake: Natural
+    first_round: Positive
+    last_round: Natural | None = None
+    """After leaving: the last round it takes part in."""
+
+
+class RosterRecord(Value):
+    """The participants of one organisation in one task, in the order in which they joined."""
+
+    participants: tuple[Pseudonym, ...]
+
+
+class StandingRecord(Value):
+    """A participant's history in a task."""
+
+    contributions: Natural
+    """Rounds whose fixed set held an update of it: what the privacy budget counts."""
+    epsilon: Natural
+    reputation: Fraction
+    last_score: Fraction | None = None
+    quarantined_until: Natural = 0
+    """Last round of its quarantine; 0 for none."""
+
+
+class ValidatorRecord(Value):
+    """An organisation's validator in a task."""
+
+    msp: MspId
+    sealing_key: X25519Key
+    store: str
+    stake: Natural
+
+
+class RoundRecord(Value):
+    """The state of a round and what it started from."""
+
+    task: Identifier
+    round: RoundNumber
+    state: RoundState
+    base_version: Natural
+    base_model: Digest
+    opened_by: MspId
+    opened_at: Seconds
+    updates_due: Seconds
+    attestations_due: Seconds | None = None
+    aggregates_due: Seconds | None = None
+    reason: Text = ""
+    """Why it was aborted."""
+
+
+class CohortEntry(Value):
+    """A participant that may contribute to the round."""
+
+    participant: Pseudonym
+    msp: MspId
+    quarantined: bool
+
+
+class CohortRecord(Value):
+    """Who takes part in a round, fixed when it opens."""
+
+    participants: tuple[CohortEntry, ...]
+    validators: tuple[ValidatorRecord, ...]
+    """In the order of their evaluation points 1..n."""
+
+
+class UpdateRecord(Value):
+    """An update that arrived in time."""
+
+    signed: SignedManifest
+    digest: Digest
+    """Digest of the manifest."""
+    submitted_at: Seconds
+
+
+class EquivocationRecord(Value):
+    """Proof of a fault: two different manifests of one round, both signed by the participant."""
+
+    first: SignedManifest
+    second: SignedManifest
+
+
+class FixedUpdate(Value):
+    """One update of the fixed set."""
+
+    participant: Pseudonym
+    manifest_digest: Digest
+    num_examples: Positive
+
+
+class FixedSetRecord(Value):
+    """The updates that a round decides about; fixed when it closes."""
+
+    updates: tuple[FixedUpdate, ...]
+
+
+class AttestationRecord(Value):
+    validator: MspId
+    attestation: Attestation
+
+
+class SettledUpdate(Value):
+    """What was decided about one member of the cohort."""
+
+    participant: Pseudonym
+    msp: MspId
+    verdict: Verdict | Literal["absent"]
+    weight: Natural
+    """Integer weight in the sum."""
+    score: Fraction
+
+
+class SettlementRecord(Value):
+    """The decision of a round: verdicts, weights and scores of the whole cohort, in its order."""
+
+    updates: tuple[SettledUpdate, ...]
+    weight_sum: Natural
+    attested: tuple[MspId, ...]
+
+    def weights(self) -> tuple[tuple[str, int], ...]:
+        """(participant, weight) of each update in the sum, in the cohort's order."""
+        return tuple((update.participant, update.weight) for update in self.updates if update.weight > 0)
+
+
+class AggregateShareRecord(Value):
+    validator: MspId
+    share: AggregateShare
+
+
+class ReportRecord(Value):
+    validator: MspId
+    report: ModelReport
+
+
+class Contribution(Value):
+    participant: Pseudonym
+    msp: MspId
+    weight: Positive
+    epsilon: Natural
+    """Cumulative privacy spent after this round, in micro-units."""
+
+
+class AggregateReference(Value):
+    validator: MspId
+    digest: Digest
+    size: Positive
+
+
+class Payment(Value):
+    account: str
+    amount: Natural
+
+
+class ModelRecord(Value):
+    """A global model in the registry. Immutable but for being marked as deprecated."""
+
+    task: Identifier
+    version: Natural
+    parent: Digest | None
+    model_digest: Digest
+    model_size: Positive
+    round: Natural
+    aggregate_digest: Digest | None
+    weight_sum: Natural
+    contributions: tuple[Contribution, ...]
+    aggregate_shares: tuple[AggregateReference, ...]
+    reported_by: tuple[MspId, ...]
+    liars: tuple[MspId, ...]
+    payments: tuple[Payment, ...]
+    transaction_id: str
+    deprecated: Text = ""
+    """Reason, when a governor marked it as deprecated."""
+
+
+class EvaluationRecord(Value):
+    participant: Pseudonym
+    msp: MspId
+    report: EvaluationReport
+
+
+class SupplyRecord(Value):
+    """Tokens minted so far."""
+
+    total: Natural
+
+
+class BalanceRecord(Value):
+    balance: Natural

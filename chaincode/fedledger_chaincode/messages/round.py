@@ -1,0 +1,168 @@
+"""What participants and validators say in a round: signed manifests, attestations, aggregate shares, reports."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
+
+Pseudonym = Digest
+"""A participant on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
+RoundNumber = Annotated[int, Field(ge=1, le=1_000_000)]
+X25519Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class JoinRequest(Value):
+    """A participant joins a task; its identity and key are those of its certificate."""
+
+    schema_: Literal["fedledger/join/1"] = Field(alias="schema", default="fedledger/join/1")
+    task: Identifier
+
+
+class ValidatorRegistration(Value):
+    """An organisation's validator offers its key for sealed shares and names its artifact store."""
+
+    schema_: Literal["fedledger/validator/1"] = Field(alias="schema", default="fedledger/validator/1")
+    task: Identifier
+    sealing_key: X25519Key
+    store: Annotated[str, Field(min_length=1, max_length=1_000)]
+    """URL of the artifact store in which this validator's sealed shares are put."""
+
+
+class SealedShareReference(Value):
+    """One sealed share in a validator's artifact store, addressed by its digest."""
+
+    digest: Digest
+    size: Positive
+
+
+class PrivacyStatement(Value):
+    """The mechanism that the participant says it applied; the contract compares it with the task."""
+
+    mechanism: Literal["none", "dp-sgd"]
+    noise_multiplier: Natural
+    record_clip_norm: Natural
+    sampling_rate: Fraction
+    steps: Natural
+
+
+class Manifest(Value):
+    """One participant's update of one round: commitments to the shares, never the update."""
+
+    schema_: Literal["fedledger/manifest/1"] = Field(alias="schema", default="fedledger/manifest/1")
+    channel: Annotated[str, Field(min_length=1, max_length=249)]
+    task: Identifier
+    round: RoundNumber
+    participant: Pseudonym
+    base_model: Digest
+    num_examples: Positive
+    root: Digest
+    """Commitment to all leaves."""
+    leaves: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=64)]
+    """Salted commitment to each validator's share."""
+    shares: Annotated[tuple[SealedShareReference, ...], Field(min_length=1, max_length=64)]
+    privacy: PrivacyStatement
+
+    @model_validator(mode="after")
+    def _one_share_per_leaf(self) -> Self:
+        if len(self.leaves) != len(self.shares):
+            raise ValueError(f"{len(self.leaves)} leaves but {len(self.shares)} sealed shares")
+        return self
+
+
+class SignedManifest(Value):
+    """A manifest with its participant's signature over the manifest's canonical bytes."""
+
+    schema_: Literal["fedledger/signed-manifest/1"] = Field(alias="schema", default="fedledger/signed-manifest/1")
+    manifest: Manifest
+    signature: Annotated[str, Field(min_length=4, max_length=400)]
+    """Base64 of the signature: ECDSA with SHA-256 or SHA-384 (DER, low S) or Ed25519, as the joined key is."""
+
+    @field_validator("signature")
+    @classmethod
+    def _is_base64(cls, text: str) -> str:
+        try:
+            decoded = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"not base64: {error}") from None
+        if base64.b64encode(decoded).decode() != text:
+            raise ValueError("not canonical base64")
+        return text
+
+    def signature_bytes(self) -> bytes:
+        return base64.b64decode(self.signature)
+
+
+class UpdateFinding(Value):
+    """What one validator found of one update."""
+
+    participant: Pseudonym
+    readable: bool
+    """The sealed share was found, opened, and matches its commitment."""
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$|^$", max_length=60)] = ""
+    """Code of the defect when it is not readable."""
+
+    @model_validator(mode="after")
+    def _reason_when_unreadable(self) -> Self:
+        if self.readable == bool(self.reason):
+            raise ValueError("an unreadable update needs a reason, a readable one has none")
+        return self
+
+
+class Attestation(Value):
+    """One validator's findings about exactly the fixed set of a round, in its order."""
+
+    schema_: Literal["fedledger/attestation/1"] = Field(alias="schema", default="fedledger/attestation/1")
+    task: Identifier
+    round: RoundNumber
+    findings: tuple[UpdateFinding, ...]
+
+
+class AggregateShare(Value):
+    """Where one validator put its share of the weighted sum."""
+
+    schema_: Literal["fedledger/aggregate-share/1"] = Field(alias="schema", default="fedledger/aggregate-share/1")
+    task: Identifier
+    round: RoundNumber
+    digest: Digest
+    size: Positive
+
+
+class ModelReport(Value):
+    """The model that one validator reconstructed; n - t equal reports make it the next version."""
+
+    schema_: Literal["fedledger/model-report/1"] = Field(alias="schema", default="fedledger/model-report/1")
+    task: Identifier
+    round: RoundNumber
+    aggregate_digest: Digest
+    """Digest of the decoded weighted sum."""
+    model_digest: Digest
+    model_size: Positive
+    liars: tuple[MspId, ...]
+    """Validators whose aggregate share contradicts the decoded sum."""
+
+
+class EvaluationReport(Value):
+    """A participant's evaluation of a model version on its own held-out data, in micro-units."""
+
+    schema_: Literal["fedledger/evaluation/1"] = Field(alias="schema", default="fedledger/evaluation/1")
+    task: Identifier
+    version: Natural
+    examples: Positive
+    auc: Fraction | None
+    """None where it is undefined (one class only)."""
+    accuracy: Fraction
+    loss: Natural
+
+
+class AbortRequest(Value):
+    """A validator says that a round cannot end."""
+
+    schema_: Literal["fedledger/abort/1"] = Field(alias="schema", default="fedledger/abort/1")
+    task: Identifier
+    round: RoundNumber
+    reason: Text

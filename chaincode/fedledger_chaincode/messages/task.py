@@ -1,0 +1,243 @@
+"""The task specification: the data-sharing agreement that organisations approve, whole and unchangeable."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fedledger_chaincode.messages.base import (
+    MICRO,
+    Digest,
+    Fraction,
+    Identifier,
+    MspId,
+    Natural,
+    Positive,
+    Text,
+    Value,
+)
+from fedledger_chaincode.rules.field import MODULUS
+
+
+class TensorSpec(Value):
+    """One trainable tensor of the model, in the order in which updates are flattened."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    shape: tuple[Positive, ...]
+
+
+class ModelSpec(Value):
+    """What is trained."""
+
+    model_id: Identifier
+    package_digest: Digest
+    """SHA-256 of the task package (code and settings), computed by the SDK."""
+    tensors: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    parameter_count: Positive
+    initial_weights_digest: Digest
+    initial_weights_size: Positive
+
+    @model_validator(mode="after")
+    def _parameters_add_up(self) -> Self:
+        total = 0
+        for tensor in self.tensors:
+            size = 1
+            for dimension in tensor.shape:
+                size *= dimension
+            total += size
+        if total != self.parameter_count:
+            raise ValueError(f"the tensors hold {total} parameters, parameter_count says {self.parameter_count}")
+        return self
+
+
+class OptimizerSpec(Value):
+    """An optimiser by name; rates in micro-units."""
+
+    name: Literal["sgd"]
+    learning_rate: Positive
+    momentum: Fraction = 0
+
+
+class TrainingSpec(Value):
+    """Local work and server step."""
+
+    algorithm: Literal["fedavg", "fedprox"]
+    proximal_mu: Natural
+    """FedProx's mu in micro-units; 0 for FedAvg."""
+    local_epochs: Positive
+    batch_size: Positive
+    client_optimizer: OptimizerSpec
+    server_optimizer: OptimizerSpec
+    rounds: Annotated[int, Field(ge=1, le=100_000)]
+    """Number of finalised rounds after which the task is completed."""
+
+    @model_validator(mode="after")
+    def _mu_matches(self) -> Self:
+        if (self.algorithm == "fedprox") != (self.proximal_mu > 0):
+            raise ValueError("proximal_mu is positive for fedprox and 0 for fedavg")
+        return self
+
+
+class AggregationSpec(Value):
+    """Secure aggregation on n validators of which at most t are faulty."""
+
+    validators: Annotated[tuple[MspId, ...], Field(min_length=1, max_length=64)]
+    """Organisations whose validators hold shares; validator j (evaluation point j) is the j-th, counting from 1."""
+    tolerated_faults: Natural
+    clip_norm: Positive
+    """L2 bound C of a whole update, in micro-units."""
+    quantised_norm: Annotated[int, Field(ge=1 << 8, le=1 << 29)]
+    """The integer C_q that the clip norm is mapped to."""
+    max_examples: Annotated[int, Field(ge=1, le=1 << 32)]
+    """A participant's weight is capped at this many examples."""
+    max_share: Annotated[int, Field(ge=1, le=MICRO)]
+    """Largest part of the total weight that one participant may have."""
+    minimum_accepted: Annotated[int, Field(ge=2)]
+    """A round with fewer accepted updates is aborted: the sum would reveal too much."""
+
+    @property
+    def n(self) -> int:
+        return len(self.validators)
+
+    @property
+    def quorum(self) -> int:
+        """n - t: how many validators must agree."""
+        return len(self.validators) - self.tolerated_faults
+
+    @model_validator(mode="after")
+    def _thresholds(self) -> Self:
+        if len(set(self.validators)) != self.n:
+            raise ValueError("a validator is named twice")
+        if self.tolerated_faults < 1 or self.n < 3 * self.tolerated_faults + 1:
+            raise ValueError(
+                f"{self.n} validators with {self.tolerated_faults} tolerated faults: needs n >= 3t + 1, t >= 1"
+            )
+        if MODULUS <= 3 * self.quantised_norm**2 + 2:
+            raise ValueError("quantised_norm is too large for the field")
+        return self
+
+
+class PrivacySpec(Value):
+    """Record-level differential privacy of every local update, and what it costs by number of rounds."""
+
+    mechanism: Literal["none", "dp-sgd"]
+    noise_multiplier: Natural
+    record_clip_norm: Natural
+    sampling_rate: Fraction
+    """Probability with which each record enters a step (Poisson sampling), in micro-units."""
+    steps_per_round: Natural
+    delta_pico: Natural
+    """The delta of (epsilon, delta)-DP in units of 1e-12."""
+    epsilon_budget: Natural
+    """Largest cumulative epsilon of one participant, in micro-units."""
+    epsilon_schedule: tuple[Natural, ...]
+    """Cumulative epsilon, in micro-units, after 1, 2, ... contributed rounds; empty without DP."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        numbers = (self.noise_multiplier, self.record_clip_norm, self.sampling_rate, self.steps_per_round, self.delta_pico)
+        if self.mechanism == "none":
+            if any(numbers) or self.epsilon_budget or self.epsilon_schedule:
+                raise ValueError("mechanism none has no parameters")
+            return self
+        if not all(numbers) or not self.epsilon_budget or not self.epsilon_schedule:
+            raise ValueError("dp-sgd needs all of its parameters, a budget and a schedule")
+        if any(later < earlier for earlier, later in zip(self.epsilon_schedule, self.epsilon_schedule[1:], strict=False)):
+            raise ValueError("epsilon_schedule decreases")
+        return self
+
+
+class RobustnessSpec(Value):
+    """How strange updates are treated. Trust weighting compares with a reference direction."""
+
+    trust_weighting: Literal["off"]
+
+
+class IncentiveSpec(Value):
+    """Tokens, in micro-units, minted once when the task becomes active."""
+
+    endowment: Natural
+    """Minted to each organisation of the task, to pay stakes from."""
+    participant_stake: Natural
+    validator_stake: Natural
+    reward_per_round: Natural
+    """Paid from the task's pool, which is minted as reward_per_round times rounds."""
+    validator_share: Fraction
+    """Part of the reward that goes to validators."""
+    equal_share: Fraction
+    """Part of the participants' reward that is split by score alone, whatever a participant's size."""
+    slashing_equivocation: Fraction
+    """Part of the stake taken for two different manifests in one round."""
+
+
+class ReputationSpec(Value):
+    """Scores are in micro-units; reputation is their exponentially weighted mean."""
+
+    initial: Fraction
+    memory: Fraction
+    """Weight of the past."""
+    agreement_weight: Fraction
+    reliability_weight: Fraction
+    honesty_weight: Fraction
+    quarantine_threshold: Fraction
+    quarantine_rounds: Natural
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> Self:
+        if self.agreement_weight + self.reliability_weight + self.honesty_weight != MICRO:
+            raise ValueError("the three weights must add up to 1000000")
+        return self
+
+
+class DeadlineSpec(Value):
+    """Seconds after which the ledger goes on without those who are late."""
+
+    updates: Positive
+    attestations: Positive
+    aggregates: Positive
+
+
+class TaskSpec(Value):
+    """Everything that organisations agree on before anyone trains."""
+
+    schema_: Literal["fedledger/task/1"] = Field(alias="schema", default="fedledger/task/1")
+    task: Identifier
+    title: Text
+    purpose: Text
+    """What the model may be used for: the purpose limitation of the data-sharing agreement."""
+    organisations: Annotated[tuple[MspId, ...], Field(min_length=1, max_length=256)]
+    model: ModelSpec
+    training: TrainingSpec
+    aggregation: AggregationSpec
+    privacy: PrivacySpec
+    robustness: RobustnessSpec
+    incentive: IncentiveSpec
+    reputation: ReputationSpec
+    deadlines: DeadlineSpec
+
+    @property
+    def majority(self) -> int:
+        """How many organisations make a majority."""
+        return len(self.organisations) // 2 + 1
+
+    def allowed_contributions(self) -> int | None:
+        """How many rounds one participant may contribute to within its privacy budget; None when unlimited."""
+        if self.privacy.mechanism == "none":
+            return None
+        return sum(1 for epsilon in self.privacy.epsilon_schedule if epsilon <= self.privacy.epsilon_budget)
+
+    def epsilon_after(self, contributions: int) -> int:
+        """Cumulative micro-epsilon after that many contributions; 0 without DP."""
+        if contributions == 0 or self.privacy.mechanism == "none":
+            return 0
+        return self.privacy.epsilon_schedule[contributions - 1]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if tuple(sorted(set(self.organisations))) != self.organisations:
+            raise ValueError("organisations must be sorted and distinct")
+        strangers = [msp for msp in self.aggregation.validators if msp not in self.organisations]
+        if strangers:
+            raise ValueError(f"validators {strangers} are not among the organisations")
+        return self

@@ -1,0 +1,200 @@
+"""The chaincode service: a gRPC server that peers connect to (Fabric's chaincode as a service).
+
+It listens on the one address it is given, never shares a port, and with a client CA admits only that CA's peers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import grpc
+import structlog
+from fabric_protos.peer import chaincode_shim_pb2_grpc
+
+from fedledger_chaincode.service.admission import Admission
+from fedledger_chaincode.service.errors import ServiceError
+from fedledger_chaincode.service.execution import ContractHost, metadata_document
+from fedledger_chaincode.service.session import Session
+from fedledger_chaincode.stub import Stub
+
+MAXIMUM_PEERS = 32
+"""Streams at a time; each occupies two threads."""
+
+MAXIMUM_MESSAGE_BYTES = 100 << 20
+"""Fabric's own limit for messages between peer and chaincode."""
+
+WAITING_PER_RUNNING = 16
+"""Transactions that may wait for each that may run."""
+
+PEER_REPLY_TIMEOUT = 120.0
+"""Seconds; a peer gives a whole transaction 30 by default."""
+
+LAST_MESSAGES_GRACE = 1.0
+"""Seconds that streams get to deliver their last answers when the service stops."""
+
+_SERVER_OPTIONS = (
+    ("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAXIMUM_MESSAGE_BYTES),
+    # A peer pings an idle stream every minute, which gRPC would answer with ENHANCE_YOUR_CALM after three.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # Two services on one port would each get some of the connections.
+    ("grpc.so_reuseport", 0),
+)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class TlsCredentials:
+    """PEM: the server's key and certificate, and the CA of the peers that may connect (None: all may)."""
+
+    key: bytes = field(repr=False)
+    certificate: bytes
+    client_ca: bytes | None = None
+
+
+class ChaincodeService:
+    """Serves ``invoke`` (a contract) to every peer that connects.
+
+    ``clock`` gives seconds since the epoch; ``tls`` None serves in the clear; ``max_concurrency``
+    transactions run at a time, over all peers, and ``max_waiting`` more may wait; ``metadata`` is the contract's,
+    in the form of Fabric's contract API.
+    """
+
+    def __init__(
+        self,
+        invoke: Callable[[Stub], bytes],
+        package_id: str,
+        *,
+        metadata: Mapping[str, Any],
+        tls: TlsCredentials | None = None,
+        clock: Callable[[], float] = time.time,
+        max_concurrency: int = 64,
+        max_waiting: int | None = None,
+        reply_timeout: float = PEER_REPLY_TIMEOUT,
+    ) -> None:
+        if not package_id:
+            raise ValueError("a chaincode service needs its package id")
+        self._package_id = package_id
+        self._host = ContractHost(invoke, metadata_document(metadata), clock)
+        self._tls = tls
+        self._reply_timeout = reply_timeout
+        waiting = max_concurrency * WAITING_PER_RUNNING if max_waiting is None else max_waiting
+        self._admission = Admission(max_concurrency, waiting)
+        self._lock = threading.Lock()
+        self._sessions: set[Session] = set()
+        self._server: grpc.Server | None = None
+        self._stopped = False
+
+    def start(self, address: str) -> str:
+        """Listen on ``host:port`` (port 0: a free one) or ``unix:/path``; return what peers dial.
+
+        Raises:
+            ServiceError: ``CANNOT_LISTEN`` or ``BAD_TLS``.
+            RuntimeError: the service has been started or stopped before.
+        """
+        with self._lock:
+            if self._server is not None or self._stopped:
+                raise RuntimeError("a chaincode service starts once")
+            server = grpc.server(
+                ThreadPoolExecutor(MAXIMUM_PEERS, thread_name_prefix="peer"),
+                options=_SERVER_OPTIONS,
+                maximum_concurrent_rpcs=MAXIMUM_PEERS,
+            )
+            chaincode_shim_pb2_grpc.add_ChaincodeServicer_to_server(_Servicer(self._connect), server)
+            bound = _bind(server, address, self._tls)
+            server.start()
+            self._server = server
+        _log.info("serving", address=bound, package_id=self._package_id, tls=self._tls is not None)
+        return bound
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Refuse new transactions, give the others ``grace`` seconds, then end streams and server."""
+        with self._lock:
+            server, self._stopped = self._server, True
+        finished = self._admission.close(grace)
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.end()
+        if server is not None:
+            server.stop(LAST_MESSAGES_GRACE).wait()
+        _log.info("stopped", package_id=self._package_id, finished=finished)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _connect(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        session = Session(
+            self._package_id,
+            self._host,
+            self._admission,
+            peer=context.peer(),
+            reply_timeout=self._reply_timeout,
+        )
+        with self._lock:
+            if self._stopped:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "The chaincode service is stopping.")
+            self._sessions.add(session)
+        context.add_callback(session.end)
+        threading.Thread(target=_receive, args=(session, messages), name="peer-reader", daemon=True).start()
+        try:
+            yield from session.outgoing()
+        finally:
+            session.end()
+            with self._lock:
+                self._sessions.discard(session)
+
+
+class _Servicer:
+    """``protos.Chaincode``'s one method; the generated base class is untyped and holds nothing else."""
+
+    def __init__(self, connect: Callable[[Iterator[Any], grpc.ServicerContext], Iterator[Any]]) -> None:
+        self.Connect = connect
+
+
+def _receive(session: Session, messages: Iterator[Any]) -> None:
+    try:
+        session.receive(messages)
+    except grpc.RpcError as error:
+        _log.info("stream_broken", reason=str(error) or "the peer's stream was cut")
+
+
+def _bind(server: grpc.Server, address: str, tls: TlsCredentials | None) -> str:
+    try:
+        if tls is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, _server_credentials(tls))
+    except RuntimeError as error:
+        raise ServiceError(
+            "CANNOT_LISTEN",
+            f"The chaincode service cannot listen on {address}: {error}.",
+            "Choose a free address of this host, as host:port or unix:/path.",
+        ) from error
+    if address.startswith("unix:"):
+        return address
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _server_credentials(tls: TlsCredentials) -> grpc.ServerCredentials:
+    try:
+        return grpc.ssl_server_credentials(
+            [(tls.key, tls.certificate)], tls.client_ca, require_client_auth=tls.client_ca is not None
+        )
+    except (ValueError, RuntimeError) as error:
+        raise ServiceError(
+            "BAD_TLS", f"The TLS credentials cannot be used: {error}.", "Give a PEM key with its certificate."
+        ) from error

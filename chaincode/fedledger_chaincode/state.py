@@ -1,0 +1,134 @@
+"""The only module that knows world-state keys: typed reads and writes of records.
+
+Keys are ``kind/part/part``; parts are identifiers, MSP ids, hex digests and zero-padded numbers, none of which holds
+a slash, so keys are injective. Reads are batched: a transaction names all the keys it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.stub import Stub
+
+RecordT = TypeVar("RecordT", bound=Value)
+_AFTER_SLASH = "0"
+"""The character after '/' in code-point order: the end of a prefix's range."""
+
+
+def task_key(task: str) -> str:
+    return f"task/{task}"
+
+
+def consent_key(task: str, msp: str) -> str:
+    return f"consent/{task}/{msp}"
+
+
+def head_key(task: str) -> str:
+    return f"head/{task}"
+
+
+def member_key(task: str, participant: str) -> str:
+    return f"member/{task}/{participant}"
+
+
+def roster_key(task: str, msp: str) -> str:
+    return f"roster/{task}/{msp}"
+
+
+def standing_key(task: str, participant: str) -> str:
+    return f"standing/{task}/{participant}"
+
+
+def validator_key(task: str, msp: str) -> str:
+    return f"validator/{task}/{msp}"
+
+
+def round_key(task: str, number: int) -> str:
+    return f"round/{task}/{number:07d}"
+
+
+def cohort_key(task: str, number: int) -> str:
+    return f"cohort/{task}/{number:07d}"
+
+
+def update_key(task: str, number: int, participant: str) -> str:
+    return f"update/{task}/{number:07d}/{participant}"
+
+
+def equivocation_key(task: str, number: int, participant: str) -> str:
+    return f"equivocation/{task}/{number:07d}/{participant}"
+
+
+def fixed_key(task: str, number: int) -> str:
+    return f"fixed/{task}/{number:07d}"
+
+
+def attestation_key(task: str, number: int, msp: str) -> str:
+    return f"attestation/{task}/{number:07d}/{msp}"
+
+
+def settlement_key(task: str, number: int) -> str:
+    return f"settlement/{task}/{number:07d}"
+
+
+def aggregate_key(task: str, number: int, msp: str) -> str:
+    return f"aggregate/{task}/{number:07d}/{msp}"
+
+
+def report_key(task: str, number: int, msp: str) -> str:
+    return f"report/{task}/{number:07d}/{msp}"
+
+
+def model_key(task: str, version: int) -> str:
+    return f"model/{task}/{version:07d}"
+
+
+def evaluation_key(task: str, version: int, participant: str) -> str:
+    return f"evaluation/{task}/{version:07d}/{participant}"
+
+
+def balance_key(account: str) -> str:
+    return f"balance/{account}"
+
+
+SUPPLY_KEY = "supply"
+
+
+def prefix(kind: str, *parts: str) -> str:
+    """The common beginning of keys of a kind, for a query's range."""
+    return "/".join((kind, *parts)) + "/"
+
+
+class WorldState:
+    """Records in and out of the stub."""
+
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+
+    def find(self, record: type[RecordT], keys: Sequence[str]) -> list[RecordT | None]:
+        """Records at ``keys`` in their order; None where there is none."""
+        if not keys:
+            return []
+        return [None if value is None else record.decode(value) for value in self._stub.get_state(keys)]
+
+    def find_one(self, record: type[RecordT], key: str) -> RecordT | None:
+        return self.find(record, [key])[0]
+
+    def get(self, record: type[RecordT], key: str, what: str) -> RecordT:
+        """The record at ``key``; raises 404 ``NOT_FOUND`` naming ``what``."""
+        found = self.find_one(record, key)
+        if found is None:
+            raise ContractError(404, "NOT_FOUND", f"There is no {what}.", "Check the name; list commands show what exists.")
+        return found
+
+    def scan(self, record: type[RecordT], start: str) -> Iterator[tuple[str, RecordT]]:
+        """All records whose keys begin with ``start`` (which ends in a slash). For queries only."""
+        for key, value in self._stub.get_state_range(start, start[:-1] + _AFTER_SLASH):
+            yield key, record.decode(value)
+
+    def put(self, key: str, record: Value) -> None:
+        self._stub.put_state(key, record.canonical())
+

@@ -1,0 +1,152 @@
+"""What every transaction is given: the state, who submitted, when, and the one event it may set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import Value, canonical
+from fedledger_chaincode.messages.records import (
+    BalanceRecord,
+    ConsentRecord,
+    HeadRecord,
+    MemberRecord,
+    RoundRecord,
+    TaskRecord,
+    ValidatorRecord,
+)
+from fedledger_chaincode.rules.rewards import move
+from fedledger_chaincode.state import (
+    WorldState,
+    balance_key,
+    consent_key,
+    head_key,
+    member_key,
+    round_key,
+    task_key,
+    validator_key,
+)
+from fedledger_chaincode.stub import Stub
+from fedledger_chaincode.submitter import Submitter
+
+ROLE_ATTRIBUTE = "fedledger.role"
+ROLES = ("participant", "validator", "governor", "auditor")
+
+
+def organisation_account(msp: str) -> str:
+    return f"org:{msp}"
+
+
+def participant_account(pseudonym: str) -> str:
+    return f"participant:{pseudonym}"
+
+
+def pool_account(task: str) -> str:
+    return f"pool:{task}"
+
+
+def stake_account(task: str, owner: str) -> str:
+    return f"stake:{task}:{owner}"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One transaction."""
+
+    stub: Stub
+    state: WorldState
+    submitter: Submitter
+
+    @property
+    def now(self) -> int:
+        return self.stub.timestamp
+
+    def require_role(self, *roles: str) -> None:
+        """Raise 403 ``WRONG_ROLE`` unless the submitter's certificate carries one of the roles."""
+        role = self.submitter.attributes.get(ROLE_ATTRIBUTE)
+        if role not in roles:
+            raise ContractError(
+                403,
+                "WRONG_ROLE",
+                f"{self.submitter.common_name} of {self.submitter.msp_id} has the role {role or 'none'}; "
+                f"{self.stub.function} is for a {' or '.join(roles)}.",
+                f"Use a certificate whose attribute {ROLE_ATTRIBUTE} is {' or '.join(roles)}.",
+            )
+
+    def event(self, name: str, **fields: object) -> None:
+        self.stub.set_event(name, canonical(fields))
+
+    # --- records that many transactions read
+
+    def task(self, task: str) -> TaskRecord:
+        return self.state.get(TaskRecord, task_key(task), f"task {task}")
+
+    def head(self, task: str) -> HeadRecord:
+        return self.state.get(HeadRecord, head_key(task), f"active task {task}")
+
+    def round(self, task: str, number: int) -> RoundRecord:
+        return self.state.get(RoundRecord, round_key(task, number), f"round {number} of task {task}")
+
+    def member(self, task: str, participant: str) -> MemberRecord:
+        member = self.state.find_one(MemberRecord, member_key(task, participant))
+        if member is None:
+            raise ContractError(
+                403,
+                "NOT_JOINED",
+                f"Participant {participant[:16]} has not joined task {task}.",
+                "Join first: fedledger participant join.",
+            )
+        return member
+
+    def consent(self, task: str, msp: str) -> ConsentRecord:
+        """The organisation's consent; raises 403 ``NO_CONSENT`` when it has not approved the task."""
+        consent = self.state.find_one(ConsentRecord, consent_key(task, msp))
+        if consent is None or consent.decision == "rejected":
+            raise ContractError(
+                403,
+                "NO_CONSENT",
+                f"Organisation {msp} has not approved task {task} and takes no part in it.",
+                "Its governor approves with: fedledger task approve.",
+            )
+        return consent
+
+    def consents(self, task: str, msps: Sequence[str]) -> dict[str, ConsentRecord]:
+        found = self.state.find(ConsentRecord, [consent_key(task, msp) for msp in msps])
+        return {record.msp: record for record in found if record is not None}
+
+    def acting_validator(self, record: TaskRecord) -> str:
+        """The submitter's MSP id when it is a registered validator of the task."""
+        self.require_role("validator")
+        msp = self.submitter.msp_id
+        task = record.spec.task
+        if msp not in record.spec.aggregation.validators:
+            raise ContractError(403, "NOT_A_VALIDATOR", f"Organisation {msp} is no validator of task {task}.")
+        if self.state.find_one(ValidatorRecord, validator_key(task, msp)) is None:
+            raise ContractError(
+                403,
+                "NOT_REGISTERED",
+                f"The validator of {msp} has not registered for task {task}.",
+                "Register first: fedledger validator register.",
+            )
+        return msp
+
+    def transfer(self, transfers: Sequence[tuple[str, str, int]]) -> None:
+        """Move tokens between accounts; writes only the balances that changed."""
+        accounts = list(dict.fromkeys(account for source, target, _ in transfers for account in (source, target)))
+        before = self.balances(accounts)
+        after = move(before, transfers)
+        for account in accounts:
+            if after[account] != before[account]:
+                self.state.put(balance_key(account), BalanceRecord(balance=after[account]))
+
+    def balances(self, accounts: Sequence[str]) -> dict[str, int]:
+        found = self.state.find(BalanceRecord, [balance_key(account) for account in accounts])
+        return {
+            account: 0 if record is None else record.balance for account, record in zip(accounts, found, strict=True)
+        }
+
+
+def reply(value: Value | None) -> bytes:
+    """A transaction's result: the record's canonical JSON."""
+    return b"null" if value is None else value.canonical()

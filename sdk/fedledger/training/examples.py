@@ -1,0 +1,112 @@
+"""Records of one site as arrays, apart for training and test; refuses what no model can learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fedledger.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """``x`` float32[n, ...] features and ``y`` int32[n] labels of n records."""
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that occur, ascending."""
+        return tuple(int(label) for label in np.unique(self.y))
+
+
+@dataclass(frozen=True)
+class Split:
+    """A site's records: ``train`` is learnt from, ``test`` never is."""
+
+    train: Examples
+    test: Examples
+
+
+def concatenate(parts: Sequence[Examples]) -> Examples:
+    """All records of ``parts`` in one value, in order."""
+    return Examples(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
+
+
+def stratified_split(x: npt.ArrayLike, y: Sequence[int], *, seed: int, test_share: float) -> Split:
+    """Holds back ``test_share`` of each class, at least one record where a class has two or more.
+
+    Which records depends on ``seed`` and a record's position alone (ranked by SHA-256), so that it is the
+    same with every version of every library. Records keep their order.
+    """
+    features = np.asarray(x, dtype=np.float32)
+    labels = np.asarray(y, dtype=np.int32)
+    held_back = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        ranked = sorted(members, key=lambda row: hashlib.sha256(f"{seed}:{row}".encode()).digest())
+        count = max(round(test_share * len(members)), 1) if len(members) > 1 else 0
+        held_back[ranked[:count]] = True
+    return Split(
+        train=Examples(features[~held_back], labels[~held_back]),
+        test=Examples(features[held_back], labels[held_back]),
+    )
+
+
+def check_examples(examples: Examples, *, input_shape: tuple[int, ...], classes: int, origin: str) -> None:
+    """Refuses records that do not fit the task; ``origin`` names them in the error.
+
+    Raises BadInputError: DATASET_EMPTY, DATASET_SHAPE, DATASET_NOT_FINITE, DATASET_LABELS.
+    """
+    if len(examples.y) == 0:
+        raise BadInputError(
+            "DATASET_EMPTY", f"{origin} holds no records.", "Check the file and the filters in data.py."
+        )
+    expected = (len(examples.y), *input_shape)
+    if examples.x.shape != expected or examples.y.shape != expected[:1]:
+        raise BadInputError(
+            "DATASET_SHAPE",
+            f"{origin} has features of shape {list(examples.x.shape)} and labels of shape "
+            f"{list(examples.y.shape)}; {list(expected)} and {list(expected[:1])} are expected.",
+            "Make load in data.py and input_shape in table [data] of task.toml agree.",
+        )
+    if examples.x.dtype != np.float32 or examples.y.dtype != np.int32:
+        raise BadInputError(
+            "DATASET_SHAPE",
+            f"{origin} has types {examples.x.dtype} and {examples.y.dtype}; float32 and int32 are expected.",
+            "Convert the arrays in data.py.",
+        )
+    if not np.isfinite(examples.x).all():
+        row = int(np.flatnonzero(~np.isfinite(examples.x).reshape(len(examples), -1).all(axis=1))[0])
+        raise BadInputError(
+            "DATASET_NOT_FINITE",
+            f"{origin}: record {row} (counting from 0) holds NaN or infinity.",
+            "Fill missing values in data.py, for example with 0 and an indicator column.",
+        )
+    if examples.y.min() < 0 or examples.y.max() >= classes:
+        raise BadInputError(
+            "DATASET_LABELS",
+            f"{origin} has labels from {examples.y.min()} to {examples.y.max()}; 0 to {classes - 1} are "
+            "expected.",
+            "Number the classes from 0, or correct classes in table [data] of task.toml.",
+        )
+
+
+def require_two_classes(examples: Examples, *, origin: str) -> None:
+    """Raises BadInputError ONE_CLASS when all labels are equal."""
+    if len(examples.classes) == 1:
+        raise BadInputError(
+            "ONE_CLASS",
+            f"{origin} has {len(examples)} training records and all of them have label "
+            f"{examples.classes[0]}.",
+            "Take in records of another class, or set allow_single_class = true in table [training] of "
+            "task.toml.",
+        )

@@ -1,0 +1,316 @@
+"""What task.toml may say, as strict frozen values; refuses unknown keys, wrong types and values out of range.
+
+Rates and shares become integers of millionths on the ledger, so a number with more than six decimals is
+refused here rather than rounded there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedledger.errors import BadInputError
+
+MICRO = 1_000_000
+PICO = 10**12
+
+
+def to_micro(value: float) -> int:
+    """An exact number of millionths."""
+    return round(value * MICRO)
+
+
+def _whole_micro(value: float) -> float:
+    if value != to_micro(value) / MICRO:
+        raise ValueError("has more than six decimals")
+    return value
+
+
+def _whole_pico(value: float) -> float:
+    if value != round(value * PICO) / PICO:
+        raise ValueError("has more than twelve decimals")
+    return value
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Micro = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), AfterValidator(_whole_micro)]
+PositiveMicro = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False), AfterValidator(_whole_micro)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), AfterValidator(_whole_micro)]
+PositiveShare = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), AfterValidator(_whole_micro)]
+Delta = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), AfterValidator(_whole_pico)]
+Count = Annotated[int, Field(ge=1, le=1 << 32)]
+# TOML has lists only, so that tuples are taken leniently; what is in them stays strict.
+Shape = Annotated[tuple[Count, ...], Field(strict=False)]
+NamedTensor = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200)], Shape], Field(strict=False)
+]
+
+
+class Table(BaseModel):
+    """A table of task.toml."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class About(Table):
+    """``[task]``: what the organisations agree on, in words."""
+
+    name: Name
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    purpose: Annotated[str, Field(min_length=1, max_length=2_000)]
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    """Of initial weights, of the split into training and test rows, and of the order of batches; never of
+    noise.
+    """
+
+
+class Data(Table):
+    """``[data]``: what ``load`` in data.py returns."""
+
+    input_shape: Annotated[Shape, Field(min_length=1)]
+    """Of one record, without the batch axis."""
+    classes: Annotated[int, Field(ge=2, le=100_000)]
+    """2: labels 0 and 1, the model has one logit. k > 2: labels 0 .. k - 1, the model has k logits."""
+    sites: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Names of the datasets that come with the package."""
+
+
+class Kind(Table):
+    """``[model.kinds.NAME]``: the trainable tensors of one model, in the order Keras creates them."""
+
+    tensors: Annotated[tuple[NamedTensor, ...], Field(min_length=1, strict=False)]
+
+
+class Model(Table):
+    """``[model]``: which of the package's models is trained."""
+
+    kind: str
+    kinds: dict[str, Kind]
+
+    @model_validator(mode="after")
+    def _kind_is_known(self) -> Self:
+        if self.kind not in self.kinds:
+            raise ValueError(f"kind {self.kind!r} has no table [model.kinds.{self.kind}]")
+        return self
+
+
+class Optimizer(Table):
+    """A ``tff.learning.optimizers`` optimiser: ``w - learning_rate x (momentum x velocity + gradient)``."""
+
+    name: Literal["sgd"]
+    learning_rate: PositiveMicro
+    momentum: Annotated[Share, Field(lt=1)] = 0.0
+
+
+class Training(Table):
+    """``[training]``: local work and server step."""
+
+    rounds: Annotated[int, Field(ge=1, le=100_000)]
+    algorithm: Literal["fedavg", "fedprox"]
+    proximal_mu: PositiveMicro
+    """FedProx's mu (Li et al. 2020); unused by fedavg."""
+    local_epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Count
+    client_optimizer: Optimizer
+    server_optimizer: Optimizer
+    allow_single_class: bool = False
+    """Whether a site whose training rows are all of one class may train; its update pulls towards that
+    class.
+    """
+
+    @model_validator(mode="after")
+    def _server_keeps_no_state(self) -> Self:
+        if self.server_optimizer.momentum:
+            raise ValueError(
+                "server_optimizer.momentum must be 0: the model is all that passes from one round to the next"
+            )
+        return self
+
+    @property
+    def effective_mu(self) -> float:
+        """mu for fedprox, 0 for fedavg."""
+        return self.proximal_mu if self.algorithm == "fedprox" else 0.0
+
+
+class Aggregation(Table):
+    """``[aggregation]``: secure aggregation of the updates."""
+
+    tolerated_faults: Annotated[int, Field(ge=1, le=20)]
+    clip_norm: PositiveMicro
+    """L2 bound of a whole update."""
+    quantisation_bits: Annotated[int, Field(ge=8, le=29)]
+    """The clip norm becomes 2 to this power in the field."""
+    max_examples: Count
+    max_share: PositiveShare
+    minimum_accepted: Annotated[int, Field(ge=2)]
+
+
+class Privacy(Table):
+    """``[privacy]``: record-level differential privacy of local training."""
+
+    mechanism: Literal["none", "dp-sgd"]
+    delta: Delta
+    record_clip_norm: PositiveMicro
+    sampling_rate: PositiveShare
+    """Probability with which each record enters a step."""
+    steps_per_round: Annotated[int, Field(ge=1, le=1_000_000)]
+    target_epsilon: PositiveMicro | None = None
+    """Of the whole run; the noise multiplier is computed from it."""
+    noise_multiplier: PositiveMicro | None = None
+    epsilon_budget: PositiveMicro
+    """Largest cumulative epsilon of one participant."""
+    client_optimizer: Optimizer | None = None
+    """Local optimiser with DP on; that of [training] where it is left out."""
+
+    @model_validator(mode="after")
+    def _one_way_to_say_the_noise(self) -> Self:
+        if (self.target_epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError("needs either target_epsilon or noise_multiplier, not both")
+        if self.target_epsilon is not None and self.target_epsilon > self.epsilon_budget:
+            raise ValueError("target_epsilon is above epsilon_budget")
+        return self
+
+
+class Robustness(Table):
+    """``[robustness]``: how strange updates are treated."""
+
+    trust_weighting: Literal["off"]
+
+
+class Incentive(Table):
+    """``[incentive]``: tokens."""
+
+    endowment: Micro
+    participant_stake: Micro
+    validator_stake: Micro
+    reward_per_round: Micro
+    validator_share: Share
+    equal_share: Share
+    slashing_equivocation: Share
+
+
+class Reputation(Table):
+    """``[reputation]``: scores of past rounds, and what follows from low ones."""
+
+    initial: Share
+    memory: Share
+    agreement_weight: Share
+    reliability_weight: Share
+    honesty_weight: Share
+    quarantine_threshold: Share
+    quarantine_rounds: Annotated[int, Field(ge=0, le=100_000)]
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> Self:
+        weights = (self.agreement_weight, self.reliability_weight, self.honesty_weight)
+        if sum(map(to_micro, weights)) != MICRO:
+            raise ValueError("agreement_weight, reliability_weight and honesty_weight must add up to 1")
+        return self
+
+
+class Deadlines(Table):
+    """``[deadlines]``: whole seconds after which a round goes on without those who are late."""
+
+    updates: Count
+    attestations: Count
+    aggregates: Count
+
+
+class TaskSettings(Table):
+    """The whole of task.toml."""
+
+    task: About
+    data: Data
+    model: Model
+    training: Training
+    aggregation: Aggregation
+    privacy: Privacy
+    robustness: Robustness
+    incentive: Incentive
+    reputation: Reputation
+    deadlines: Deadlines
+
+
+def parse_settings(text: bytes, path: Path) -> TaskSettings:
+    """The settings in the bytes of a task.toml; ``path`` is only named in errors.
+
+    Raises BadInputError TASK_FILE naming file, table and key, with what to write instead.
+    """
+    try:
+        document = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            "TASK_FILE", f"{path} is not TOML: {error}.", "Mend the syntax at that place (https://toml.io)."
+        ) from None
+    return validate_settings(document, str(path))
+
+
+def validate_settings(document: dict[str, Any], source: str) -> TaskSettings:
+    """The settings in a parsed document; ``source`` says in errors where it came from.
+
+    Raises BadInputError TASK_FILE.
+    """
+    try:
+        return TaskSettings.model_validate(document)
+    except ValidationError as error:
+        # Unknown keys first: a misspelt key also shows up as a missing one.
+        found = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")[
+            0
+        ]
+        raise _explained(found["type"], found["loc"], found["msg"], source) from None
+
+
+def _explained(kind: str, place: tuple[int | str, ...], text: str, source: str) -> BadInputError:
+    tables, key = _table_and_key(place)
+    where = f"{source}, table [{'.'.join(tables)}]" if tables else source
+    if kind == "extra_forbidden":
+        known = sorted(_fields_of(tables))
+        close = difflib.get_close_matches(key, known, n=1)
+        remedy = f"Did you mean {close[0]!r}?" if close else f"Remove it; known here: {', '.join(known)}."
+        return BadInputError("TASK_FILE", f"{where}: unknown key {key!r}.", remedy)
+    if kind == "missing":
+        what = "table" if key in TaskSettings.model_fields and not tables else "key"
+        return BadInputError("TASK_FILE", f"{where}: {what} {key!r} is missing.", f"Add {key!r} there.")
+    reason = text.removeprefix("Value error, ")
+    subject = f"{where}: {key}: " if key else f"{where}: "
+    return BadInputError("TASK_FILE", f"{subject}{reason[:1].lower()}{reason[1:]}.", "Correct the value.")
+
+
+def _table_and_key(place: tuple[int | str, ...]) -> tuple[tuple[str, ...], str]:
+    """Splits pydantic's location into the dotted table and the key in it; list positions join the key."""
+    names = [str(part) for part in place]
+    tables: list[str] = []
+    while names and _fields_of((*tables, names[0])):
+        tables.append(names.pop(0))
+    return tuple(tables), ".".join(names)
+
+
+def _fields_of(tables: tuple[str, ...]) -> tuple[str, ...]:
+    """The keys that a table may have; empty when there is no such table."""
+    known: dict[tuple[str, ...], type[Table]] = {
+        (): TaskSettings,
+        ("task",): About,
+        ("data",): Data,
+        ("model",): Model,
+        ("training",): Training,
+        ("training", "client_optimizer"): Optimizer,
+        ("training", "server_optimizer"): Optimizer,
+        ("aggregation",): Aggregation,
+        ("privacy",): Privacy,
+        ("privacy", "client_optimizer"): Optimizer,
+        ("robustness",): Robustness,
+        ("incentive",): Incentive,
+        ("reputation",): Reputation,
+        ("deadlines",): Deadlines,
+    }
+    if tables in known:
+        return tuple(known[tables].model_fields)
+    if tables == ("model", "kinds"):
+        return ("kinds",)
+    if tables[:2] == ("model", "kinds") and len(tables) == 3:
+        return tuple(Kind.model_fields)
+    return ()
