@@ -6,14 +6,34 @@ import base64
 import binascii
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
+from fedledger_chaincode.messages.base import (
+    Digest,
+    Fraction,
+    Identifier,
+    MspId,
+    Natural,
+    Positive,
+    Text,
+    Value,
+)
+from fedledger_chaincode.rules.field import is_element
 
 Pseudonym = Digest
 """A participant on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
 RoundNumber = Annotated[int, Field(ge=1, le=1_000_000)]
 X25519Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _below_modulus(text: str) -> str:
+    if not is_element(int(text, 16)):
+        raise ValueError("not below the field's modulus")
+    return text
+
+
+FieldElement = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$"), AfterValidator(_below_modulus)]
+"""A field element: 16 hex digits, big-endian, below 2^61 - 1. JSON's integers are too small for it."""
 
 
 class JoinRequest(Value):
@@ -38,6 +58,15 @@ class SealedShareReference(Value):
 
     digest: Digest
     size: Positive
+
+
+class ProofCommitments(Value):
+    """Commitments to the norm proof's shares, made after those to the update's own shares."""
+
+    root: Digest
+    """Commitment to the update's root and all of these leaves; challenges are drawn from it."""
+    leaves: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=64)]
+    """Salted commitment to each validator's share of the proof."""
 
 
 class PrivacyStatement(Value):
@@ -65,12 +94,16 @@ class Manifest(Value):
     leaves: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=64)]
     """Salted commitment to each validator's share."""
     shares: Annotated[tuple[SealedShareReference, ...], Field(min_length=1, max_length=64)]
+    proof: ProofCommitments | None = None
+    """Commitments of the norm proof; None where the task asks for no proof."""
     privacy: PrivacyStatement
 
     @model_validator(mode="after")
     def _one_share_per_leaf(self) -> Self:
         if len(self.leaves) != len(self.shares):
             raise ValueError(f"{len(self.leaves)} leaves but {len(self.shares)} sealed shares")
+        if self.proof is not None and len(self.proof.leaves) != len(self.leaves):
+            raise ValueError(f"{len(self.leaves)} leaves but {len(self.proof.leaves)} leaves of the proof")
         return self
 
 
@@ -97,6 +130,17 @@ class SignedManifest(Value):
         return base64.b64decode(self.signature)
 
 
+class Opening(Value):
+    """One validator's values of one update: they reveal nothing but the verdict and one inner product."""
+
+    degree: tuple[FieldElement, FieldElement]
+    """D for each challenge: masked combinations of all shares, on a polynomial of degree t."""
+    zero: tuple[FieldElement, FieldElement]
+    """T for each challenge: on a polynomial of degree 2t that is zero at zero for a valid update."""
+    inner_product: FieldElement
+    """Share of the inner product with the reference direction, on a polynomial of degree t; 0 without one."""
+
+
 class UpdateFinding(Value):
     """What one validator found of one update."""
 
@@ -105,11 +149,15 @@ class UpdateFinding(Value):
     """The sealed share was found, opened, and matches its commitment."""
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$|^$", max_length=60)] = ""
     """Code of the defect when it is not readable."""
+    opening: Opening | None = None
+    """Of a readable update with a norm proof."""
 
     @model_validator(mode="after")
     def _reason_when_unreadable(self) -> Self:
         if self.readable == bool(self.reason):
             raise ValueError("an unreadable update needs a reason, a readable one has none")
+        if self.opening is not None and not self.readable:
+            raise ValueError("an unreadable update has no opening")
         return self
 
 
