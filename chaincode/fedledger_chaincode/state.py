@@ -103,16 +103,19 @@ def prefix(kind: str, *parts: str) -> str:
 
 
 class WorldState:
-    """Records in and out of the stub."""
+    """Records in and out of the stub. Unlike the stub's, its reads by key see what the transaction has written, so
+    that two steps of one transaction never overwrite each other."""
 
     def __init__(self, stub: Stub) -> None:
         self._stub = stub
+        self._written: dict[str, bytes] = {}
 
     def find(self, record: type[RecordT], keys: Sequence[str]) -> list[RecordT | None]:
         """Records at ``keys`` in their order; None where there is none."""
-        if not keys:
-            return []
-        return [None if value is None else record.decode(value) for value in self._stub.get_state(keys)]
+        unwritten = [key for key in keys if key not in self._written]
+        committed = dict(zip(unwritten, self._stub.get_state(unwritten), strict=True)) if unwritten else {}
+        values = [self._written[key] if key in self._written else committed[key] for key in keys]
+        return [None if value is None else record.decode(value) for value in values]
 
     def find_one(self, record: type[RecordT], key: str) -> RecordT | None:
         return self.find(record, [key])[0]
@@ -121,7 +124,9 @@ class WorldState:
         """The record at ``key``; raises 404 ``NOT_FOUND`` naming ``what``."""
         found = self.find_one(record, key)
         if found is None:
-            raise ContractError(404, "NOT_FOUND", f"There is no {what}.", "Check the name; list commands show what exists.")
+            raise ContractError(
+                404, "NOT_FOUND", f"There is no {what}.", "Check the name; list commands show what exists."
+            )
         return found
 
     def scan(self, record: type[RecordT], start: str) -> Iterator[tuple[str, RecordT]]:
@@ -130,5 +135,5 @@ class WorldState:
             yield key, record.decode(value)
 
     def put(self, key: str, record: Value) -> None:
-        self._stub.put_state(key, record.canonical())
-
+        self._written[key] = record.canonical()
+        self._stub.put_state(key, self._written[key])

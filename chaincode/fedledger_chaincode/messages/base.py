@@ -40,7 +40,7 @@ class Value(BaseModel):
         """The RFC 8785 encoding."""
         return canonical(self.model_dump(mode="json", by_alias=True))
 
-    def digest(self) -> str:
+    def sha256(self) -> str:
         """Hex SHA-256 of the canonical encoding."""
         return hashlib.sha256(self.canonical()).hexdigest()
 
@@ -57,7 +57,10 @@ class Value(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "message"
             raise ContractError(
-                400, "BAD_MESSAGE", f"{cls.__name__}: {where}: {first['msg']}.", "Correct the field and send it again."
+                400,
+                "BAD_MESSAGE",
+                f"{cls.__name__}: {where}: {first['msg']}.",
+                "Correct the field and send it again.",
             ) from None
         if message.canonical() != received:
             raise ContractError(

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
+from fedledger_chaincode.messages.base import (
+    Digest,
+    Fraction,
+    Identifier,
+    MspId,
+    Natural,
+    Positive,
+    Text,
+    Value,
+)
 from fedledger_chaincode.messages.round import (
     AggregateShare,
     Attestation,

@@ -113,7 +113,7 @@ class AggregationSpec(Value):
             raise ValueError(
                 f"{self.n} validators with {self.tolerated_faults} tolerated faults: needs n >= 3t + 1, t >= 1"
             )
-        if MODULUS <= 3 * self.quantised_norm**2 + 2:
+        if 3 * self.quantised_norm**2 + 2 >= MODULUS:
             raise ValueError("quantised_norm is too large for the field")
         return self
 
@@ -136,14 +136,22 @@ class PrivacySpec(Value):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        numbers = (self.noise_multiplier, self.record_clip_norm, self.sampling_rate, self.steps_per_round, self.delta_pico)
+        numbers = (
+            self.noise_multiplier,
+            self.record_clip_norm,
+            self.sampling_rate,
+            self.steps_per_round,
+            self.delta_pico,
+        )
         if self.mechanism == "none":
             if any(numbers) or self.epsilon_budget or self.epsilon_schedule:
                 raise ValueError("mechanism none has no parameters")
             return self
         if not all(numbers) or not self.epsilon_budget or not self.epsilon_schedule:
             raise ValueError("dp-sgd needs all of its parameters, a budget and a schedule")
-        if any(later < earlier for earlier, later in zip(self.epsilon_schedule, self.epsilon_schedule[1:], strict=False)):
+        if any(
+            later < earlier for earlier, later in zip(self.epsilon_schedule, self.epsilon_schedule[1:], strict=False)
+        ):
             raise ValueError("epsilon_schedule decreases")
         return self
 

@@ -17,14 +17,12 @@ TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("active", "JoinTask"): ("active",),
     ("active", "LeaveTask"): ("active",),
     ("active", "OpenRound"): ("active",),
-    ("active", "SubmitUpdates"): ("active",),
     ("active", "FinaliseRound"): ("active", "completed"),
 }
 
 ROUND_TRANSITIONS: Mapping[tuple[RoundState, str], tuple[RoundState, ...]] = {
     ("open", "SubmitUpdates"): ("open",),
-    ("open", "CloseRound"): ("closed",),
-    ("open", "AbortRound"): ("aborted",),
+    ("open", "CloseRound"): ("closed", "aborted"),
     ("closed", "AttestUpdates"): ("closed",),
     ("closed", "SettleRound"): ("settled", "aborted"),
     ("closed", "AbortRound"): ("aborted",),
@@ -41,9 +39,7 @@ def check_task(state: TaskState, transaction: str) -> None:
     """Raise 409 ``TASK_STATE`` unless the transaction is possible in this state."""
     if (state, transaction) not in TASK_TRANSITIONS:
         possible = sorted({start for start, name in TASK_TRANSITIONS if name == transaction})
-        raise ContractError(
-            409, "TASK_STATE", f"The task is {state}; {transaction} needs it {' or '.join(possible)}."
-        )
+        raise ContractError(409, "TASK_STATE", f"The task is {state}; {transaction} needs it {' or '.join(possible)}.")
 
 
 def check_round(state: RoundState, transaction: str, number: int) -> None:

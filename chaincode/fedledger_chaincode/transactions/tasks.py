@@ -46,14 +46,17 @@ def propose_task(context: Context, specification: bytes) -> bytes:
     _check_organisation(context, spec)
     existing = context.state.find_one(TaskRecord, task_key(spec.task))
     if existing is not None:
-        if existing.spec_hash == spec.digest():
+        if existing.spec_hash == spec.sha256():
             return reply(existing)
         raise ContractError(
-            409, "TASK_EXISTS", f"Task {spec.task} exists with another specification.", "Choose another task name."
+            409,
+            "TASK_EXISTS",
+            f"Task {spec.task} exists with another specification.",
+            "Choose another task name.",
         )
     record = TaskRecord(
         spec=spec,
-        spec_hash=spec.digest(),
+        spec_hash=spec.sha256(),
         state="proposed",
         proposer=context.submitter.msp_id,
         proposed_at=context.now,
@@ -173,9 +176,7 @@ def join_task(context: Context, request: bytes) -> bytes:
         first_round=head.round + 1,
     )
     context.state.put(member_key(task, pseudonym), member)
-    context.state.put(
-        roster_key(task, submitter.msp_id), RosterRecord(participants=(*roster.participants, pseudonym))
-    )
+    context.state.put(roster_key(task, submitter.msp_id), RosterRecord(participants=(*roster.participants, pseudonym)))
     context.state.put(
         standing_key(task, pseudonym),
         StandingRecord(contributions=0, epsilon=0, reputation=record.spec.reputation.initial),
@@ -197,12 +198,12 @@ def leave_task(context: Context, task: str) -> bytes:
     head = context.head(task)
     roster = context.state.get(RosterRecord, roster_key(task, member.msp), f"roster of {member.msp}")
     member = member.model_copy(update={"last_round": _last_round(head)})
-    context.state.put(
-        roster_key(task, member.msp),
-        RosterRecord(participants=tuple(other for other in roster.participants if other != pseudonym)),
-    )
-    if _idle(head) and member.stake:
-        context.transfer([(stake_account(task, pseudonym), organisation_account(member.msp), member.stake)])
+    if _idle(head):
+        # Only who is off the roster has no stake left to return when the task ends.
+        remaining = tuple(other for other in roster.participants if other != pseudonym)
+        context.state.put(roster_key(task, member.msp), RosterRecord(participants=remaining))
+        account = stake_account(task, pseudonym)
+        context.transfer([(account, organisation_account(member.msp), context.balances([account])[account])])
         member = member.model_copy(update={"stake": 0})
     context.state.put(member_key(task, pseudonym), member)
     context.event("ParticipantLeft", task=task, participant=pseudonym, msp=member.msp)

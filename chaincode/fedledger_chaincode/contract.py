@@ -1,0 +1,161 @@
+"""The contract: a table of transactions. It unwraps arguments and calls one function; it decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
+from fedledger_chaincode.state import WorldState
+from fedledger_chaincode.stub import Stub
+from fedledger_chaincode.submitter import Submitter
+from fedledger_chaincode.transactions import models, queries, rounds, settlement, tasks, tokens
+from fedledger_chaincode.transactions.context import Context
+
+VERSION = "1.0"
+
+ArgumentKind = Literal["text", "integer", "message", "messages"]
+"""``message`` is canonical JSON that the function decodes; ``messages`` is one or more of them, last."""
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """How a function is called: its arguments by name, and whether it is submitted or only evaluated."""
+
+    function: Callable[..., bytes]
+    arguments: Mapping[str, ArgumentKind]
+    kind: Literal["submit", "evaluate"]
+
+
+def _submit(function: Callable[..., bytes], **arguments: ArgumentKind) -> Transaction:
+    return Transaction(function, arguments, "submit")
+
+
+def _evaluate(function: Callable[..., bytes], **arguments: ArgumentKind) -> Transaction:
+    return Transaction(function, arguments, "evaluate")
+
+
+TRANSACTIONS: Mapping[str, Transaction] = {
+    "ProposeTask": _submit(tasks.propose_task, specification="message"),
+    "ApproveTask": _submit(tasks.approve_task, task="text", spec_hash="text"),
+    "RejectTask": _submit(tasks.reject_task, task="text"),
+    "WithdrawConsent": _submit(tasks.withdraw_consent, task="text"),
+    "StopTask": _submit(tasks.stop_task, task="text"),
+    "JoinTask": _submit(tasks.join_task, request="message"),
+    "LeaveTask": _submit(tasks.leave_task, task="text"),
+    "RegisterValidator": _submit(tasks.register_validator, registration="message"),
+    "OpenRound": _submit(rounds.open_round, task="text", round="integer"),
+    "SubmitUpdates": _submit(rounds.submit_updates, manifests="messages"),
+    "CloseRound": _submit(rounds.close_round, task="text", round="integer"),
+    "AttestUpdates": _submit(settlement.attest_updates, attestation="message"),
+    "SettleRound": _submit(settlement.settle_round, task="text", round="integer"),
+    "PostAggregateShare": _submit(settlement.post_aggregate_share, share="message"),
+    "ReportModel": _submit(settlement.report_model, report="message"),
+    "FinaliseRound": _submit(settlement.finalise_round, task="text", round="integer"),
+    "AbortRound": _submit(settlement.abort_round, request="message"),
+    "ReportEvaluation": _submit(models.report_evaluation, report="message"),
+    "DeprecateModel": _submit(models.deprecate_model, task="text", version="integer", reason="text"),
+    "Transfer": _submit(tokens.transfer, recipient="text", amount="integer"),
+    "BalanceOf": _evaluate(tokens.balance_of, account="text"),
+    "TotalSupply": _evaluate(tokens.total_supply),
+    "ClientAccountID": _evaluate(tokens.client_account_id),
+    "GetTask": _evaluate(queries.get_task, task="text"),
+    "ListTasks": _evaluate(queries.list_tasks),
+    "GetRound": _evaluate(queries.get_round, task="text", round="integer"),
+    "GetMembers": _evaluate(queries.get_members, task="text"),
+    "GetMember": _evaluate(queries.get_member, task="text", participant="text"),
+    "GetModel": _evaluate(queries.get_model, task="text", version="integer"),
+    "ListModels": _evaluate(queries.list_models, task="text"),
+    "ModelLineage": _evaluate(queries.model_lineage, task="text", version="integer"),
+    "GetEvaluations": _evaluate(queries.get_evaluations, task="text", version="integer"),
+    "GetWallet": _evaluate(queries.get_wallet, task="text", msp="text"),
+}
+
+
+class Contract:
+    """What the chaincode service calls for each transaction."""
+
+    def invoke(self, stub: Stub) -> bytes:
+        """Run the transaction that the stub names.
+
+        Raises:
+            ContractError: when the transaction is refused; nothing of it must be written then.
+        """
+        transaction = TRANSACTIONS.get(stub.function)
+        if transaction is None:
+            raise ContractError(
+                404,
+                "UNKNOWN_FUNCTION",
+                f"The contract has no transaction {stub.function[:100]!r}.",
+                "org.hyperledger.fabric:GetMetadata lists them.",
+            )
+        arguments = _arguments(stub.function, transaction, list(stub.arguments))
+        context = Context(stub, WorldState(stub), Submitter.from_creator(stub.creator))
+        return transaction.function(context, *arguments)
+
+    def metadata(self) -> dict[str, Any]:
+        """The contract in Fabric's contract metadata schema, as ``org.hyperledger.fabric:GetMetadata`` answers it."""
+        return {
+            "$schema": "https://hyperledger.github.io/fabric-chaincode-node/main/api/contract-schema.json",
+            "info": {"title": "fedledger", "version": VERSION},
+            "contracts": {
+                "fedledger": {
+                    "name": "fedledger",
+                    "info": {"title": "fedledger", "version": VERSION},
+                    "default": True,
+                    "transactions": [_described(name, entry) for name, entry in TRANSACTIONS.items()],
+                }
+            },
+            "components": {"schemas": {}},
+        }
+
+
+def _described(name: str, transaction: Transaction) -> dict[str, Any]:
+    summary = (transaction.function.__doc__ or "").split("\n\n")[0]
+    return {
+        "name": name,
+        "description": " ".join(summary.split()),
+        "tag": ["SUBMIT" if transaction.kind == "submit" else "EVALUATE"],
+        "parameters": [
+            {"name": argument, "schema": {"type": "integer" if kind == "integer" else "string"}}
+            for argument, kind in transaction.arguments.items()
+        ],
+    }
+
+
+def _arguments(name: str, transaction: Transaction, received: list[bytes]) -> list[Any]:
+    kinds = list(transaction.arguments.items())
+    variadic = bool(kinds) and kinds[-1][1] == "messages"
+    if variadic:
+        kinds += [kinds[-1]] * (len(received) - len(kinds))
+    if len(received) != len(kinds):
+        raise ContractError(
+            400,
+            "BAD_ARGUMENTS",
+            f"{name} takes {len(kinds)} arguments ({', '.join(transaction.arguments)}), {len(received)} were given.",
+        )
+    return [_argument(name, argument, kind, value) for (argument, kind), value in zip(kinds, received, strict=True)]
+
+
+def _argument(name: str, argument: str, kind: ArgumentKind, value: bytes) -> Any:
+    if kind in ("message", "messages"):
+        return value
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is not UTF-8.") from None
+    if kind == "text":
+        if not text or "/" in text or "\x00" in text:
+            raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty or holds a slash or a zero byte.")
+        return text
+    if not text.isascii() or not text.isdecimal() or str(int(text[:20])) != text or int(text) > MAXIMUM_INTEGER:
+        raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is no whole number from 0 to {MAXIMUM_INTEGER}.")
+    return int(text)
+
+
+def metadata_json() -> bytes:
+    """The metadata as JSON."""
+    return json.dumps(Contract().metadata(), sort_keys=True).encode()

@@ -1,0 +1,111 @@
+"""What queries answer: several records of the state put together for a reader. Never stored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fedledger_chaincode.messages.base import Digest, Identifier, MspId, Natural, Text, Value
+from fedledger_chaincode.messages.records import (
+    AggregateShareRecord,
+    AttestationRecord,
+    CohortRecord,
+    ConsentRecord,
+    EquivocationRecord,
+    EvaluationRecord,
+    FixedSetRecord,
+    HeadRecord,
+    MemberRecord,
+    ModelRecord,
+    ReportRecord,
+    RoundRecord,
+    SettlementRecord,
+    StandingRecord,
+    TaskRecord,
+    UpdateRecord,
+    ValidatorRecord,
+)
+from fedledger_chaincode.messages.round import Pseudonym
+
+
+class SubmissionResult(Value):
+    """What became of one manifest of a ``SubmitUpdates`` transaction."""
+
+    participant: Pseudonym | Literal[""]
+    """Empty when the manifest could not be read."""
+    manifest_digest: Digest | Literal[""]
+    status: Literal["received", "refused"]
+    code: str = ""
+    message: Text = ""
+
+
+class SubmissionResults(Value):
+    results: tuple[SubmissionResult, ...]
+
+
+class TaskView(Value):
+    """A task, what each organisation said to it, and where it stands."""
+
+    record: TaskRecord
+    consents: tuple[ConsentRecord, ...]
+    validators: tuple[ValidatorRecord, ...]
+    head: HeadRecord | None
+
+
+class TaskSummary(Value):
+    task: Identifier
+    title: Text
+    state: str
+    spec_hash: Digest
+    version: Natural
+    round: Natural
+
+
+class TaskSummaries(Value):
+    tasks: tuple[TaskSummary, ...]
+
+
+class MemberView(Value):
+    member: MemberRecord
+    standing: StandingRecord
+    balance: Natural
+    """Micro-tokens on the participant's account."""
+    stake: Natural
+    """Micro-tokens of its stake that are still locked."""
+
+
+class MemberViews(Value):
+    members: tuple[MemberView, ...]
+
+
+class RoundView(Value):
+    """Everything that the ledger holds about one round."""
+
+    record: RoundRecord
+    cohort: CohortRecord
+    updates: tuple[UpdateRecord, ...]
+    equivocations: tuple[EquivocationRecord, ...]
+    fixed: FixedSetRecord | None
+    attestations: tuple[AttestationRecord, ...]
+    settlement: SettlementRecord | None
+    aggregates: tuple[AggregateShareRecord, ...]
+    reports: tuple[ReportRecord, ...]
+
+
+class ModelRecords(Value):
+    models: tuple[ModelRecord, ...]
+
+
+class EvaluationRecords(Value):
+    evaluations: tuple[EvaluationRecord, ...]
+
+
+class AccountBalance(Value):
+    account: str
+    balance: Natural
+
+
+class Wallet(Value):
+    """The accounts of one organisation in one task."""
+
+    msp: MspId
+    accounts: tuple[AccountBalance, ...]

@@ -1,0 +1,103 @@
+"""What n - t equal reports make of a settled round: the model's registry entry and who did its duty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fedledger_chaincode.messages.records import (
+    AggregateReference,
+    AggregateShareRecord,
+    Contribution,
+    ModelRecord,
+    Payment,
+    RoundRecord,
+    SettlementRecord,
+)
+from fedledger_chaincode.messages.round import ModelReport
+from fedledger_chaincode.messages.task import AggregationSpec
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """The model on which a quorum agrees, who reported it and which validators they prove to have lied."""
+
+    report: ModelReport
+    reported_by: tuple[str, ...]
+    liars: tuple[str, ...]
+
+
+def agreed_report(aggregation: AggregationSpec, reports: Mapping[str, ModelReport]) -> Consensus | None:
+    """The report that at least n - t validators share, None while there is none.
+
+    Reports are equal when aggregate and model are; they may name different liars, for one may have decoded before a
+    share arrived. A validator counts as a liar when t + 1 of the agreeing reports name it: one of them is honest.
+    """
+    groups: dict[tuple[str, str, int], list[str]] = {}
+    for msp in aggregation.validators:
+        if msp in reports:
+            report = reports[msp]
+            groups.setdefault((report.aggregate_digest, report.model_digest, report.model_size), []).append(msp)
+    for agreeing in groups.values():
+        if len(agreeing) >= aggregation.quorum:
+            named = {
+                msp: sum(1 for reporter in agreeing if msp in reports[reporter].liars) for msp in aggregation.validators
+            }
+            liars = tuple(msp for msp, count in named.items() if count > aggregation.tolerated_faults)
+            return Consensus(reports[agreeing[0]], tuple(agreeing), liars)
+    return None
+
+
+def dutiful_validators(
+    aggregation: AggregationSpec,
+    settlement: SettlementRecord,
+    posted: Sequence[AggregateShareRecord],
+    agreed: Consensus,
+) -> tuple[str, ...]:
+    """Validators that attested, posted a share and did not lie: those who are paid."""
+    shared = {share.validator for share in posted}
+    return tuple(
+        msp
+        for msp in aggregation.validators
+        if msp in settlement.attested and msp in shared and msp not in agreed.liars
+    )
+
+
+def new_model(
+    round_record: RoundRecord,
+    settlement: SettlementRecord,
+    epsilons: Mapping[str, int],
+    posted: Sequence[AggregateShareRecord],
+    agreed: Consensus,
+    payments: tuple[Payment, ...],
+    transaction_id: str,
+) -> ModelRecord:
+    """The next version's registry entry."""
+    return ModelRecord(
+        task=round_record.task,
+        version=round_record.base_version + 1,
+        parent=round_record.base_model,
+        model_digest=agreed.report.model_digest,
+        model_size=agreed.report.model_size,
+        round=round_record.round,
+        aggregate_digest=agreed.report.aggregate_digest,
+        weight_sum=settlement.weight_sum,
+        contributions=tuple(
+            Contribution(
+                participant=update.participant,
+                msp=update.msp,
+                weight=update.weight,
+                epsilon=epsilons[update.participant],
+            )
+            for update in settlement.updates
+            if update.weight > 0
+        ),
+        aggregate_shares=tuple(
+            AggregateReference(validator=share.validator, digest=share.share.digest, size=share.share.size)
+            for share in posted
+        ),
+        reported_by=agreed.reported_by,
+        liars=agreed.liars,
+        payments=payments,
+        transaction_id=transaction_id,
+    )

@@ -1,0 +1,307 @@
+"""Deciding a closed round: attestations, verdicts, aggregate shares, reports, and the new version or the end."""
+
+from __future__ import annotations
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.records import (
+    AggregateShareRecord,
+    AttestationRecord,
+    CohortRecord,
+    EquivocationRecord,
+    FixedSetRecord,
+    ModelRecord,
+    Payment,
+    ReportRecord,
+    RoundRecord,
+    SettlementRecord,
+    StandingRecord,
+    TaskRecord,
+)
+from fedledger_chaincode.messages.round import AbortRequest, AggregateShare, Attestation, ModelReport
+from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, new_model
+from fedledger_chaincode.rules.reputation import updated_standing
+from fedledger_chaincode.rules.rewards import Share, proportion, split_reward
+from fedledger_chaincode.rules.settlement import settle
+from fedledger_chaincode.rules.transitions import check_round
+from fedledger_chaincode.state import (
+    RecordT,
+    aggregate_key,
+    attestation_key,
+    cohort_key,
+    equivocation_key,
+    fixed_key,
+    model_key,
+    report_key,
+    settlement_key,
+    standing_key,
+    task_key,
+)
+from fedledger_chaincode.transactions.context import (
+    Context,
+    organisation_account,
+    participant_account,
+    pool_account,
+    reply,
+    stake_account,
+)
+from fedledger_chaincode.transactions.rounds import aborted, change_round
+from fedledger_chaincode.transactions.tasks import return_stakes
+
+
+def attest_updates(context: Context, attestation: bytes) -> bytes:
+    """``AttestUpdates(attestation)``: one validator's findings about exactly the fixed set, in its order."""
+    message = Attestation.decode(attestation)
+    task, number = message.task, message.round
+    msp = context.acting_validator(context.task(task))
+    key = attestation_key(task, number, msp)
+    mine = AttestationRecord(validator=msp, attestation=message)
+    if _is_repeated(context, AttestationRecord, key, mine, f"an attestation of round {number}"):
+        return reply(mine)
+    check_round(context.round(task, number).state, "AttestUpdates", number)
+    fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
+    expected = [update.participant for update in fixed.updates]
+    if [finding.participant for finding in message.findings] != expected:
+        raise ContractError(
+            400,
+            "WRONG_SET",
+            f"The attestation does not cover exactly the {len(expected)} updates of round {number} in their order.",
+            "Attest the fixed set as the round shows it.",
+        )
+    context.state.put(key, mine)
+    context.event("UpdatesAttested", task=task, round=number, validator=msp)
+    return reply(mine)
+
+
+def settle_round(context: Context, task: str, number: int) -> bytes:
+    """``SettleRound(task, round)``, with all attestations, or n - t of them and the deadline passed."""
+    record = context.task(task)
+    context.acting_validator(record)
+    settled_before = context.state.find_one(SettlementRecord, settlement_key(task, number))
+    if settled_before is not None:
+        return reply(settled_before)
+    round_record = context.round(task, number)
+    check_round(round_record.state, "SettleRound", number)
+    spec = record.spec
+    attestations = _attestations(context, record, number)
+    late = round_record.attestations_due is not None and context.now >= round_record.attestations_due
+    if len(attestations) < spec.aggregation.n and not (late and len(attestations) >= spec.aggregation.quorum):
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"{len(attestations)} of {spec.aggregation.n} validators have attested round {number}; "
+            f"{spec.aggregation.quorum} suffice after {round_record.attestations_due}.",
+            "Wait for the others or for the deadline.",
+        )
+    cohort = context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}")
+    fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
+    proofs = context.state.find(
+        EquivocationRecord, [equivocation_key(task, number, update.participant) for update in fixed.updates]
+    )
+    equivocated = frozenset(proof.first.manifest.participant for proof in proofs if proof is not None)
+    settlement = settle(spec, cohort, fixed, attestations, equivocated)
+    accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
+    context.state.put(settlement_key(task, number), settlement)
+    _score(context, record, settlement, number)
+    _slash(context, record, sorted(equivocated))
+    if accepted < spec.aggregation.minimum_accepted:
+        reason = f"{accepted} updates were accepted, the task needs {spec.aggregation.minimum_accepted}"
+        changed = aborted(round_record, reason)
+    elif settlement.weight_sum == 0:
+        changed = aborted(round_record, "no accepted update has a weight")
+    else:
+        due = context.now + spec.deadlines.aggregates
+        changed = round_record.model_copy(update={"state": "settled", "aggregates_due": due})
+    change_round(context, context.head(task), changed)
+    context.event("RoundSettled", task=task, round=number, state=changed.state, accepted=accepted)
+    return reply(settlement)
+
+
+def _attestations(context: Context, record: TaskRecord, number: int) -> dict[str, Attestation]:
+    keys = [attestation_key(record.spec.task, number, msp) for msp in record.spec.aggregation.validators]
+    found = context.state.find(AttestationRecord, keys)
+    return {entry.validator: entry.attestation for entry in found if entry is not None}
+
+
+def _score(context: Context, record: TaskRecord, settlement: SettlementRecord, number: int) -> None:
+    keys = [standing_key(record.spec.task, update.participant) for update in settlement.updates]
+    standings = context.state.find(StandingRecord, keys)
+    for key, standing, update in zip(keys, standings, settlement.updates, strict=True):
+        if standing is None:
+            raise ContractError(500, "STATE", f"Participant {update.participant} has no standing.")
+        context.state.put(key, updated_standing(standing, update.score, number, record.spec.reputation))
+
+
+def _slash(context: Context, record: TaskRecord, proven: list[str]) -> None:
+    """Move part of the stake of each participant with a proven fault to the pool."""
+    task = record.spec.task
+    accounts = [stake_account(task, participant) for participant in proven]
+    balances = context.balances(accounts)
+    rate = record.spec.incentive.slashing_equivocation
+    context.transfer([(account, pool_account(task), proportion(balances[account], rate)) for account in accounts])
+
+
+def post_aggregate_share(context: Context, share: bytes) -> bytes:
+    """``PostAggregateShare(share)``: where a validator put its share of the weighted sum."""
+    message = AggregateShare.decode(share)
+    task, number = message.task, message.round
+    msp = context.acting_validator(context.task(task))
+    key = aggregate_key(task, number, msp)
+    mine = AggregateShareRecord(validator=msp, share=message)
+    if _is_repeated(context, AggregateShareRecord, key, mine, f"an aggregate share of round {number}"):
+        return reply(mine)
+    check_round(context.round(task, number).state, "PostAggregateShare", number)
+    context.state.put(key, mine)
+    context.event("AggregateSharePosted", task=task, round=number, validator=msp)
+    return reply(mine)
+
+
+def report_model(context: Context, report: bytes) -> bytes:
+    """``ReportModel(report)``: the model that a validator made of the aggregate shares."""
+    message = ModelReport.decode(report)
+    task, number = message.task, message.round
+    record = context.task(task)
+    msp = context.acting_validator(record)
+    strangers = sorted(set(message.liars) - set(record.spec.aggregation.validators))
+    if strangers:
+        raise ContractError(400, "BAD_MESSAGE", f"{', '.join(strangers)} are named as liars but are no validators.")
+    key = report_key(task, number, msp)
+    mine = ReportRecord(validator=msp, report=message)
+    if _is_repeated(context, ReportRecord, key, mine, f"a model report of round {number}"):
+        return reply(mine)
+    check_round(context.round(task, number).state, "ReportModel", number)
+    context.state.put(key, mine)
+    context.event("ModelReported", task=task, round=number, validator=msp, model=message.model_digest)
+    return reply(mine)
+
+
+def finalise_round(context: Context, task: str, number: int) -> bytes:
+    """``FinaliseRound(task, round)``: n - t equal reports become the next model version; the round's reward is paid."""
+    record = context.task(task)
+    context.acting_validator(record)
+    round_record = context.round(task, number)
+    if round_record.state == "finalised":
+        return reply(context.state.get(ModelRecord, model_key(task, round_record.base_version + 1), "model"))
+    check_round(round_record.state, "FinaliseRound", number)
+    spec = record.spec
+    agreed = agreed_report(spec.aggregation, _reports(context, record, number))
+    if agreed is None:
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"No {spec.aggregation.quorum} validators have reported the same model for round {number}.",
+            "Wait for more reports, or abort the round after its deadline.",
+        )
+    settlement = context.state.get(SettlementRecord, settlement_key(task, number), f"settlement of round {number}")
+    shares = context.state.find(
+        AggregateShareRecord, [aggregate_key(task, number, msp) for msp in spec.aggregation.validators]
+    )
+    posted = [share for share in shares if share is not None]
+    paid = _pay(context, record, settlement, dutiful_validators(spec.aggregation, settlement, posted, agreed))
+    counted = [entry for entry in settlement.updates if entry.weight > 0]
+    standings = context.state.find(StandingRecord, [standing_key(task, entry.participant) for entry in counted])
+    model = new_model(
+        round_record,
+        settlement,
+        {entry.participant: 0 if s is None else s.epsilon for entry, s in zip(counted, standings, strict=True)},
+        posted,
+        agreed,
+        paid,
+        context.stub.transaction_id,
+    )
+    context.state.put(model_key(task, model.version), model)
+    head = context.head(task)
+    newest = head.model_copy(
+        update={"version": model.version, "model_digest": model.model_digest, "model_size": model.model_size}
+    )
+    change_round(context, head, round_record.model_copy(update={"state": "finalised"}), newest)
+    completed = model.version == spec.training.rounds
+    if completed:
+        context.state.put(task_key(task), record.model_copy(update={"state": "completed"}))
+        return_stakes(context, record)
+    context.event(
+        "ModelPublished",
+        task=task,
+        round=number,
+        version=model.version,
+        model=model.model_digest,
+        completed=completed,
+    )
+    return reply(model)
+
+
+def _reports(context: Context, record: TaskRecord, number: int) -> dict[str, ModelReport]:
+    keys = [report_key(record.spec.task, number, msp) for msp in record.spec.aggregation.validators]
+    found = context.state.find(ReportRecord, keys)
+    return {entry.validator: entry.report for entry in found if entry is not None}
+
+
+def _pay(
+    context: Context, record: TaskRecord, settlement: SettlementRecord, dutiful: tuple[str, ...]
+) -> tuple[Payment, ...]:
+    shares = [
+        Share(participant_account(update.participant), update.weight, update.score)
+        for update in settlement.updates
+        if update.weight > 0
+    ]
+    validators = [organisation_account(msp) for msp in dutiful]
+    payments = split_reward(record.spec.incentive, shares, validators, record.spec.aggregation.n)
+    pool = pool_account(record.spec.task)
+    context.transfer([(pool, account, amount) for account, amount in payments])
+    return tuple(Payment(account=account, amount=amount) for account, amount in payments)
+
+
+def abort_round(context: Context, request: bytes) -> bytes:
+    """``AbortRound(request)``: after a deadline, when the quorum that the round needs is not there. Nothing is paid."""
+    message = AbortRequest.decode(request)
+    task, number = message.task, message.round
+    record = context.task(task)
+    context.acting_validator(record)
+    round_record = context.round(task, number)
+    if round_record.state == "aborted":
+        return reply(round_record)
+    check_round(round_record.state, "AbortRound", number)
+    _check_hopeless(context, record, round_record)
+    changed = aborted(round_record, message.reason)
+    change_round(context, context.head(task), changed)
+    context.event("RoundAborted", task=task, round=number, reason=message.reason)
+    return reply(changed)
+
+
+def _check_hopeless(context: Context, record: TaskRecord, round_record: RoundRecord) -> None:
+    aggregation = record.spec.aggregation
+    if round_record.state == "closed":
+        due = round_record.attestations_due
+        enough = len(_attestations(context, record, round_record.round)) >= aggregation.quorum
+    else:
+        due = round_record.aggregates_due
+        enough = agreed_report(aggregation, _reports(context, record, round_record.round)) is not None
+    if due is None or context.now < due:
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"Round {round_record.round} may be aborted after {due}.",
+            "Wait for the deadline.",
+        )
+    if enough:
+        raise ContractError(
+            409,
+            "CAN_GO_ON",
+            f"Round {round_record.round} has the quorum that it needs.",
+            "Settle or finalise it.",
+        )
+
+
+def _is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, what: str) -> bool:
+    """Whether exactly this was recorded before; raises 409 ``ALREADY_RECORDED`` when something else was."""
+    earlier = context.state.find_one(record, key)
+    if earlier is None:
+        return False
+    if earlier != mine:
+        raise ContractError(
+            409,
+            "ALREADY_RECORDED",
+            f"This validator has already recorded another {what.split(' ', 1)[1]}.",
+            "The first one stands.",
+        )
+    return True

@@ -1,0 +1,436 @@
+"""A round from opening to the next model, and everything that is refused on the way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fedledger.identity.keys import KeyType, generate_key
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import MICRO
+from fedledger_chaincode.messages.records import ModelRecord
+from fedledger_chaincode.messages.round import AbortRequest, PrivacyStatement
+from fedledger_chaincode.messages.views import ModelRecords, SubmissionResults
+from fedledger_chaincode.rules.submission import agreed_privacy
+
+from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium, digest, task_spec
+from tests.unit.contract.test_tasks import refused
+
+WITHOUT_PRIVACY = PrivacyStatement(mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0)
+
+
+def test_two_rounds_make_two_versions_complete_the_task_and_return_the_stakes() -> None:
+    consortium = Consortium.active()
+    first = ModelRecord.decode(consortium.through(1))
+    second = ModelRecord.decode(consortium.through(2))
+    assert (first.version, first.parent) == (1, digest("model 0"))
+    assert (second.version, second.parent) == (2, first.model_digest)
+    view = consortium.view()
+    assert view.record.state == "completed"
+    assert view.head is not None
+    assert (view.head.version, view.head.model_digest) == (2, second.model_digest)
+    balances = consortium.balances()
+    assert sum(balances.values()) == consortium.supply()
+    assert all(amount == 0 for account, amount in balances.items() if account.startswith("stake:"))
+
+
+def test_lineage_goes_back_to_the_initial_model() -> None:
+    consortium = Consortium.active()
+    consortium.through(1)
+    consortium.through(2)
+    reader = consortium.governors[MSPS[0]]
+    lineage = consortium.ledger.evaluate(reader, ModelRecords, "ModelLineage", "heart", 2).models
+    assert [model.version for model in lineage] == [2, 1, 0]
+    assert [model.model_digest for model in lineage[1:]] == [model.parent for model in lineage[:-1]]
+
+
+def test_equal_contributions_are_paid_equally_and_validators_get_their_part() -> None:
+    consortium = Consortium.active()
+    model = ModelRecord.decode(consortium.through(1))
+    paid = {payment.account: payment.amount for payment in model.payments}
+    for msp in MSPS:
+        assert paid[f"participant:{consortium.participants[msp].pseudonym}"] == 7_500_000
+        assert paid[f"org:{msp}"] == 2_500_000
+
+
+def test_a_missing_update_earns_nothing_and_lowers_reputation() -> None:
+    consortium = Consortium.active()
+    model = ModelRecord.decode(consortium.through(1, submitting=MSPS[:3]))
+    absent = consortium.participants[MSPS[3]].pseudonym
+    assert all(absent not in payment.account for payment in model.payments)
+    standing = {view.member.participant: view.standing for view in consortium.members().members}
+    present = consortium.participants[MSPS[0]].pseudonym
+    assert standing[absent].reputation < standing[present].reputation
+    assert (standing[absent].contributions, standing[present].contributions) == (0, 1)
+
+
+def test_opening_twice_is_one_round_and_opening_too_far_ahead_is_refused() -> None:
+    consortium = Consortium.active()
+    assert consortium.open(1, by=MSPS[0]) == consortium.open(1, by=MSPS[1])
+    with refused("ROUND_NUMBER"):
+        consortium.open(3)
+    with refused("ROUND_STATE"):
+        consortium.open(2)
+
+
+def test_a_round_does_not_open_before_all_validators_have_registered() -> None:
+    consortium = Consortium.founded()
+    consortium.propose()
+    for msp in MSPS:
+        consortium.approve(msp)
+    for msp in MSPS:
+        consortium.join(msp)
+    consortium.register(MSPS[0])
+    with pytest.raises(ContractError, match="The validators of HungaryMSP, LongBeachMSP, SwitzerlandMSP"):
+        consortium.open(1)
+
+
+def test_a_round_does_not_open_for_fewer_participants_than_the_minimum() -> None:
+    consortium = Consortium.active()
+    for msp in MSPS[:2]:
+        consortium.ledger.submit(consortium.participants[msp], "LeaveTask", "heart")
+    with refused("TOO_FEW_PARTICIPANTS"):
+        consortium.open(1)
+
+
+def test_sending_the_same_update_again_returns_the_first_result() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    signed = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1))
+    actor = consortium.participants[MSPS[0]]
+    first = consortium.ledger.submit(actor, "SubmitUpdates", signed)
+    before = dict(consortium.ledger.world)
+    assert consortium.ledger.submit(actor, "SubmitUpdates", signed) == first
+    assert consortium.ledger.world == before
+
+
+def test_a_second_different_update_is_equivocation_both_are_kept_and_stake_is_taken() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    cheat = consortium.participants[MSPS[0]].pseudonym
+    results = SubmissionResults.decode(consortium.submit(MSPS[0], 1, num_examples=101)).results
+    assert [(result.status, result.code) for result in results] == [("refused", "EQUIVOCATION")]
+    proof = consortium.round(1).equivocations[0]
+    assert {proof.first.manifest.num_examples, proof.second.manifest.num_examples} == {100, 101}
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1)
+    verdicts = {update.participant: update.verdict for update in consortium.settle(1).updates}
+    assert verdicts[cheat] == "refused: equivocation"
+    assert consortium.balances()[f"stake:heart:{cheat}"] == 50_000_000
+    assert sum(consortium.balances().values()) == consortium.supply()
+
+
+def test_one_bad_manifest_in_a_batch_is_named_and_the_others_count() -> None:
+    consortium = Consortium.active()
+    second = consortium.ledger.actor(MSPS[0], "participant", name="ward two")
+    consortium.ledger.submit(second, "JoinTask", b'{"schema":"fedledger/join/1","task":"heart"}')
+    consortium.open(1)
+    good = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1))
+    forged = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1, participant=second.pseudonym))
+    actor = consortium.participants[MSPS[0]]
+    results = SubmissionResults.decode(consortium.ledger.submit(actor, "SubmitUpdates", forged, good)).results
+    assert [(result.status, result.code) for result in results] == [("refused", "BAD_SIGNATURE"), ("received", "")]
+    assert [update.signed for update in consortium.round(1).updates] == [good]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"base_model": digest("another")}, "BASE_MODEL"),
+        ({"channel": "another"}, "WRONG_CONTEXT"),
+        ({"leaves": (digest("a"),), "shares": ()}, None),
+        (
+            {
+                "privacy": PrivacyStatement(
+                    mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0
+                )
+            },
+            "PRIVACY_PARAMETERS",
+        ),
+    ],
+)
+def test_an_update_that_is_not_what_the_round_asks_for_is_refused(changes: dict[str, object], code: str | None) -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    if code is None:
+        with pytest.raises(ValueError, match=r"sealed shares|at least 1 item"):
+            consortium.manifest(MSPS[0], 1, **changes)
+        return
+    with refused(code):
+        consortium.submit(MSPS[0], 1, **changes)
+
+
+def test_a_share_for_each_validator_is_needed() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    whole = consortium.manifest(MSPS[0], 1)
+    with refused("SHARE_COUNT"):
+        consortium.submit(MSPS[0], 1, leaves=whole.leaves[:3], shares=whole.shares[:3])
+
+
+def test_an_update_for_a_closed_round_is_refused() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS[:3]:
+        consortium.submit(msp, 1)
+    consortium.ledger.now += 120
+    late = consortium.manifest(MSPS[3], 1)
+    consortium.close(1)
+    with refused("ROUND_STATE"):
+        consortium.ledger.submit(consortium.participants[MSPS[3]], "SubmitUpdates", consortium.signed(MSPS[3], late))
+
+
+def test_an_update_after_the_deadline_is_refused_even_while_the_round_is_open() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    consortium.ledger.now += 121
+    with refused("TOO_LATE"):
+        consortium.submit(MSPS[0], 1)
+
+
+def test_an_update_of_an_earlier_round_cannot_be_replayed() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    old = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1))
+    for msp in MSPS[1:]:
+        consortium.submit(msp, 1)
+    consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", old)
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1)
+    consortium.settle(1)
+    for msp in MSPS:
+        consortium.post_share(msp, 1)
+        consortium.report(msp, 1)
+    consortium.finalise(1)
+    consortium.open(2)
+    before = dict(consortium.ledger.world)
+    consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", old)
+    assert consortium.ledger.world == before
+    moved = old.model_copy(update={"manifest": old.manifest.model_copy(update={"round": 2})})
+    with refused("BAD_SIGNATURE"):
+        consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", moved)
+
+
+def test_another_organisation_cannot_submit_for_a_participant() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    signed = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1))
+    with refused("WRONG_ORGANISATION"):
+        consortium.ledger.submit(consortium.participants[MSPS[1]], "SubmitUpdates", signed)
+
+
+def test_a_manifest_signed_by_another_key_is_refused() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    signed = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1), key=generate_key(KeyType.P256))
+    with refused("BAD_SIGNATURE"):
+        consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", signed)
+
+
+def test_an_unknown_field_in_a_message_is_refused_by_name() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    document = json.loads(consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1)).canonical())
+    document["manifest"]["comment"] = "hello"
+    with pytest.raises(ContractError, match=r"SignedManifest: manifest\.comment: Extra inputs are not permitted"):
+        consortium.ledger.submit(
+            consortium.participants[MSPS[0]],
+            "SubmitUpdates",
+            json.dumps(document, sort_keys=True, separators=(",", ":")).encode(),
+        )
+
+
+def test_bytes_that_are_not_the_canonical_encoding_are_refused() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    signed = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1)).canonical()
+    with refused("NOT_CANONICAL"):
+        consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", signed.replace(b":", b": ", 1))
+
+
+@pytest.mark.parametrize("key_type", list(KeyType))
+def test_every_key_type_of_fabric_can_sign_a_manifest(key_type: KeyType) -> None:
+    consortium = Consortium.founded()
+    consortium.participants[MSPS[0]] = consortium.ledger.actor(MSPS[0], "participant", key_type=key_type)
+    consortium.propose()
+    for msp in MSPS:
+        consortium.approve(msp)
+    for msp in MSPS:
+        consortium.register(msp)
+        consortium.join(msp)
+    consortium.open(1)
+    consortium.submit(MSPS[0], 1)
+    assert len(consortium.round(1).updates) == 1
+
+
+def test_a_round_closes_early_only_when_everybody_has_submitted() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS[:3]:
+        consortium.submit(msp, 1)
+    with refused("TOO_EARLY"):
+        consortium.close(1)
+    consortium.submit(MSPS[3], 1)
+    assert consortium.close(1).state == "closed"
+
+
+def test_a_round_with_too_few_updates_is_aborted_but_counts_against_the_budget() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    consortium.submit(MSPS[0], 1)
+    consortium.ledger.now += 120
+    assert consortium.close(1).state == "aborted"
+    standing = {view.member.msp: view.standing for view in consortium.members().members}
+    assert (standing[MSPS[0]].contributions, standing[MSPS[0]].epsilon) == (1, 1_000_000)
+    assert standing[MSPS[1]].epsilon == 0
+    assert consortium.open(2).base_version == 0
+
+
+def test_whose_budget_is_spent_takes_no_part() -> None:
+    consortium = Consortium.active(task_spec(privacy={"epsilon_budget": 1_500_000}, training={"rounds": 3}))
+    consortium.through(1, submitting=MSPS[:3])
+    with refused("TOO_FEW_PARTICIPANTS"):
+        consortium.open(2)
+
+
+def test_an_attestation_has_to_cover_exactly_the_fixed_set() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    whole = consortium.attestation(1)
+    for findings in (whole.findings[:-1], whole.findings[::-1]):
+        with refused("WRONG_SET"):
+            consortium.ledger.submit(
+                consortium.validators[MSPS[0]], "AttestUpdates", whole.model_copy(update={"findings": findings})
+            )
+
+
+def test_a_validator_attests_once() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    consortium.attest(MSPS[0], 1)
+    consortium.attest(MSPS[0], 1)
+    with refused("ALREADY_RECORDED"):
+        consortium.attest(MSPS[0], 1, unreadable=(consortium.participants[MSPS[0]].pseudonym,))
+
+
+@pytest.mark.parametrize(("complaining", "verdict"), [(1, "accepted"), (2, "unreadable")])
+def test_one_validator_cannot_keep_an_update_out_but_two_can(complaining: int, verdict: str) -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    target = consortium.participants[MSPS[3]].pseudonym
+    for index, msp in enumerate(MSPS):
+        consortium.attest(msp, 1, unreadable=(target,) if index < complaining else ())
+    settled = {update.participant: update for update in consortium.settle(1).updates}
+    assert settled[target].verdict == verdict
+    assert (settled[target].weight > 0) == (verdict == "accepted")
+    assert (settled[target].score > 0) == (verdict == "accepted")
+
+
+def test_a_silent_validator_delays_settlement_until_the_deadline_and_is_not_paid() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    for msp in MSPS[:3]:
+        consortium.attest(msp, 1)
+    with refused("TOO_EARLY"):
+        consortium.settle(1)
+    consortium.ledger.now += 60
+    consortium.settle(1)
+    for msp in MSPS[:3]:
+        consortium.post_share(msp, 1)
+        consortium.report(msp, 1)
+    model = ModelRecord.decode(consortium.finalise(1))
+    assert [payment.account for payment in model.payments if payment.account.startswith("org:")] == [
+        f"org:{msp}" for msp in MSPS[:3]
+    ]
+
+
+def test_one_lying_validator_can_neither_choose_the_model_nor_frame_another() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1)
+    consortium.settle(1)
+    for msp in MSPS:
+        consortium.post_share(msp, 1)
+    consortium.report(MSPS[0], 1, model="poisoned")
+    consortium.report(MSPS[1], 1, liars=(MSPS[0],))
+    consortium.report(MSPS[2], 1, liars=(MSPS[0],))
+    with refused("TOO_EARLY"):
+        consortium.finalise(1)
+    consortium.report(MSPS[3], 1, liars=(MSPS[2],))
+    model = ModelRecord.decode(consortium.finalise(1))
+    assert model.model_digest == digest("model 1 ")
+    assert model.liars == (MSPS[0],)
+    assert f"org:{MSPS[0]}" not in {payment.account for payment in model.payments}
+    assert f"org:{MSPS[2]}" in {payment.account for payment in model.payments}
+
+
+def test_a_round_that_can_go_on_cannot_be_aborted_and_a_hopeless_one_can() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    request = AbortRequest(task="heart", round=1, reason="two validators are gone")
+    for msp in MSPS[:2]:
+        consortium.attest(msp, 1)
+    with refused("TOO_EARLY"):
+        consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
+    consortium.ledger.now += 60
+    consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
+    assert consortium.round(1).record.reason == "two validators are gone"
+    assert consortium.open(2).base_version == 0
+
+
+def test_a_dominant_participant_counts_for_at_most_its_share() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    consortium.submit(MSPS[0], 1, num_examples=9_000)
+    for msp in MSPS[1:]:
+        consortium.submit(msp, 1, num_examples=100)
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1)
+    settlement = consortium.settle(1)
+    assert settlement.updates[0].weight * MICRO <= 400_000 * settlement.weight_sum
+
+
+def test_persistently_absent_participants_are_quarantined_and_weigh_nothing() -> None:
+    spec = task_spec(
+        reputation={"memory": 0, "quarantine_threshold": 600_000, "quarantine_rounds": 2}, training={"rounds": 5}
+    )
+    consortium = Consortium.active(spec)
+    consortium.through(1, submitting=MSPS[:3])
+    consortium.open(2)
+    quarantined = {entry.msp for entry in consortium.round(2).cohort.participants if entry.quarantined}
+    assert quarantined == {MSPS[3]}
+    for msp in MSPS:
+        consortium.submit(msp, 2)
+    consortium.close(2)
+    for msp in MSPS:
+        consortium.attest(msp, 2)
+    assert [update.weight for update in consortium.settle(2).updates] == [100, 100, 100, 0]
+
+
+def test_the_statement_of_privacy_is_the_tasks_own() -> None:
+    assert agreed_privacy(task_spec()).noise_multiplier == 1_100_000
+    assert CHANNEL == "fedledger"
