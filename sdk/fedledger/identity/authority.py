@@ -82,9 +82,7 @@ class CertificateAuthority:
         builder = (
             _builder(name, name, key.public_key(), validity)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(
-                _key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True
-            )
+            .add_extension(_key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
         return cls(_sign_low_s(builder, key), key)

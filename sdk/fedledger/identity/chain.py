@@ -51,9 +51,7 @@ class TrustAnchors:
         for root in parsed_roots:
             if root.subject != root.issuer or not _issued(root, root):
                 raise malformed_msp(msp_id, f"its root {root.subject.rfc4514_string()} is not self-signed")
-        anchors = cls(
-            msp_id, parsed_roots, tuple(_authority(msp_id, pem) for pem in intermediates), frozenset()
-        )
+        anchors = cls(msp_id, parsed_roots, tuple(_authority(msp_id, pem) for pem in intermediates), frozenset())
         for intermediate in anchors.intermediates:
             anchors.chain_of_authority(intermediate)
         revoked = frozenset(entry for pem in lists for entry in _revoked(anchors, pem))

@@ -130,9 +130,7 @@ def verify(key: PublicKey, message: bytes, signature: bytes) -> None:
 
 
 def _bad_signature(message: str) -> IdentityError:
-    return IdentityError(
-        "BAD_SIGNATURE", message, "Sign the exact bytes with the key that belongs to the certificate."
-    )
+    return IdentityError("BAD_SIGNATURE", message, "Sign the exact bytes with the key that belongs to the certificate.")
 
 
 def _unsupported(kind: str) -> IdentityError:

@@ -209,8 +209,7 @@ class Msp:
 
     def _role(self, certificate: x509.Certificate, issuer: x509.Certificate) -> NodeRole:
         units = {
-            str(name.value)
-            for name in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+            str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
         }
         roles = [
             role
@@ -222,8 +221,7 @@ class Msp:
         found = " and ".join(role.value for role in roles) if roles else "none of them"
         raise IdentityError(
             "BAD_NODE_OU",
-            "The certificate must name one role of client, peer, admin and orderer as its OU;"
-            f" it names {found}.",
+            f"The certificate must name one role of client, peer, admin and orderer as its OU; it names {found}.",
             "Register the identity with one type at the organisation's Fabric CA and enrol it.",
         )
 
@@ -289,9 +287,7 @@ def _node_ou(identifier: msp_config_pb2.FabricOUIdentifier) -> NodeOu:
 
 
 def _ou_identifier(ou: NodeOu) -> msp_config_pb2.FabricOUIdentifier:
-    return msp_config_pb2.FabricOUIdentifier(
-        certificate=ou.certificate, organizational_unit_identifier=ou.unit
-    )
+    return msp_config_pb2.FabricOUIdentifier(certificate=ou.certificate, organizational_unit_identifier=ou.unit)
 
 
 def _unsupported_msp(msp_id: str, reason: str) -> IdentityError:

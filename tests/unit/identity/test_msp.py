@@ -93,9 +93,7 @@ def test_a_revoked_certificate_is_refused_and_others_are_not(org):
     assert msp.validate(other.serialized, org.now)
 
 
-@pytest.mark.parametrize(
-    "units", [(), ("cardiology",), ("client", "admin"), ("peer", "orderer"), ("Client",)]
-)
+@pytest.mark.parametrize("units", [(), ("cardiology",), ("client", "admin"), ("peer", "orderer"), ("Client",)])
 def test_exactly_one_node_ou_role_is_required(org, units):
     assert refusal(org.msp, org.enrol(units).serialized, org.now) == "BAD_NODE_OU"
 
@@ -164,9 +162,7 @@ def test_unknown_critical_extensions_and_rsa_keys_are_refused(org):
     subject = org.enrol().certificate.subject
 
     def certificate(public_key, extension=None):
-        builder = x509.CertificateBuilder(
-            issuer.certificate.subject, subject, public_key, 7, now, now + org.year
-        )
+        builder = x509.CertificateBuilder(issuer.certificate.subject, subject, public_key, 7, now, now + org.year)
         builder = builder.add_extension(extension, critical=True) if extension else builder
         return serialize_identity("ClevelandMSP", certificate_pem(builder.sign(issuer.key, hashes.SHA256())))
 
@@ -245,9 +241,7 @@ def test_an_msp_that_would_not_be_enforced_fully_is_refused(org, change):
         lambda org: {"revocation_list": org.revoking(by=org.new_authority("other")).revocation_list},
         lambda org: {"node_ous": NodeOus(admin=NodeOu("client"))},
         lambda org: {"node_ous": NodeOus(admin=NodeOu(""))},
-        lambda org: {
-            "node_ous": NodeOus(admin=NodeOu("admin", certificate_pem(org.new_authority().certificate)))
-        },
+        lambda org: {"node_ous": NodeOus(admin=NodeOu("admin", certificate_pem(org.new_authority().certificate)))},
     ],
 )
 def test_a_malformed_msp_is_refused_on_construction(org, change):
@@ -270,9 +264,7 @@ def test_a_verified_identity_remembers_its_certificate(org):
 
 def subordinate(org) -> CertificateAuthority:
     key = generate_key()
-    certificate = org.authority.issue(
-        key.public_key(), "ica.cleveland", [], Validity.starting(org.now, org.year)
-    )
+    certificate = org.authority.issue(key.public_key(), "ica.cleveland", [], Validity.starting(org.now, org.year))
     builder = x509.CertificateBuilder(
         certificate.issuer, certificate.subject, key.public_key(), 9, org.now, org.now + org.year
     )

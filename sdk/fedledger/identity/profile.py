@@ -1,0 +1,292 @@
+"""Profiles of ``fedledger.toml``: which gateway, channel, contract, identity and store a command works with.
+
+Refuses keys that it does not know and plain-text connections to anything but this machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from fedledger.errors import BadInputError
+from fedledger.identity.files import read_public, write_atomic
+from fedledger.identity.wallet import Credentials, load_credentials
+
+if TYPE_CHECKING:
+    from fedledger.gateway import Gateway
+
+FILE_NAME = "fedledger.toml"
+LARGEST_MESSAGE = 100 * 1024 * 1024
+"""Bytes of one gRPC message, Fabric's own limit; the library's default of 4 MB is less than a block."""
+
+_KEEPALIVE_MILLISECONDS = 120_000
+_LONGEST_SOCKET_PATH = 107
+"""Bytes; ``sun_path`` of unix(7) without its terminating zero."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Who acts, and on which channel. Paths are absolute once loaded."""
+
+    name: str
+    gateway: str
+    """``host:port`` of the organisation's peer, or ``unix:/path``."""
+    channel: str
+    chaincode: str
+    msp_id: str
+    certificate: Path
+    key: Path
+    store: str
+    """The artifact store: a directory or an fsspec URL."""
+    tls_roots: Path | None = None
+    """PEM of the CAs that the gateway's TLS certificate must chain to; without it the gateway must be local."""
+    ca: str | None = None
+    """URL of the organisation's Fabric CA."""
+    ca_roots: Path | None = None
+    """PEM of the CAs that the Fabric CA's TLS certificate must chain to."""
+    sealing_key: Path | None = None
+    """The validator's private key for sealed shares, or where it will be made."""
+    data: Path | None = None
+    """The organisation's own training data."""
+    participant: Path | None = None
+    """Where the participant agent keeps what it must remember."""
+    validator: Path | None = None
+    """Where the validator agent keeps what it must remember."""
+
+    def credentials(self) -> Credentials:
+        """Read certificate and key; raises ``IdentityError`` as ``wallet.load_credentials`` does."""
+        return load_credentials(self.certificate, self.key)
+
+    def dial(self) -> grpc.Channel:
+        """Return a lazy gRPC connection to the gateway, TLS where ``tls_roots`` is given; the caller closes it."""
+        options = [
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MILLISECONDS),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if self.tls_roots is None:
+            return grpc.insecure_channel(self.gateway, options)
+        roots = grpc.ssl_channel_credentials(root_certificates=read_public(self.tls_roots))
+        return grpc.secure_channel(self.gateway, roots, options)
+
+    def connect(self) -> Gateway:
+        """Return the gateway as this profile's identity; raises ``IdentityError`` for an unusable key."""
+        from fedledger.gateway import Identity, connect, new_private_key_signer
+
+        credentials = self.credentials()
+        identity = Identity(self.msp_id, credentials.certificate_pem)
+        return connect(identity, new_private_key_signer(credentials.key), self.dial())
+
+
+_KEYS = tuple(field for field in fields(Profile) if field.name != "name")
+_REQUIRED = frozenset(("gateway", "channel", "chaincode", "msp_id", "certificate", "key", "store"))
+_PATHS = frozenset(field.name for field in _KEYS if "Path" in str(field.type))
+
+
+def load_profile(path: Path, name: str) -> Profile:
+    """Read ``[profiles.<name>]`` from the file at ``path``, relative paths being relative to its folder.
+
+    Raises ``PROFILE_MISSING`` (no file, or no such profile), ``PROFILE_MALFORMED`` (with the line) and
+    ``UNKNOWN_KEY``.
+    """
+    text = _read(path)
+    tables = _tables(path, text)
+    if name not in tables:
+        raise BadInputError(
+            "PROFILE_MISSING",
+            f"{path} has no profile {name!r}.",
+            f"Choose one of: {', '.join(sorted(tables)) or 'none is defined there'}.",
+        )
+    return _Reader(path.absolute(), text, name).read(tables[name])
+
+
+def profile_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the profiles in the file, in its order; raises as ``load_profile`` does."""
+    return tuple(_tables(path, _read(path)))
+
+
+def write_profiles(path: Path, profiles: Sequence[Profile]) -> None:
+    """Write the whole file anew, at once; paths inside its folder are written relative to it.
+
+    What ``load_profile`` returns for it equals ``profiles``. Raises ``PROFILE_MALFORMED`` for names that are
+    no bare TOML keys or that repeat, ``UNWRITABLE_FILE``.
+    """
+    names = [profile.name for profile in profiles]
+    for name in names:
+        if not _NAME.fullmatch(name) or names.count(name) > 1:
+            raise BadInputError(
+                "PROFILE_MALFORMED",
+                f"A profile cannot be called {name!r}.",
+                "Use letters, digits, - and _, and each name once.",
+            )
+    folder = path.absolute().parent
+    write_atomic(path, "\n".join(_table(profile, folder) for profile in profiles).encode())
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Checks one profile's table and says where in ``text`` a refusal lies."""
+
+    path: Path
+    text: str
+    name: str
+
+    def read(self, table: object) -> Profile:
+        if not isinstance(table, dict):
+            raise self._malformed(None, "is not a table", f"Write [profiles.{self.name}] and its keys below it.")
+        known = {field.name for field in _KEYS}
+        for key in table:
+            if key not in known:
+                raise BadInputError(
+                    "UNKNOWN_KEY",
+                    f"{self._place(key)}: profile {self.name} has an unknown key {key!r}.",
+                    f"Known keys: {', '.join(sorted(known))}.",
+                )
+        for key, value in table.items():
+            if not isinstance(value, str) or not value or "\0" in value:
+                raise self._malformed(key, f"has a {key} that is no text", f'Write {key} = "...".')
+        for key in sorted(_REQUIRED - table.keys()):
+            raise self._malformed(None, f"has no {key}", f'Add {key} = "...".')
+        values: dict[str, Any] = {key: self._resolve(value) if key in _PATHS else value for key, value in table.items()}
+        values["gateway"] = self._gateway(table)
+        values["store"] = self._store(table["store"])
+        if "ca" in table:
+            self._check_authority(table)
+        return Profile(name=self.name, **values)
+
+    def _gateway(self, table: Mapping[str, str]) -> str:
+        endpoint = table["gateway"]
+        if endpoint.startswith("unix:"):
+            socket = self._resolve(endpoint.removeprefix("unix:").removeprefix("//"))
+            if len(bytes(socket)) > _LONGEST_SOCKET_PATH:
+                raise self._malformed(
+                    "gateway",
+                    f"has a socket path longer than {_LONGEST_SOCKET_PATH} bytes",
+                    "Use a folder nearer to the root.",
+                )
+            return f"unix:{socket}"
+        host, colon, port = endpoint.rpartition(":")
+        if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
+            raise self._malformed(
+                "gateway", f"has a gateway {endpoint!r} of no known form", "Write host:port or unix:/path."
+            )
+        if "tls_roots" not in table and not _is_loopback(host):
+            raise self._malformed(
+                "gateway",
+                f"would talk to {endpoint} in plain text",
+                "Give tls_roots, the PEM of the CAs of the peer's TLS certificate.",
+            )
+        return endpoint
+
+    def _store(self, store: str) -> str:
+        return store if _is_url(store) else str(self._resolve(store))
+
+    def _check_authority(self, table: Mapping[str, str]) -> None:
+        scheme, separator, rest = table["ca"].partition("://")
+        if scheme not in ("http", "https") or not separator or not rest:
+            raise self._malformed("ca", "has a ca that is no URL", "Write https://host:port.")
+
+    def _resolve(self, value: str) -> Path:
+        return self.path.parent / value
+
+    def _malformed(self, key: str | None, reason: str, remedy: str) -> BadInputError:
+        return BadInputError("PROFILE_MALFORMED", f"{self._place(key)}: profile {self.name} {reason}.", remedy)
+
+    def _place(self, key: str | None) -> str:
+        line = _line_of(self.text, self.name, key)
+        return f"{self.path}, line {line}" if line else str(self.path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise BadInputError(
+            "PROFILE_MISSING",
+            f"The profile file {path} cannot be read: {error.strerror}.",
+            "Name it with --config, or make one with `fedledger network up`.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            "PROFILE_MALFORMED", f"{path} is not UTF-8 at byte {error.start}.", "Save the file as UTF-8."
+        ) from error
+
+
+def _tables(path: Path, text: str) -> Mapping[str, object]:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(
+            "PROFILE_MALFORMED", f"{path} is not TOML: {error}.", "Correct the line that it names."
+        ) from error
+    for key in document:
+        if key != "profiles":
+            raise BadInputError(
+                "UNKNOWN_KEY", f"{path} has an unknown table {key!r}.", "Write all profiles as [profiles.<name>]."
+            )
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise BadInputError("PROFILE_MALFORMED", f"In {path}, profiles is not a table.", "Write [profiles.<name>].")
+    return profiles
+
+
+def _line_of(text: str, name: str, key: str | None) -> int | None:
+    """Return the line of a profile's key, else of its header, counted from 1; None when written otherwise."""
+    header = re.compile(rf"\s*\[\s*profiles\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]")
+    entry = re.compile(rf"\s*[\"']?{re.escape(key or '')}[\"']?\s*[=.]")
+    start = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if start is None:
+            start = number if header.match(line) else None
+        elif line.lstrip().startswith("["):
+            break
+        elif key is not None and entry.match(line):
+            return number
+    return start
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _table(profile: Profile, folder: Path) -> str:
+    values: dict[str, str | Path | None] = {field.name: getattr(profile, field.name) for field in _KEYS}
+    if profile.gateway.startswith("unix:"):
+        values["gateway"] = f"unix:{_below(folder, Path(profile.gateway.removeprefix('unix:')))}"
+    if not _is_url(profile.store):
+        values["store"] = _below(folder, Path(profile.store))
+    lines = [
+        f"{key} = {_toml_string(str(_below(folder, value) if isinstance(value, Path) else value))}"
+        for key, value in values.items()
+        if value is not None
+    ]
+    return f"[profiles.{profile.name}]\n" + "\n".join(lines) + "\n"
+
+
+def _below(folder: Path, path: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
+def _is_url(store: str) -> bool:
+    return "://" in store or "::" in store
+
+
+def _toml_string(text: str) -> str:
+    # JSON's escapes are TOML's as well, but for the delete character, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
