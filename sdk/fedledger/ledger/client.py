@@ -1,0 +1,246 @@
+"""One typed method per transaction of the contract, over the gateway client.
+
+A submission that lost a race (MVCC or phantom conflict, or peers at different heights) is sent again: every transaction
+of the contract gives its first result when it is repeated, so that repeating is safe. Nothing else is retried.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import TypeVar
+
+from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.records import (
+    AggregateShareRecord,
+    AttestationRecord,
+    ConsentRecord,
+    EvaluationRecord,
+    MemberRecord,
+    ModelRecord,
+    ReportRecord,
+    RoundRecord,
+    SettlementRecord,
+    TaskRecord,
+    ValidatorRecord,
+)
+from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    AggregateShare,
+    Attestation,
+    EvaluationReport,
+    JoinRequest,
+    ModelReport,
+    SignedManifest,
+    ValidatorRegistration,
+)
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import (
+    EvaluationRecords,
+    MemberView,
+    MemberViews,
+    ModelRecords,
+    RoundView,
+    SubmissionResult,
+    SubmissionResults,
+    TaskSummaries,
+    TaskSummary,
+    TaskView,
+    Wallet,
+)
+
+from fedledger.gateway import (
+    ChaincodeEvent,
+    CloseableIterator,
+    CommitError,
+    Contract,
+    EndorseError,
+    EvaluateError,
+    GatewayError,
+    Network,
+)
+from fedledger.ledger.errors import LedgerRefusal
+from fedledger.ledger.events import LedgerEvent
+
+ValueT = TypeVar("ValueT", bound=Value)
+Argument = str | int | Value
+
+ATTEMPTS = 8
+"""How often a submission that loses races is sent before its error is raised."""
+_FIRST_PAUSE = 0.02
+_RACES = ("MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT")
+_DIFFERENT_HEIGHTS = "ProposalResponsePayloads do not match"
+
+
+class TaskLedger:
+    """The contract on one channel, as one identity."""
+
+    def __init__(self, network: Network, chaincode: str) -> None:
+        self._network = network
+        self._chaincode = chaincode
+        self._contract: Contract = network.get_contract(chaincode)
+
+    # --- tasks
+
+    def propose_task(self, spec: TaskSpec) -> TaskRecord:
+        return self._submit(TaskRecord, "ProposeTask", spec)
+
+    def approve_task(self, task: str, spec_hash: str) -> TaskRecord:
+        return self._submit(TaskRecord, "ApproveTask", task, spec_hash)
+
+    def reject_task(self, task: str) -> TaskRecord:
+        return self._submit(TaskRecord, "RejectTask", task)
+
+    def stop_task(self, task: str) -> TaskRecord:
+        return self._submit(TaskRecord, "StopTask", task)
+
+    def withdraw_consent(self, task: str) -> ConsentRecord:
+        return self._submit(ConsentRecord, "WithdrawConsent", task)
+
+    def join_task(self, task: str) -> MemberRecord:
+        return self._submit(MemberRecord, "JoinTask", JoinRequest(task=task))
+
+    def leave_task(self, task: str) -> MemberRecord:
+        return self._submit(MemberRecord, "LeaveTask", task)
+
+    def register_validator(self, registration: ValidatorRegistration) -> ValidatorRecord:
+        return self._submit(ValidatorRecord, "RegisterValidator", registration)
+
+    # --- rounds
+
+    def open_round(self, task: str, number: int) -> RoundRecord:
+        return self._submit(RoundRecord, "OpenRound", task, number)
+
+    def submit_updates(self, manifests: Sequence[SignedManifest]) -> tuple[SubmissionResult, ...]:
+        """What became of each manifest; raises ``LedgerRefusal`` with the first one's reason when none counts."""
+        return self._submit(SubmissionResults, "SubmitUpdates", *manifests).results
+
+    def close_round(self, task: str, number: int) -> RoundRecord:
+        return self._submit(RoundRecord, "CloseRound", task, number)
+
+    def attest_updates(self, attestation: Attestation) -> AttestationRecord:
+        return self._submit(AttestationRecord, "AttestUpdates", attestation)
+
+    def settle_round(self, task: str, number: int) -> SettlementRecord:
+        return self._submit(SettlementRecord, "SettleRound", task, number)
+
+    def post_aggregate_share(self, share: AggregateShare) -> AggregateShareRecord:
+        return self._submit(AggregateShareRecord, "PostAggregateShare", share)
+
+    def report_model(self, report: ModelReport) -> ReportRecord:
+        return self._submit(ReportRecord, "ReportModel", report)
+
+    def finalise_round(self, task: str, number: int) -> ModelRecord:
+        return self._submit(ModelRecord, "FinaliseRound", task, number)
+
+    def abort_round(self, request: AbortRequest) -> RoundRecord:
+        return self._submit(RoundRecord, "AbortRound", request)
+
+    # --- registry and tokens
+
+    def report_evaluation(self, report: EvaluationReport) -> EvaluationRecord:
+        return self._submit(EvaluationRecord, "ReportEvaluation", report)
+
+    def deprecate_model(self, task: str, version: int, reason: str) -> ModelRecord:
+        return self._submit(ModelRecord, "DeprecateModel", task, version, reason)
+
+    def transfer(self, recipient: str, amount: int) -> int:
+        """Pay micro-tokens; returns the sender's new balance."""
+        return int(json.loads(self._submit_raw("Transfer", recipient, amount)))
+
+    def balance_of(self, account: str) -> int:
+        """Micro-tokens on an account."""
+        return int(json.loads(self._evaluate_raw("BalanceOf", account)))
+
+    def total_supply(self) -> int:
+        """Micro-tokens minted so far."""
+        return int(json.loads(self._evaluate_raw("TotalSupply")))
+
+    # --- queries
+
+    def task(self, task: str) -> TaskView:
+        return self._evaluate(TaskView, "GetTask", task)
+
+    def tasks(self) -> tuple[TaskSummary, ...]:
+        return self._evaluate(TaskSummaries, "ListTasks").tasks
+
+    def round(self, task: str, number: int) -> RoundView:
+        return self._evaluate(RoundView, "GetRound", task, number)
+
+    def members(self, task: str) -> tuple[MemberView, ...]:
+        return self._evaluate(MemberViews, "GetMembers", task).members
+
+    def member(self, task: str, participant: str) -> MemberView:
+        return self._evaluate(MemberView, "GetMember", task, participant)
+
+    def model(self, task: str, version: int) -> ModelRecord:
+        return self._evaluate(ModelRecord, "GetModel", task, version)
+
+    def models(self, task: str) -> tuple[ModelRecord, ...]:
+        return self._evaluate(ModelRecords, "ListModels", task).models
+
+    def lineage(self, task: str, version: int) -> tuple[ModelRecord, ...]:
+        """From the version back to the initial model."""
+        return self._evaluate(ModelRecords, "ModelLineage", task, version).models
+
+    def evaluations(self, task: str, version: int) -> tuple[EvaluationRecord, ...]:
+        return self._evaluate(EvaluationRecords, "GetEvaluations", task, version).evaluations
+
+    def wallet(self, task: str, msp: str) -> Wallet:
+        return self._evaluate(Wallet, "GetWallet", task, msp)
+
+    # --- events
+
+    def events(self, start_block: int | None = None) -> CloseableIterator[ChaincodeEvent]:
+        """The contract's events as they are committed, from ``start_block`` on; decode with ``LedgerEvent.decode``."""
+        return self._network.chaincode_events(self._chaincode, start_block=start_block)
+
+    def decoded_events(self, start_block: int | None = None) -> Iterator[LedgerEvent]:
+        """The same, decoded."""
+        with closing(self.events(start_block)) as events:
+            for event in events:
+                yield LedgerEvent.decode(event)
+
+    # --- calling
+
+    def _submit(self, result: type[ValueT], function: str, *arguments: Argument) -> ValueT:
+        return result.decode(self._submit_raw(function, *arguments))
+
+    def _evaluate(self, result: type[ValueT], function: str, *arguments: Argument) -> ValueT:
+        return result.decode(self._evaluate_raw(function, *arguments))
+
+    def _evaluate_raw(self, function: str, *arguments: Argument) -> bytes:
+        try:
+            return self._contract.evaluate_transaction(function, *_encoded(arguments))
+        except EvaluateError as error:
+            raise _refusal(error) from error
+
+    def _submit_raw(self, function: str, *arguments: Argument) -> bytes:
+        encoded = _encoded(arguments)
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._contract.submit_transaction(function, *encoded)
+            except (EndorseError, CommitError) as error:
+                if attempt + 1 == ATTEMPTS or not _lost_a_race(error):
+                    raise _refusal(error) from error
+            # Rivals that wait equally long meet again: the pause is random, which no security rests on.
+            time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable")
+
+
+def _encoded(arguments: Sequence[Argument]) -> list[bytes]:
+    return [argument.canonical() if isinstance(argument, Value) else str(argument).encode() for argument in arguments]
+
+
+def _lost_a_race(error: GatewayError) -> bool:
+    if isinstance(error, CommitError):
+        return error.status_name in _RACES
+    return any(_DIFFERENT_HEIGHTS in detail.message for detail in error.details) or _DIFFERENT_HEIGHTS in str(error)
+
+
+def _refusal(error: GatewayError) -> Exception:
+    fault = error.contract_error
+    return error if fault is None else LedgerRefusal(fault, error.transaction_id)
