@@ -1,0 +1,59 @@
+"""Secure aggregation: nobody but its participant ever holds an update, and still all get the weighted sum.
+
+Specified in docs/protocol/secure-aggregation.md. Refuses to decide anything: verdicts and weights are the ledger's.
+
+    parameters = Parameters.of_task(spec)
+    # participant
+    encoded = encode_update(flat_update, clip_norm, parameters.quantised_norm)
+    prepared = prepare_update(encoded, parameters, UpdateContext(channel, task, round, base_model, me), keys)
+    # -> prepared.root, .leaves, .shares, .proof go into the Manifest, prepared.sealed[j - 1] to validator j's store
+    # validator j
+    share = open_share(sealed_bytes_or_none, manifest, parameters, j, sealing_key)  # OpenedShare | Unreadable
+    accumulator = Accumulator(parameters, j, WeightedSum(task, round, ((root, weight), ...)))
+    accumulator.add(share)  # once per accepted update, in any order
+    aggregate_file = accumulator.finish()
+    # everybody
+    shares = {j: read_aggregate_share(file, parameters, j, wanted), ...}
+    result = reconstruct(shares, parameters.tolerated_faults)  # .total int64[d], .liars
+    mean = decode_sum(result.total, wanted.weight_sum, clip_norm, parameters.quantised_norm)  # float64[d]
+"""
+
+from fedledger_chaincode.rules.commitments import UpdateContext
+
+from fedledger.secure_aggregation.aggregate import Accumulator, WeightedSum, read_aggregate_share
+from fedledger.secure_aggregation.encoding import decode_sum, encode_update
+from fedledger.secure_aggregation.errors import (
+    AggregateError,
+    Defect,
+    KeyFileError,
+    ParametersError,
+    UpdateError,
+)
+from fedledger.secure_aggregation.parameters import Parameters
+from fedledger.secure_aggregation.reconstruction import Reconstruction, reconstruct
+from fedledger.secure_aggregation.sealing import SealingKey
+from fedledger.secure_aggregation.share import OpenedShare, Unreadable, open_share
+from fedledger.secure_aggregation.update import PreparedUpdate, prepare_update
+
+__all__ = [
+    "Accumulator",
+    "AggregateError",
+    "Defect",
+    "KeyFileError",
+    "OpenedShare",
+    "Parameters",
+    "ParametersError",
+    "PreparedUpdate",
+    "Reconstruction",
+    "SealingKey",
+    "Unreadable",
+    "UpdateContext",
+    "UpdateError",
+    "WeightedSum",
+    "decode_sum",
+    "encode_update",
+    "open_share",
+    "prepare_update",
+    "read_aggregate_share",
+    "reconstruct",
+]

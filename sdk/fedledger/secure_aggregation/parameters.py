@@ -1,0 +1,82 @@
+"""The numbers that participants and validators of a task must agree on; refuses those that are unsafe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
+
+from fedledger.secure_aggregation.errors import ParametersError
+
+ProofKind = Literal["none", "norm"]
+
+MAXIMUM_VALIDATORS = 64
+MAXIMUM_DIMENSION = 1 << 32
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Secure aggregation of one task (section 3).
+
+    Raises:
+        ParametersError: n < 3t + 1 or t < 1, an empty or too long update, or a norm that the field cannot hold.
+    """
+
+    validators: int
+    """n; validator j has the evaluation point j in 1..n."""
+    tolerated_faults: int
+    """t: this many validators may be silent, lie or collude."""
+    dimension: int
+    """d: how many numbers an update has."""
+    quantised_norm: int
+    """C_q: the integer that the clip norm is mapped to."""
+    proof: ProofKind = "none"
+
+    def __post_init__(self) -> None:
+        n, t = self.validators, self.tolerated_faults
+        if not (t >= 1 and 3 * t + 1 <= n <= MAXIMUM_VALIDATORS):
+            raise ParametersError(
+                "UNSAFE_THRESHOLD",
+                f"{n} validators cannot tolerate {t} faulty ones.",
+                f"Choose t >= 1 and 3t + 1 <= n <= {MAXIMUM_VALIDATORS}, as (4, 1), (7, 2) or (10, 3).",
+            )
+        if not 1 <= self.dimension <= MAXIMUM_DIMENSION:
+            raise ParametersError(
+                "UNSAFE_DIMENSION",
+                f"An update of {self.dimension} numbers cannot be shared.",
+                f"Choose a model of 1 to {MAXIMUM_DIMENSION} parameters.",
+            )
+        if self.quantised_norm < 1 or 3 * self.quantised_norm**2 + 2 >= MODULUS:
+            raise ParametersError(
+                "UNSAFE_NORM",
+                f"The field cannot hold the square of the quantised norm {self.quantised_norm}.",
+                "Choose a quantised norm of at most 2^29.",
+            )
+
+    @classmethod
+    def of_task(cls, spec: TaskSpec, proof: ProofKind = "none") -> Self:
+        """The parameters that a task's specification fixes."""
+        return cls(
+            spec.aggregation.n,
+            spec.aggregation.tolerated_faults,
+            spec.model.parameter_count,
+            spec.aggregation.quantised_norm,
+            proof,
+        )
+
+    @property
+    def share_length(self) -> int:
+        """Field elements in a validator's share of the update itself."""
+        return self.dimension
+
+    @property
+    def proof_length(self) -> int:
+        """Field elements in a validator's share of the norm proof."""
+        return 0
+
+    @property
+    def plaintext_bytes(self) -> int:
+        """Size of what is sealed to one validator: salt, share, share of the proof."""
+        return 16 + ELEMENT_BYTES * (self.share_length + self.proof_length)
