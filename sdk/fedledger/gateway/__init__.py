@@ -1,0 +1,1 @@
+"""The client of a Fabric gateway: evaluate, submit, follow events and read blocks; holds no private key."""
