@@ -6,6 +6,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import CohortRecord, MemberRecord, RoundRecord, StandingRecord
 from fedledger_chaincode.messages.round import Manifest, PrivacyStatement, SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.rules.commitments import roots_match
 from fedledger_chaincode.signatures import is_signed
 
 
@@ -92,6 +93,13 @@ def _check_contents(manifest: Manifest, spec: TaskSpec) -> None:
             "SHARE_COUNT",
             f"The manifest names {len(manifest.shares)} sealed shares, the task has {spec.aggregation.n} validators.",
             "Seal one share to each validator of the task.",
+        )
+    if not roots_match(manifest):
+        raise ContractError(
+            400,
+            "ROOT_MISMATCH",
+            "A root of the manifest is not the commitment to its own context and leaves.",
+            "Prepare the update for exactly this round and base model.",
         )
     if manifest.privacy != agreed_privacy(spec):
         raise ContractError(

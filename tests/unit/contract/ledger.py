@@ -31,6 +31,7 @@ from fedledger_chaincode.messages.round import (
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import MemberViews, RoundView, TaskView
 from fedledger_chaincode.replay import ReplayStub
+from fedledger_chaincode.rules.commitments import UpdateContext, root_digest
 from fedledger_chaincode.rules.submission import agreed_privacy
 from fedledger_chaincode.submitter import Submitter
 
@@ -270,7 +271,11 @@ class Consortium:
             "shares": tuple(SealedShareReference(digest=digest(f"share {msp} {number} {o}"), size=99) for o in MSPS),
             "privacy": agreed_privacy(self.spec),
         }
-        return Manifest(**(fields | changes))
+        manifest = Manifest(**(fields | changes))
+        if "root" in changes:
+            return manifest
+        root = root_digest(UpdateContext.of(manifest), manifest.leaves)
+        return manifest.model_copy(update={"root": root})
 
     def signed(self, msp: str, manifest: Manifest, key: PrivateKey | None = None) -> SignedManifest:
         signature = sign(key or self.participants[msp].key, manifest.canonical())

@@ -140,6 +140,7 @@ def test_one_bad_manifest_in_a_batch_is_named_and_the_others_count() -> None:
     ("changes", "code"),
     [
         ({"base_model": digest("another")}, "BASE_MODEL"),
+        ({"root": digest("another root")}, "ROOT_MISMATCH"),
         ({"channel": "another"}, "WRONG_CONTEXT"),
         ({"leaves": (digest("a"),), "shares": ()}, None),
         (

@@ -1,0 +1,113 @@
+"""What a validator has to do next, decided from the ledger alone; it touches nothing.
+
+Steps that any validator may take go round: in round r validator (r mod n) takes them first, and each other one waits
+one more patience, so that a missing validator delays a round and never stops it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.finalisation import agreed_report
+
+Step = Literal["open", "close", "attest", "settle", "share", "report", "finalise", "abort"]
+
+
+@dataclass(frozen=True)
+class Duty:
+    """One step that is possible now."""
+
+    step: Step
+    round: int
+    rank: int
+    """How many patiences to wait after the step became possible, in case another validator takes it."""
+
+
+@dataclass(frozen=True)
+class Duties:
+    """What is possible now, and when to look again although nothing is heard."""
+
+    possible: tuple[Duty, ...]
+    look_again_at: int | None = None
+    """Ledger time in seconds since the epoch at which a deadline passes."""
+
+
+NOTHING = Duties(())
+
+
+def duties(task: TaskView, current: RoundView | None, msp: str, now: int) -> Duties:
+    """What the validator of ``msp`` has to do.
+
+    Args:
+        current: the round that the task's head names; None before the first.
+        now: seconds since the epoch.
+    """
+    head = task.head
+    aggregation = task.record.spec.aggregation
+    if task.record.state != "active" or head is None or msp not in aggregation.validators:
+        return NOTHING
+    number = head.round
+    if current is None or head.round_state in (None, "finalised", "aborted"):
+        if len(task.validators) < aggregation.n:
+            return NOTHING
+        return Duties((Duty("open", number + 1, _rank(task, msp, number + 1)),))
+    match current.record.state:
+        case "open":
+            return _while_open(task, current, msp, now)
+        case "closed":
+            return _while_closed(task, current, msp, now)
+        case "settled":
+            return _while_settled(task, current, msp, now)
+        case _:
+            return NOTHING
+
+
+def _rank(task: TaskView, msp: str, number: int) -> int:
+    validators = task.record.spec.aggregation.validators
+    return (validators.index(msp) - number) % len(validators)
+
+
+def _while_open(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
+    number, due = current.record.round, current.record.updates_due
+    if len(current.updates) == len(current.cohort.participants) or now >= due:
+        return Duties((Duty("close", number, _rank(task, msp, number)),))
+    return Duties((), look_again_at=due)
+
+
+def _while_closed(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
+    aggregation = task.record.spec.aggregation
+    number, due = current.record.round, current.record.attestations_due
+    attested = {record.validator for record in current.attestations}
+    rank = _rank(task, msp, number)
+    late = due is not None and now >= due
+    possible = []
+    if msp not in attested:
+        possible.append(Duty("attest", number, 0))
+    if len(attested) == aggregation.n or (late and len(attested) >= aggregation.quorum):
+        possible.append(Duty("settle", number, rank))
+    elif late:
+        possible.append(Duty("abort", number, rank))
+    return Duties(tuple(possible), look_again_at=None if late else due)
+
+
+def _while_settled(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
+    aggregation = task.record.spec.aggregation
+    number, due = current.record.round, current.record.aggregates_due
+    posted = {record.validator for record in current.aggregates}
+    reports = {record.validator: record.report for record in current.reports}
+    rank = _rank(task, msp, number)
+    late = due is not None and now >= due
+    possible = []
+    if msp not in posted:
+        possible.append(Duty("share", number, 0))
+    elif msp not in reports and len(posted) >= aggregation.quorum:
+        possible.append(Duty("report", number, 0 if len(posted) == aggregation.n else 1))
+    if agreed_report(aggregation, reports) is not None:
+        # Validators that are a little slow still earn their part while the first in the row waits for them.
+        patience = 0 if len(reports) == aggregation.n else 1
+        possible.append(Duty("finalise", number, rank + patience))
+    elif late:
+        possible.append(Duty("abort", number, rank + 1))
+    return Duties(tuple(possible), look_again_at=None if late else due)

@@ -1,0 +1,85 @@
+"""Waiting for the ledger: an agent sleeps until an event of its task is committed, a deadline passes or it is stopped.
+
+An event only wakes; what is to do is read from the ledger, so that a lost event costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from fedledger.gateway import ChaincodeEvent, CloseableIterator, GatewayError
+from fedledger.ledger import LedgerEvent, TaskLedger
+
+_log = structlog.get_logger(__name__)
+RECONNECT_SECONDS = 0.5
+
+
+class LedgerBell:
+    """Rings when an event of ``task`` is committed. A context manager; its thread ends with it."""
+
+    def __init__(self, ledger: TaskLedger, task: str) -> None:
+        self._ledger = ledger
+        self._task = task
+        self._rung = threading.Event()
+        self._closed = threading.Event()
+        self._stream: CloseableIterator[ChaincodeEvent] | None = None
+        self._thread = threading.Thread(target=self._listen, name=f"events of {task}", daemon=True)
+
+    def __enter__(self) -> LedgerBell:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._rung.set()
+        if self._stream is not None:
+            self._stream.close()
+        self._thread.join()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the bell has rung since the last wait, or after ``seconds``."""
+        self._rung.wait(seconds)
+        self._rung.clear()
+
+    def ring(self) -> None:
+        """Wake whoever waits."""
+        self._rung.set()
+
+    def _listen(self) -> None:
+        while not self._closed.is_set():
+            try:
+                self._stream = self._ledger.events()
+                # What was committed between the last look and the stream's start must not be slept through.
+                self._rung.set()
+                for event in self._stream:
+                    if LedgerEvent.decode(event).task == self._task:
+                        self._rung.set()
+            except GatewayError as error:
+                if not self._closed.is_set():
+                    _log.warning("event stream interrupted", task=self._task, reason=str(error))
+            self._closed.wait(RECONNECT_SECONDS)
+
+
+def keep_stepping(
+    step: Callable[[], float | None], bell: LedgerBell, stop: threading.Event, *, name: str, longest_wait: float = 5.0
+) -> None:
+    """Call ``step`` until it returns None or ``stop`` is set; it returns how many seconds it can sleep at most.
+
+    A step that fails because the ledger cannot be reached is tried again: every step begins by reading the ledger.
+    """
+    pause = RECONNECT_SECONDS
+    while not stop.is_set():
+        try:
+            seconds = step()
+        except GatewayError as error:
+            _log.warning("the ledger cannot be used, will try again", agent=name, reason=str(error), seconds=pause)
+            stop.wait(pause)
+            pause = min(pause * 2, longest_wait)
+            continue
+        pause = RECONNECT_SECONDS
+        if seconds is None:
+            return
+        if seconds > 0 and not stop.is_set():
+            bell.wait(min(seconds, longest_wait))
