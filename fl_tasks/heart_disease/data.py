@@ -54,16 +54,14 @@ FEATURE_NAMES = (
 def load(source: str | Path, seed: int) -> Split:
     """The records of a hospital (``cleveland``) or of a CSV file with the same columns.
 
-    Features are float32[n, 29] in the order of ``FEATURE_NAMES``; label 1 is heart disease. Raises
+    Features are float32[n, 30] in the order of ``FEATURE_NAMES``; label 1 is heart disease. Raises
     BadInputError: DATASET_MISSING, DATASET_COLUMNS, DATASET_VALUE, DATASET_EMPTY.
     """
     path = _path_of(source)
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         _require_columns(reader.fieldnames or (), path)
-        rows = [
-            (_features(row, path, line), _label(row, path, line)) for line, row in enumerate(reader, start=2)
-        ]
+        rows = [(_features(row, path, line), _label(row, path, line)) for line, row in enumerate(reader, start=2)]
     if not rows:
         raise BadInputError("DATASET_EMPTY", f"{path} holds no records.", "Give a file with at least one.")
     features, labels = zip(*rows, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-FEATURES = 29
+FEATURES = 30
 HIDDEN_UNITS = 16
 
 

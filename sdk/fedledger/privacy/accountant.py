@@ -58,9 +58,7 @@ def covers(claimed: Sequence[int], recomputed: Sequence[int]) -> bool:
 
 
 @lru_cache(maxsize=128)
-def calibrate_noise(
-    target_epsilon: float, *, rounds: int, steps: int, sampling_rate: float, delta: float
-) -> float:
+def calibrate_noise(target_epsilon: float, *, rounds: int, steps: int, sampling_rate: float, delta: float) -> float:
     """The least noise multiplier, on a grid of 1/1000, that keeps ``rounds`` rounds within
     ``target_epsilon``.
 
@@ -78,8 +76,7 @@ def calibrate_noise(
         if high > _LARGEST_NOISE * NOISE_GRID:
             raise BadInputError(
                 "PRIVACY_UNREACHABLE",
-                f"Epsilon {target_epsilon} at delta {delta} cannot be kept over {rounds} rounds of "
-                f"{steps} steps.",
+                f"Epsilon {target_epsilon} at delta {delta} cannot be kept over {rounds} rounds of {steps} steps.",
                 "Raise epsilon or delta, or lower rounds, steps_per_round or sampling_rate.",
             )
     low = high // 2 if high > NOISE_GRID else NOISE_GRID // 10

@@ -34,8 +34,7 @@ class PoissonSampledGaussian:
         if not (self.noise_multiplier > 0.0 and math.isfinite(self.noise_multiplier)):
             raise BadInputError(
                 "PRIVACY_PARAMETERS",
-                f"The noise multiplier is {self.noise_multiplier}; without noise there is no "
-                "differential privacy.",
+                f"The noise multiplier is {self.noise_multiplier}; without noise there is no differential privacy.",
                 "Give a positive noise_multiplier, or choose mechanism none.",
             )
         if self.steps < 1:

@@ -1,7 +1,13 @@
 """Local training, the server step and the learning task; importing it needs no TensorFlow."""
 
+from __future__ import annotations
+
+from fedledger.training.evaluation import Metrics, evaluate, predict
 from fedledger.training.examples import Examples, Split, concatenate, stratified_split
-from fedledger.training.task import TaskDefinition
+from fedledger.training.local import LocalResult, LocalTrainer
+from fedledger.training.server import ServerStep
+from fedledger.training.server_reference import ReferenceServerStep, mean_update
+from fedledger.training.task import TaskDefinition, load_task
 from fedledger.training.weights import (
     Tensor,
     flatten,
@@ -14,14 +20,23 @@ from fedledger.training.weights import (
 
 __all__ = [
     "Examples",
+    "LocalResult",
+    "LocalTrainer",
+    "Metrics",
+    "ReferenceServerStep",
+    "ServerStep",
     "Split",
     "TaskDefinition",
     "Tensor",
     "concatenate",
+    "evaluate",
     "flatten",
     "initial_weights",
+    "load_task",
     "load_weights",
+    "mean_update",
     "parameter_count",
+    "predict",
     "save_weights",
     "stratified_split",
     "unflatten",

@@ -94,8 +94,7 @@ def check_examples(examples: Examples, *, input_shape: tuple[int, ...], classes:
     if examples.y.min() < 0 or examples.y.max() >= classes:
         raise BadInputError(
             "DATASET_LABELS",
-            f"{origin} has labels from {examples.y.min()} to {examples.y.max()}; 0 to {classes - 1} are "
-            "expected.",
+            f"{origin} has labels from {examples.y.min()} to {examples.y.max()}; 0 to {classes - 1} are expected.",
             "Number the classes from 0, or correct classes in table [data] of task.toml.",
         )
 
@@ -105,8 +104,6 @@ def require_two_classes(examples: Examples, *, origin: str) -> None:
     if len(examples.classes) == 1:
         raise BadInputError(
             "ONE_CLASS",
-            f"{origin} has {len(examples)} training records and all of them have label "
-            f"{examples.classes[0]}.",
-            "Take in records of another class, or set allow_single_class = true in table [training] of "
-            "task.toml.",
+            f"{origin} has {len(examples)} training records and all of them have label {examples.classes[0]}.",
+            "Take in records of another class, or set allow_single_class = true in table [training] of task.toml.",
         )

@@ -45,9 +45,7 @@ Delta = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False), AfterValidator(
 Count = Annotated[int, Field(ge=1, le=1 << 32)]
 # TOML has lists only, so that tuples are taken leniently; what is in them stays strict.
 Shape = Annotated[tuple[Count, ...], Field(strict=False)]
-NamedTensor = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=200)], Shape], Field(strict=False)
-]
+NamedTensor = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], Shape], Field(strict=False)]
 
 
 class Table(BaseModel):
@@ -89,7 +87,7 @@ class Model(Table):
     """``[model]``: which of the package's models is trained."""
 
     kind: str
-    kinds: dict[str, Kind]
+    kinds: dict[Name, Kind]
 
     @model_validator(mode="after")
     def _kind_is_known(self) -> Self:
@@ -121,14 +119,6 @@ class Training(Table):
     """Whether a site whose training rows are all of one class may train; its update pulls towards that
     class.
     """
-
-    @model_validator(mode="after")
-    def _server_keeps_no_state(self) -> Self:
-        if self.server_optimizer.momentum:
-            raise ValueError(
-                "server_optimizer.momentum must be 0: the model is all that passes from one round to the next"
-            )
-        return self
 
     @property
     def effective_mu(self) -> float:
@@ -258,9 +248,7 @@ def validate_settings(document: dict[str, Any], source: str) -> TaskSettings:
         return TaskSettings.model_validate(document)
     except ValidationError as error:
         # Unknown keys first: a misspelt key also shows up as a missing one.
-        found = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")[
-            0
-        ]
+        found = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")[0]
         raise _explained(found["type"], found["loc"], found["msg"], source) from None
 
 

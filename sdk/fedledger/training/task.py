@@ -8,12 +8,15 @@ complete.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from fedledger_chaincode.messages.task import TaskSpec
 
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import calibrate_noise, epsilon_schedule
@@ -28,10 +31,12 @@ from fedledger.training.settings import (
     parse_settings,
     validate_settings,
 )
+from fedledger.training.specification import agreed_settings, check_agreement, initial_model, specification
 from fedledger.training.weights import Float32Array, Tensor, initial_weights, parameter_count
 
 PACKAGE_FILES = ("data.py", "model.py", "task.toml")
 _DIGEST_TAG = b"fedledger/task-package/1"
+_SHIPPED_PACKAGE = "fl_tasks"
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,7 @@ class TaskDefinition:
                 "target_epsilon": epsilon,
                 "epsilon_budget": epsilon,
             }
-        return replace(
-            self, settings=validate_settings(document, f"{self.folder / 'task.toml'} with overrides")
-        )
+        return replace(self, settings=validate_settings(document, f"{self.folder / 'task.toml'} with overrides"))
 
     @property
     def name(self) -> str:
@@ -167,6 +170,31 @@ class TaskDefinition:
     def initial_weights(self) -> list[Float32Array]:
         """Weights of model version 0, the same on every machine."""
         return initial_weights(self.tensors, self.seed)
+
+    def to_spec(self, *, organisations: Sequence[str], validators: Sequence[str] | None = None) -> TaskSpec:
+        """The ledger's specification of this task; ``validators`` are all organisations unless given.
+
+        Raises BadInputError TASK_SPEC.
+        """
+        return specification(
+            self,
+            organisations=organisations,
+            validators=sorted(organisations) if validators is None else validators,
+        )
+
+    def agree(self, spec: TaskSpec) -> TaskDefinition:
+        """This task with the settings of the agreement ``spec``, which may differ from task.toml.
+
+        Checks that code, model, initial weights and epsilon schedule are what the agreement says: call it before
+        approving a task and before training for it. Raises BadInputError TASK_DIFFERS, EPSILON_UNDERSTATED.
+        """
+        agreed = replace(self, settings=agreed_settings(self, spec))
+        check_agreement(agreed, spec)
+        return agreed
+
+    def initial_model(self) -> bytes:
+        """The model file of version 0."""
+        return initial_model(self)
 
     def package_digest(self) -> str:
         """Hex SHA-256 over names and contents of the three files, each prefixed with its length."""
@@ -259,3 +287,28 @@ def _function(module: ModuleType, name: str, path: Path) -> Callable[..., Any]:
             "TASK_CODE", f"{path} has no function {name!r}.", "Define it; docs/tasks.md shows its signature."
         )
     return found  # type: ignore[no-any-return]
+
+
+def load_task(source: str | Path) -> TaskDefinition:
+    """The task in a folder, or a task that is installed with fedledger, by name (``heart-disease``).
+
+    Raises BadInputError TASK_FOLDER, TASK_FILE.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return TaskDefinition.load(path)
+    shipped = _shipped_tasks()
+    name = str(source).replace("-", "_")
+    if name in shipped:
+        return TaskDefinition.load(shipped[name])
+    raise BadInputError(
+        "TASK_FOLDER",
+        f"There is no folder {path} and no task of that name.",
+        f"Give a folder that holds task.toml, or one of: {', '.join(sorted(shipped)) or 'none is installed'}.",
+    )
+
+
+def _shipped_tasks() -> dict[str, Path]:
+    package = importlib.util.find_spec(_SHIPPED_PACKAGE)
+    roots = [] if package is None else package.submodule_search_locations or []
+    return {file.parent.name: file.parent for root in roots for file in Path(root).glob("*/task.toml")}

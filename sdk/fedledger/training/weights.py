@@ -60,7 +60,7 @@ def save_weights(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]
 
     Raises BadInputError WEIGHTS_SHAPE or WEIGHTS_NOT_FINITE.
     """
-    arrays = _checked(weights, tensors)
+    arrays = checked_weights(weights, tensors)
     return _prefix(tensors) + b"".join(array.astype("<f4").tobytes() for array in arrays)
 
 
@@ -148,15 +148,13 @@ def _prefix(tensors: Sequence[NamedShape]) -> bytes:
         header[tensor.name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     if len(header) != len(tensors):
-        raise BadInputError(
-            "WEIGHTS_SHAPE", "Two tensors have the same name.", "Name each tensor once in task.toml."
-        )
+        raise BadInputError("WEIGHTS_SHAPE", "Two tensors have the same name.", "Name each tensor once in task.toml.")
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _LENGTH_BYTES)
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
-def _checked(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) -> list[Float32Array]:
+def checked_weights(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) -> list[Float32Array]:
     arrays = [np.asarray(array, dtype=np.float32) for array in weights]
     shapes = [array.shape for array in arrays]
     if shapes != [tuple(tensor.shape) for tensor in tensors]:

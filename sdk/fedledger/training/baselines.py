@@ -1,0 +1,56 @@
+"""What the shared model is compared with: each site alone, all data pooled, and the federation without a ledger.
+
+These need data in one place or updates in the clear; no agent calls them on other people's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from fedledger_chaincode.rules.weights import capped_weights
+
+from fedledger.training.examples import Examples, concatenate
+from fedledger.training.local import LocalTrainer, train_once
+from fedledger.training.settings import to_micro
+from fedledger.training.task import TaskDefinition
+from fedledger.training.weights import Float32Array, flatten, unflatten
+
+
+def train_alone(task: TaskDefinition, examples: Examples, *, site: str) -> list[Float32Array]:
+    """The task's model trained on one site's records: same model, optimiser, rounds and epochs, without DP or clip."""
+    public = task.override(no_dp=True, algorithm="fedavg")
+    weights = public.initial_weights()
+    for round_number in range(1, public.training.rounds + 1):
+        trained = train_once(public, weights, examples, site=site, round_number=round_number)
+        weights = unflatten(flatten(weights) - trained.update, public.tensors)
+    return weights
+
+
+def train_pooled(task: TaskDefinition, sites: Mapping[str, Examples]) -> list[Float32Array]:
+    """As :func:`train_alone` on the records of all sites in one place: what federation would like to reach."""
+    return train_alone(task, concatenate([sites[name] for name in sorted(sites)]), site="pooled")
+
+
+def train_federated(
+    task: TaskDefinition,
+    sites: Mapping[str, Examples],
+    *,
+    after_round: Callable[[int, list[Float32Array]], None] | None = None,
+) -> list[Float32Array]:
+    """All rounds of the task with every site's update averaged in the clear: no ledger, no quantisation.
+
+    Weights of sites are the contract's (``capped_weights``); ``after_round`` is called with each round's weights.
+    """
+    trainers = [LocalTrainer(task, sites[name], site=name) for name in sorted(sites)]
+    limits = task.aggregation.max_examples, to_micro(task.aggregation.max_share)
+    counts = np.array(capped_weights([len(trainer.examples) for trainer in trainers], *limits), dtype=np.float64)
+    rate = np.float32(task.training.server_optimizer.learning_rate)
+    weights = task.initial_weights()
+    for round_number in range(1, task.training.rounds + 1):
+        updates = [trainer.train(weights, round_number=round_number).update for trainer in trainers]
+        mean = (counts @ np.stack(updates).astype(np.float64) / counts.sum()).astype(np.float32)
+        weights = unflatten(flatten(weights) - rate * mean, task.tensors)
+        if after_round is not None:
+            after_round(round_number, weights)
+    return weights

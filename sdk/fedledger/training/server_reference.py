@@ -1,0 +1,112 @@
+"""The server step in numpy, bit for bit the same on every machine; needs no TensorFlow, keeps no state.
+
+Every operation is one IEEE 754 operation rounded to nearest, on float64 for the mean and float32 for the step, in
+the order written here, so that all validators and every auditor get the same model file and digest. It is the
+arithmetic of TFF's SGD optimiser (``tff.learning.optimizers.build_sgdm``); tests compare the two bit by bit.
+
+With momentum m the velocity before a step is derived from the ledger: it is (parent - base) / learning rate of the
+two newest model versions, and zero for version 0, which has no parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fedledger.errors import BadInputError
+from fedledger.training.weights import (
+    Float32Array,
+    NamedShape,
+    flatten,
+    load_weights,
+    parameter_count,
+    save_weights,
+    unflatten,
+)
+
+MICRO = 1_000_000
+
+
+class ServerOptimizer(Protocol):
+    """The ledger's description of the server optimiser (``OptimizerSpec``); rates in micro-units."""
+
+    @property
+    def learning_rate(self) -> int: ...
+
+    @property
+    def momentum(self) -> int: ...
+
+
+def mean_update(
+    aggregate: Sequence[int] | npt.NDArray[np.int64], *, weight_sum: int, clip_norm: int, quantised_norm: int
+) -> Float32Array:
+    """The weighted mean update, float32[d], from the decoded aggregate of secure aggregation.
+
+    ``aggregate`` holds sum_i w_i u_i as signed integers, |value| < 2^60; ``clip_norm`` is C in micro-units and
+    ``quantised_norm`` the integer C_q that C is mapped to: mean = (aggregate / weight_sum) x (C / C_q).
+
+    Raises BadInputError WEIGHT_SUM when ``weight_sum`` is not positive.
+    """
+    if weight_sum <= 0:
+        raise BadInputError(
+            "WEIGHT_SUM", f"The weights of the accepted updates add up to {weight_sum}.", "Abort the round."
+        )
+    unit = np.float64(clip_norm) / np.float64(MICRO) / np.float64(quantised_norm)
+    values = np.asarray(aggregate, dtype=np.int64).astype(np.float64)
+    return (values / np.float64(weight_sum) * unit).astype(np.float32)
+
+
+def velocity(parent: Float32Array, base: Float32Array, learning_rate: int) -> Float32Array:
+    """The velocity that led from ``parent`` to ``base``, float32[d]."""
+    return (parent - base) / _rate(learning_rate)
+
+
+def next_weights(
+    base: Float32Array, update: Float32Array, optimizer: ServerOptimizer, parent: Float32Array | None
+) -> Float32Array:
+    """``base - learning_rate x (momentum x velocity + update)``, float32[d]."""
+    step = update
+    if optimizer.momentum and parent is not None:
+        step = _rate(optimizer.momentum) * velocity(parent, base, optimizer.learning_rate) + update
+    return np.asarray(base - _rate(optimizer.learning_rate) * step, dtype=np.float32)
+
+
+class ReferenceServerStep:
+    """The server step of one task, from what the ledger says of it."""
+
+    def __init__(self, tensors: Sequence[NamedShape], optimizer: ServerOptimizer) -> None:
+        self.tensors = tuple(tensors)
+        self.optimizer = optimizer
+
+    def apply(self, base: bytes, update: Float32Array, parent: bytes | None = None) -> bytes:
+        """The model file that follows from model file ``base`` and the mean ``update``.
+
+        ``parent`` is the version before ``base``, needed with momentum only; None when ``base`` is version 0.
+        Raises BadInputError WEIGHTS_FILE, WEIGHTS_SHAPE, WEIGHTS_NOT_FINITE.
+        """
+        start, before = checked_step(base, update, parent, self)
+        stepped = next_weights(start, update, self.optimizer, before)
+        return save_weights(unflatten(stepped, self.tensors), self.tensors)
+
+
+def checked_step(
+    base: bytes, update: Float32Array, parent: bytes | None, step: ReferenceServerStep
+) -> tuple[Float32Array, Float32Array | None]:
+    """The flat weights of ``base`` and, where momentum needs it, of ``parent``; refuses an unfit ``update``."""
+    start = flatten(load_weights(base, step.tensors))
+    if update.dtype != np.float32 or update.shape != (parameter_count(step.tensors),):
+        raise BadInputError(
+            "WEIGHTS_SHAPE",
+            f"The mean update is {update.dtype}{list(update.shape)}; float32[{len(start)}] is expected.",
+            "Compute it with mean_update.",
+        )
+    if parent is None or not step.optimizer.momentum:
+        return start, None
+    return start, flatten(load_weights(parent, step.tensors))
+
+
+def _rate(micro: int) -> np.float32:
+    return np.float32(micro / MICRO)

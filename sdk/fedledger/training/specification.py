@@ -1,0 +1,232 @@
+"""Between a task's settings and its specification on the ledger; refuses a specification that is not the task's.
+
+The ledger knows integers only: rates, norms and epsilon in micro-units, delta in units of 1e-12. All of them are
+exact, because ``settings`` refuses numbers with more decimals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fedledger_chaincode.messages.task import TaskSpec
+from pydantic import ValidationError
+
+from fedledger.errors import BadInputError
+from fedledger.privacy.accountant import covers, epsilon_schedule
+from fedledger.privacy.mechanism import PoissonSampledGaussian
+from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro, validate_settings
+from fedledger.training.weights import save_weights
+
+if TYPE_CHECKING:
+    from fedledger.training.task import TaskDefinition
+
+
+def specification(task: TaskDefinition, *, organisations: Sequence[str], validators: Sequence[str]) -> TaskSpec:
+    """The specification that organisations approve: ``organisations`` are MSP ids in any order, ``validators``
+    those that hold shares, in the order of their evaluation points.
+
+    Raises BadInputError TASK_SPEC for what the ledger would refuse, for example too few validators.
+    """
+    try:
+        return TaskSpec.model_validate(_document(task, organisations, validators))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise BadInputError(
+            "TASK_SPEC",
+            f"Task {task.name} cannot go on the ledger: {place}: {reason}.",
+            "Correct the organisations, the validators or task.toml.",
+        ) from None
+
+
+def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
+    """The settings of ``task`` with the values that the organisations agreed on.
+
+    Code and tensors must be those of the agreement, and so must the initial weights, which the seed decides.
+    Raises BadInputError TASK_DIFFERS.
+    """
+    if task.package_digest() != spec.model.package_digest:
+        raise _differs(
+            f"Folder {task.folder} has the digest {task.package_digest()[:16]}..., the agreement on task {spec.task} "
+            f"names {spec.model.package_digest[:16]}...",
+            "Get the task's folder from the organisation that proposed it, and read what has changed.",
+        )
+    kind = next((name for name in task.settings.model.kinds if model_id(task.name, name) == spec.model.model_id), None)
+    if kind is None:
+        raise _differs(
+            f"The agreement names the model {spec.model.model_id}, which {task.folder} does not have.",
+            "Get the task's folder from the organisation that proposed it.",
+        )
+    document = task.settings.model_dump(exclude_none=True)
+    document["model"]["kind"] = kind
+    training, aggregation, privacy = spec.training, spec.aggregation, spec.privacy
+    document["training"] |= {
+        "rounds": training.rounds,
+        "algorithm": training.algorithm,
+        "local_epochs": training.local_epochs,
+        "batch_size": training.batch_size,
+        "server_optimizer": _optimizer_document(training.server_optimizer),
+    }
+    if training.algorithm == "fedprox":
+        document["training"]["proximal_mu"] = training.proximal_mu / MICRO
+    document["aggregation"] |= {
+        "tolerated_faults": aggregation.tolerated_faults,
+        "clip_norm": aggregation.clip_norm / MICRO,
+        "quantisation_bits": aggregation.quantised_norm.bit_length() - 1,
+        "max_examples": aggregation.max_examples,
+        "max_share": aggregation.max_share / MICRO,
+        "minimum_accepted": aggregation.minimum_accepted,
+    }
+    document["privacy"]["mechanism"] = privacy.mechanism
+    client_optimizer = _optimizer_document(training.client_optimizer)
+    if privacy.mechanism == "none":
+        document["training"]["client_optimizer"] = client_optimizer
+    else:
+        document["privacy"].pop("target_epsilon", None)
+        document["privacy"] |= {
+            "noise_multiplier": privacy.noise_multiplier / MICRO,
+            "record_clip_norm": privacy.record_clip_norm / MICRO,
+            "sampling_rate": privacy.sampling_rate / MICRO,
+            "steps_per_round": privacy.steps_per_round,
+            "delta": privacy.delta_pico / PICO,
+            "epsilon_budget": privacy.epsilon_budget / MICRO,
+            "client_optimizer": client_optimizer,
+        }
+    return validate_settings(document, f"the agreement on task {spec.task}")
+
+
+def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
+    """What an organisation checks before it approves or trains: model, initial weights and the price in epsilon.
+
+    ``task`` has the agreed settings. Raises BadInputError TASK_DIFFERS, EPSILON_UNDERSTATED.
+    """
+    digest = hashlib.sha256(initial_model(task)).hexdigest()
+    if digest != spec.model.initial_weights_digest:
+        raise _differs(
+            f"With seed {task.seed} the initial weights have the digest {digest[:16]}..., the agreement on task "
+            f"{spec.task} names {spec.model.initial_weights_digest[:16]}...",
+            "Ask for the seed that the task was proposed with, and give it.",
+        )
+    recomputed = recomputed_schedule(spec)
+    if not covers(spec.privacy.epsilon_schedule, recomputed):
+        raise BadInputError(
+            "EPSILON_UNDERSTATED",
+            f"The agreement on task {spec.task} claims epsilon {spec.privacy.epsilon_schedule[-1] / MICRO:.3f} after "
+            f"{len(spec.privacy.epsilon_schedule)} rounds; the mechanism costs {recomputed[-1] / MICRO:.3f}.",
+            "Do not approve it; propose the task with the schedule that dp_accounting computes.",
+        )
+
+
+def recomputed_schedule(spec: TaskSpec) -> tuple[int, ...]:
+    """Cumulative micro-epsilon after 1 .. rounds contributions by dp_accounting; empty without DP."""
+    privacy = spec.privacy
+    if privacy.mechanism == "none":
+        return ()
+    mechanism = PoissonSampledGaussian(
+        privacy.sampling_rate / MICRO, privacy.noise_multiplier / MICRO, privacy.steps_per_round
+    )
+    return epsilon_schedule(mechanism, len(privacy.epsilon_schedule), privacy.delta_pico / PICO)
+
+
+def initial_model(task: TaskDefinition) -> bytes:
+    """The model file of version 0."""
+    return save_weights(task.initial_weights(), task.tensors)
+
+
+def model_id(task_name: str, kind: str) -> str:
+    """The ledger's name of a task's model: ``heart-disease-logistic``."""
+    return f"{task_name}-{kind}"
+
+
+def _document(task: TaskDefinition, organisations: Sequence[str], validators: Sequence[str]) -> dict[str, Any]:
+    settings, training = task.settings, task.training
+    model_file = initial_model(task)
+    return {
+        "task": task.name,
+        "title": settings.task.title,
+        "purpose": settings.task.purpose,
+        "organisations": tuple(sorted(organisations)),
+        "model": {
+            "model_id": model_id(task.name, task.kind),
+            "package_digest": task.package_digest(),
+            "tensors": tuple({"name": tensor.name, "shape": tensor.shape} for tensor in task.tensors),
+            "parameter_count": task.parameter_count,
+            "initial_weights_digest": hashlib.sha256(model_file).hexdigest(),
+            "initial_weights_size": len(model_file),
+        },
+        "training": {
+            "algorithm": training.algorithm,
+            "proximal_mu": to_micro(training.effective_mu),
+            "local_epochs": training.local_epochs,
+            "batch_size": training.batch_size,
+            "client_optimizer": _optimizer_spec(task.client_optimizer),
+            "server_optimizer": _optimizer_spec(training.server_optimizer),
+            "rounds": training.rounds,
+        },
+        "aggregation": {
+            "validators": tuple(validators),
+            "tolerated_faults": task.aggregation.tolerated_faults,
+            "clip_norm": to_micro(task.aggregation.clip_norm),
+            "quantised_norm": 1 << task.aggregation.quantisation_bits,
+            "max_examples": task.aggregation.max_examples,
+            "max_share": to_micro(task.aggregation.max_share),
+            "minimum_accepted": task.aggregation.minimum_accepted,
+        },
+        "privacy": _privacy_spec(task),
+        "robustness": settings.robustness.model_dump(),
+        "incentive": _in_micro(settings.incentive.model_dump()),
+        "reputation": _in_micro(settings.reputation.model_dump()),
+        "deadlines": settings.deadlines.model_dump(),
+    }
+
+
+def _privacy_spec(task: TaskDefinition) -> dict[str, Any]:
+    if task.mechanism is None:
+        return {
+            "mechanism": "none",
+            "noise_multiplier": 0,
+            "record_clip_norm": 0,
+            "sampling_rate": 0,
+            "steps_per_round": 0,
+            "delta_pico": 0,
+            "epsilon_budget": 0,
+            "epsilon_schedule": (),
+        }
+    return {
+        "mechanism": "dp-sgd",
+        "noise_multiplier": to_micro(task.mechanism.noise_multiplier),
+        "record_clip_norm": to_micro(task.privacy.record_clip_norm),
+        "sampling_rate": to_micro(task.mechanism.sampling_rate),
+        "steps_per_round": task.mechanism.steps,
+        "delta_pico": round(task.privacy.delta * PICO),
+        "epsilon_budget": to_micro(task.privacy.epsilon_budget),
+        "epsilon_schedule": task.epsilon_schedule,
+    }
+
+
+def _in_micro(table: dict[str, Any]) -> dict[str, int]:
+    """Floats become micro-units, integers are counts and stay."""
+    return {key: to_micro(value) if isinstance(value, float) else value for key, value in table.items()}
+
+
+def _optimizer_spec(optimizer: Optimizer) -> dict[str, Any]:
+    return {
+        "name": optimizer.name,
+        "learning_rate": to_micro(optimizer.learning_rate),
+        "momentum": to_micro(optimizer.momentum),
+    }
+
+
+def _optimizer_document(optimizer: Any) -> dict[str, Any]:
+    return {
+        "name": optimizer.name,
+        "learning_rate": optimizer.learning_rate / MICRO,
+        "momentum": optimizer.momentum / MICRO,
+    }
+
+
+def _differs(message: str, remedy: str) -> BadInputError:
+    return BadInputError("TASK_DIFFERS", message, remedy)
