@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 import structlog
+
 from fedledger.gateway import ChaincodeEvent, CloseableIterator, GatewayError
 from fedledger.ledger import LedgerEvent, TaskLedger
 

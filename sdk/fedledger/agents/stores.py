@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fedledger.store import ArtifactStore, StoreError
 from fedledger_chaincode.messages.views import TaskView
+
+from fedledger.store import ArtifactStore, StoreError
 
 
 class ValidatorStore:
@@ -33,7 +34,9 @@ def find_artifact(stores: Iterable[ArtifactStore], digest: str, size: int) -> by
     Raises:
         StoreError: the last store's reason when none has it.
     """
-    failure = StoreError("ARTIFACT_MISSING", f"No store is known that could hold {digest[:16]}.", "Register validators.")
+    failure = StoreError(
+        "ARTIFACT_MISSING", f"No store is known that could hold {digest[:16]}.", "Register validators."
+    )
     for store in stores:
         try:
             return store.get(digest, size)

@@ -1,0 +1,198 @@
+"""The participant: trains on its own records and lets nothing out but sealed shares of a clipped, private update.
+
+Its records, its update and the shares in the clear stay in this process.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from fedledger_chaincode.messages.records import MemberRecord
+from fedledger_chaincode.messages.round import EvaluationReport, Manifest, SignedManifest
+from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.submission import agreed_privacy
+
+from fedledger.agents.follow import LedgerBell, keep_stepping
+from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
+from fedledger.errors import FedledgerError
+from fedledger.identity.keys import PrivateKey, public_key_der, sign
+from fedledger.ledger import LedgerRefusal, TaskLedger
+from fedledger.secure_aggregation import Parameters, UpdateContext, encode_update, prepare_update
+from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
+from fedledger.training.examples import Split
+from fedledger.training.task import TaskDefinition
+
+_log = structlog.get_logger(__name__)
+_MICRO = 1_000_000
+_IDLE_SECONDS = 5.0
+_ROUND_IS_OVER = frozenset(("ROUND_STATE", "TOO_LATE", "NOT_IN_COHORT", "BASE_MODEL"))
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What a participant did in one round, for its own eyes."""
+
+    round: int
+    transaction_status: str
+    result: LocalResult | None
+    """None when an update that was prepared before a restart was sent."""
+
+
+@dataclass
+class Participant:
+    """One site of one task."""
+
+    ledger: TaskLedger
+    task: str
+    channel: str
+    definition: TaskDefinition
+    """With the settings of the agreement: ``load_task(...).agree(spec)``."""
+    data: Split = field(repr=False)
+    key: PrivateKey = field(repr=False)
+    """The private key of the certificate it joined with."""
+    journal: Journal
+    site: str
+    on_contribution: Callable[[Contribution], None] | None = None
+    on_evaluation: Callable[[int, Metrics], None] | None = None
+    _evaluated: int = -1
+
+    def __post_init__(self) -> None:
+        self._trainer = LocalTrainer(self.definition, self.data.train, site=self.site)
+
+    @property
+    def pseudonym(self) -> str:
+        """Its name on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
+        return hashlib.sha256(public_key_der(self.key.public_key())).hexdigest()
+
+    def join(self) -> MemberRecord:
+        """Join the task.
+
+        Raises:
+            BadInputError: ``TASK_DIFFERS`` or ``EPSILON_UNDERSTATED``, the task on the ledger is not the one at hand.
+            LedgerRefusal: no consent, or the organisation cannot pay the stake.
+        """
+        self.definition.agree(self.ledger.task(self.task).record.spec)
+        return self.ledger.join_task(self.task)
+
+    def leave(self) -> MemberRecord:
+        """Take no part from the next round on."""
+        return self.ledger.leave_task(self.task)
+
+    def run(self, stop: threading.Event) -> None:
+        """Contribute to each round until the task has ended or ``stop`` is set."""
+        with LedgerBell(self.ledger, self.task) as bell:
+            keep_stepping(self.step, bell, stop, name=f"participant {self.site}")
+
+    def step(self) -> float | None:
+        """Do what is to do now; returns the seconds to wait at most, None when the task has ended."""
+        view = self.ledger.task(self.task)
+        head = view.head
+        if head is not None and self._evaluated < head.version:
+            self._evaluate(view)
+        if view.record.state in ("completed", "stopped", "rejected"):
+            return None
+        if head is None or head.round_state != "open":
+            return _IDLE_SECONDS
+        current = self.ledger.round(self.task, head.round)
+        if not self._is_wanted(current):
+            return _IDLE_SECONDS
+        try:
+            self._contribute(view, current)
+        except LedgerRefusal as refusal:
+            if refusal.code not in _ROUND_IS_OVER:
+                raise
+            _log.warning("the round went on without this update", site=self.site, round=head.round, reason=str(refusal))
+            return _IDLE_SECONDS
+        return 0.0
+
+    def _is_wanted(self, current: RoundView) -> bool:
+        me = self.pseudonym
+        in_cohort = any(entry.participant == me for entry in current.cohort.participants)
+        return in_cohort and all(update.signed.manifest.participant != me for update in current.updates)
+
+    # --- contributing
+
+    def _contribute(self, view: TaskView, current: RoundView) -> None:
+        number = current.record.round
+        self.journal.forget_before(self.task, number)
+        pending = self.journal.read(self.task, number)
+        result = None
+        if pending is None:
+            result = self._train(view, current)
+            pending = self._prepare(view, current, result)
+            self.journal.write(self.task, number, pending)
+        for validator, sealed in zip(current.cohort.validators, pending.sealed, strict=True):
+            ValidatorStore(validator.store).shares.put(sealed)
+        (outcome,) = self.ledger.submit_updates([pending.signed])
+        if outcome.status == "refused":
+            raise FedledgerError(
+                outcome.code, outcome.message, "Find out what else signs with this participant's key and stop it."
+            )
+        _log.info("update submitted", site=self.site, round=number, manifest=outcome.manifest_digest)
+        if self.on_contribution is not None:
+            self.on_contribution(Contribution(number, outcome.status, result))
+
+    def _train(self, view: TaskView, current: RoundView) -> LocalResult:
+        record = current.record
+        base = self._model(view, record.base_version)
+        contributed = self.ledger.member(self.task, self.pseudonym).standing.contributions
+        return self._trainer.train(base, round_number=record.round, contributed=contributed)
+
+    def _prepare(self, view: TaskView, current: RoundView, result: LocalResult) -> PendingUpdate:
+        spec = view.record.spec
+        context = UpdateContext(
+            self.channel, self.task, current.record.round, current.record.base_model, self.pseudonym
+        )
+        encoded = encode_update(result.update, spec.aggregation.clip_norm / _MICRO, spec.aggregation.quantised_norm)
+        keys = [validator.sealing_key for validator in current.cohort.validators]
+        prepared = prepare_update(encoded, Parameters.of_task(spec), context, keys)
+        manifest = Manifest(
+            channel=self.channel,
+            task=self.task,
+            round=current.record.round,
+            participant=self.pseudonym,
+            base_model=current.record.base_model,
+            num_examples=result.num_examples,
+            root=prepared.root,
+            leaves=prepared.leaves,
+            shares=prepared.shares,
+            proof=prepared.proof,
+            privacy=agreed_privacy(spec),
+        )
+        signature = base64.b64encode(sign(self.key, manifest.canonical())).decode()
+        signed = SignedManifest(manifest=manifest, signature=signature)
+        return PendingUpdate(signed, prepared.sealed, prepared.seeds)
+
+    # --- judging
+
+    def _evaluate(self, view: TaskView) -> None:
+        if view.head is None:
+            return
+        version = view.head.version
+        if len(self.data.test):
+            metrics = evaluate(self.definition, self._model(view, version), self.data.test)
+            report = EvaluationReport(
+                task=self.task,
+                version=version,
+                examples=metrics.n,
+                auc=None if metrics.auc is None else round(metrics.auc * _MICRO),
+                accuracy=round(metrics.accuracy * _MICRO),
+                loss=round(metrics.loss * _MICRO),
+            )
+            self.ledger.report_evaluation(report)
+            if self.on_evaluation is not None:
+                self.on_evaluation(version, metrics)
+        self._evaluated = version
+
+    def _model(self, view: TaskView, version: int) -> bytes:
+        record = self.ledger.model(self.task, version)
+        return find_artifact(
+            [store.artifacts for store in validator_stores(view)], record.model_digest, record.model_size
+        )
+

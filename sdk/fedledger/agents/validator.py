@@ -1,0 +1,262 @@
+"""The validator: checks and aggregates secret shares of updates and moves rounds on; it never holds an update.
+
+It keeps one secret, its sealing key; everything else it finds on the ledger and in the artifact stores.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from fedledger_chaincode.messages.records import ValidatorRecord
+from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    AggregateShare,
+    Attestation,
+    Manifest,
+    ModelReport,
+    UpdateFinding,
+    ValidatorRegistration,
+)
+from fedledger_chaincode.messages.views import RoundView, TaskView
+
+from fedledger.agents.duties import Duty, duties
+from fedledger.agents.follow import LedgerBell, keep_stepping
+from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
+from fedledger.ledger import LedgerRefusal, TaskLedger
+from fedledger.outcome import outcome, settled_sum
+from fedledger.secure_aggregation import (
+    Accumulator,
+    AggregateError,
+    OpenedShare,
+    Parameters,
+    SealingKey,
+    Unreadable,
+    WeightedSum,
+    open_share,
+)
+from fedledger.store import ArtifactStore, StoreError
+
+_log = structlog.get_logger(__name__)
+
+PATIENCE_SECONDS = 1.0
+"""How long each validator waits for the one before it in the row."""
+_IDLE_SECONDS = 5.0
+_NOT_YET = frozenset(("TOO_EARLY", "TOO_FEW_PARTICIPANTS", "ROUND_STATE", "ROUND_NUMBER", "TASK_STATE", "CAN_GO_ON"))
+"""The contract's refusals that another validator's faster step, or a missing participant, explains."""
+
+
+@dataclass
+class Validator:
+    """One organisation's validator of one task."""
+
+    ledger: TaskLedger
+    task: str
+    msp: str
+    store: ValidatorStore
+    sealing_key: SealingKey = field(repr=False)
+    patience: float = PATIENCE_SECONDS
+    """Seconds; see ``duties``."""
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch, as the ledger's deadlines are."""
+    initial_model: bytes | None = None
+    """The file of model version 0, kept in the store so that participants find it."""
+    on_step: Callable[[Duty], None] | None = None
+    """Called after each step that this validator took."""
+    _since: dict[tuple[str, int], float] = field(default_factory=dict, repr=False)
+    _over: list[str] = field(default_factory=list, repr=False)
+    _erased_round: int = 0
+
+    def register(self) -> ValidatorRecord:
+        """Offer sealing key and store on the ledger; again after either has changed.
+
+        Raises:
+            LedgerRefusal: the organisation has not approved the task, or cannot pay the stake.
+        """
+        if self.initial_model is not None:
+            self.store.artifacts.put(self.initial_model)
+        return self.ledger.register_validator(
+            ValidatorRegistration(task=self.task, sealing_key=self.sealing_key.public_key, store=self.store.url)
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Do what is to do until the task has ended or ``stop`` is set."""
+        with LedgerBell(self.ledger, self.task) as bell:
+            keep_stepping(self.step, bell, stop, name=f"validator {self.msp}")
+
+    def step(self) -> float | None:
+        """Do what is possible now; returns the seconds to wait at most, None when the task has ended."""
+        view = self.ledger.task(self.task)
+        head = view.head
+        current = self.ledger.round(self.task, head.round) if head is not None and head.round else None
+        if current is not None and current.record.state in ("finalised", "aborted"):
+            self._erase_shares(current.record.round)
+        if view.record.state in ("completed", "stopped", "rejected"):
+            return None
+        now = self.clock()
+        todo = duties(view, current, self.msp, int(now))
+        waits = [self._attempt(duty, view, current) for duty in todo.possible]
+        if todo.look_again_at is not None:
+            waits.append(max(todo.look_again_at - now, 0.05))
+        return min(waits, default=_IDLE_SECONDS)
+
+    def _attempt(self, duty: Duty, view: TaskView, current: RoundView | None) -> float:
+        """Seconds until it is this validator's turn; 0.0 after the step was taken."""
+        key = (duty.step, duty.round)
+        if key not in self._since:
+            self._since = {known: since for known, since in self._since.items() if known[1] >= duty.round - 1}
+            self._since[key] = time.monotonic()
+        left = self._since[key] + duty.rank * self.patience - time.monotonic()
+        if left > 0:
+            return left
+        try:
+            self._take(duty, view, current)
+        except LedgerRefusal as refusal:
+            if refusal.code not in _NOT_YET:
+                raise
+            _log.debug("not yet", step=duty.step, round=duty.round, reason=refusal.code)
+            return self.patience
+        except (AggregateError, StoreError) as reason:
+            _log.warning("step not possible now", step=duty.step, round=duty.round, msp=self.msp, reason=str(reason))
+            return self.patience
+        _log.info("step", step=duty.step, round=duty.round, msp=self.msp, task=self.task)
+        if self.on_step is not None:
+            self.on_step(duty)
+        return 0.0
+
+    def _take(self, duty: Duty, view: TaskView, current: RoundView | None) -> None:
+        number = duty.round
+        if duty.step == "open":
+            self.ledger.open_round(self.task, number)
+            return
+        if current is None:
+            raise AssertionError(f"{duty.step} without a round")
+        match duty.step:
+            case "close":
+                self.ledger.close_round(self.task, number)
+            case "attest":
+                self.ledger.attest_updates(self._attestation(view, current))
+            case "settle":
+                self.ledger.settle_round(self.task, number)
+            case "share":
+                self._share(view, current)
+            case "report":
+                self._report(view, current)
+            case "finalise":
+                self.ledger.finalise_round(self.task, number)
+            case "abort":
+                reason = f"no quorum of validators before the deadline of the {current.record.state} round"
+                self.ledger.abort_round(AbortRequest(task=self.task, round=number, reason=reason))
+
+    # --- shares of updates
+
+    def _attestation(self, view: TaskView, current: RoundView) -> Attestation:
+        if current.fixed is None:
+            raise AssertionError("a closed round without a fixed set")
+        manifests = _manifests(current)
+        findings = []
+        for update in current.fixed.updates:
+            opened = self._open(view, manifests[update.participant])
+            if isinstance(opened, OpenedShare):
+                findings.append(UpdateFinding(participant=update.participant, readable=True))
+            else:
+                findings.append(UpdateFinding(participant=update.participant, readable=False, reason=opened))
+        return Attestation(task=self.task, round=current.record.round, findings=tuple(findings))
+
+    def _point(self, view: TaskView) -> int:
+        return view.record.spec.aggregation.validators.index(self.msp) + 1
+
+    def _open(self, view: TaskView, manifest: Manifest) -> OpenedShare | str:
+        """The share, or the code of the reason why it cannot be used."""
+        point = self._point(view)
+        reference = manifest.shares[point - 1]
+        try:
+            sealed: bytes | None = self.store.shares.get(reference.digest, reference.size)
+        except StoreError as reason:
+            if reason.code == "STORE_UNAVAILABLE":
+                raise
+            sealed = None
+        opened = open_share(sealed, manifest, Parameters.of_task(view.record.spec), point, self.sealing_key)
+        return opened.reason.value if isinstance(opened, Unreadable) else opened
+
+    def _share(self, view: TaskView, current: RoundView) -> None:
+        wanted = self._wanted(current)
+        manifests = {manifest.root: manifest for manifest in _manifests(current).values()}
+        accumulator = Accumulator(Parameters.of_task(view.record.spec), self._point(view), wanted)
+        self._over = self.store.shares.digests()
+        for root, _ in wanted.weights:
+            opened = self._open(view, manifests[root])
+            if not isinstance(opened, OpenedShare):
+                raise AggregateError(
+                    "SHARE_LOST",
+                    f"The share of the accepted update {root[:16]} cannot be used: {opened}.",
+                    "The other validators finish the round; check this validator's artifact store.",
+                )
+            accumulator.add(opened)
+        content = accumulator.finish()
+        digest = self.store.artifacts.put(content)
+        share = AggregateShare(task=self.task, round=current.record.round, digest=digest, size=len(content))
+        self.ledger.post_aggregate_share(share)
+
+    def _wanted(self, current: RoundView) -> WeightedSum:
+        if current.settlement is None:
+            raise AssertionError("a settled round without a settlement")
+        roots = {participant: manifest.root for participant, manifest in _manifests(current).items()}
+        return settled_sum(self.task, current.record.round, current.settlement, roots)
+
+    # --- the next model
+
+    def _report(self, view: TaskView, current: RoundView) -> None:
+        stores = validator_stores(view)
+        by_url = {store.url: store for store in stores}
+        urls = {validator.msp: validator.store.rstrip("/") for validator in view.validators}
+        shares = {}
+        for record in current.aggregates:
+            try:
+                shares[record.validator] = by_url[urls[record.validator]].artifacts.get(
+                    record.share.digest, record.share.size
+                )
+            except StoreError as reason:
+                _log.warning("aggregate share not to be had", validator=record.validator, reason=str(reason))
+        own_first = [self.store.artifacts, *(store.artifacts for store in stores)]
+        version = current.record.base_version
+        base = self._model(own_first, version)
+        momentum = view.record.spec.training.server_optimizer.momentum
+        parent = self._model(own_first, version - 1) if momentum and version else None
+        result = outcome(view.record.spec, self._wanted(current), shares, base, parent)
+        self.store.artifacts.put(result.model)
+        self.ledger.report_model(
+            ModelReport(
+                task=self.task,
+                round=current.record.round,
+                aggregate_digest=result.aggregate_digest,
+                model_digest=result.model_digest,
+                model_size=len(result.model),
+                liars=result.liars,
+            )
+        )
+
+    def _model(self, stores: Sequence[ArtifactStore], version: int) -> bytes:
+        record = self.ledger.model(self.task, version)
+        return find_artifact(stores, record.model_digest, record.model_size)
+
+    def _erase_shares(self, number: int) -> None:
+        """Erase the sealed shares of a round that is over: what was there when it was settled, and what it names."""
+        if number <= self._erased_round:
+            return
+        view = self.ledger.task(self.task)
+        current = self.ledger.round(self.task, number)
+        point = self._point(view)
+        named = [update.signed.manifest for update in current.updates]
+        named += [proof.second.manifest for proof in current.equivocations]
+        for digest in {*self._over, *(manifest.shares[point - 1].digest for manifest in named)}:
+            self.store.shares.delete(digest)
+        self._over = []
+        self._erased_round = number
+
+
+def _manifests(current: RoundView) -> dict[str, Manifest]:
+    return {update.signed.manifest.participant: update.signed.manifest for update in current.updates}
