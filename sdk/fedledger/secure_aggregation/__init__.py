@@ -9,6 +9,7 @@ Specified in docs/protocol/secure-aggregation.md. Refuses to decide anything: ve
     # -> prepared.root, .leaves, .shares, .proof go into the Manifest, prepared.sealed[j - 1] to validator j's store
     # validator j
     share = open_share(sealed_bytes_or_none, manifest, parameters, j, sealing_key)  # OpenedShare | Unreadable
+    opening = opening_of(share)  # with proof="norm": the finding's five field elements
     accumulator = Accumulator(parameters, j, WeightedSum(task, round, ((root, weight), ...)))
     accumulator.add(share)  # once per accepted update, in any order
     aggregate_file = accumulator.finish()
@@ -29,11 +30,13 @@ from fedledger.secure_aggregation.errors import (
     ParametersError,
     UpdateError,
 )
+from fedledger.secure_aggregation.opening import opening_of
 from fedledger.secure_aggregation.parameters import Parameters
+from fedledger.secure_aggregation.publication import PreparedUpdate
 from fedledger.secure_aggregation.reconstruction import Reconstruction, reconstruct
 from fedledger.secure_aggregation.sealing import SealingKey
 from fedledger.secure_aggregation.share import OpenedShare, Unreadable, open_share
-from fedledger.secure_aggregation.update import PreparedUpdate, prepare_update
+from fedledger.secure_aggregation.update import prepare_update
 
 __all__ = [
     "Accumulator",
@@ -53,6 +56,7 @@ __all__ = [
     "decode_sum",
     "encode_update",
     "open_share",
+    "opening_of",
     "prepare_update",
     "read_aggregate_share",
     "reconstruct",

@@ -70,7 +70,7 @@ class Accumulator:
                 f"The update {share.root} is not in the sum, or was added before.",
                 "Add each update that the ledger settled on once.",
             )
-        kernels.accumulate(self._total, np.uint64(weight), share.elements)
+        kernels.accumulate(self._total, np.uint64(weight), share.update)
 
     def finish(self) -> bytes:
         """The aggregate share file.

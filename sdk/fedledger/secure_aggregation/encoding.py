@@ -44,7 +44,7 @@ def encode_update(
             f"{np.count_nonzero(~np.isfinite(numbers))} of the update's {numbers.size} numbers are NaN or infinite.",
             "Lower the learning rate or look for extreme values in the training data.",
         )
-    scaled = _clipped(numbers / clip_norm) * quantised_norm
+    scaled = _scaled(numbers, clip_norm, quantised_norm)
     rounded: Integers = np.rint(scaled).astype(np.int64)
     shrink = 1.0
     while not within_norm(rounded, quantised_norm):
@@ -95,10 +95,11 @@ def within_norm(integers: Integers, quantised_norm: int) -> bool:
     return approximate < 2.0 * quantised_norm**2 and int(np.dot(integers, integers)) <= quantised_norm**2
 
 
-def _clipped(relative: Numbers) -> Numbers:
-    """``relative`` scaled to an L2 norm of at most 1, without overflow."""
-    largest = float(np.abs(relative).max(initial=0.0))
+def _scaled(numbers: Numbers, clip_norm: float, quantised_norm: int) -> Numbers:
+    """x C_q / max(C, ||x||), computed from x / max |x_i| so that no square overflows."""
+    largest = float(np.abs(numbers).max(initial=0.0))
     if largest == 0.0:
-        return relative
-    norm = largest * float(np.sqrt(np.sum(np.square(relative / largest))))
-    return relative / norm if norm > 1.0 else relative
+        return numbers
+    relative: Numbers = numbers / largest
+    norm = math.sqrt(float(np.sum(np.square(relative))))
+    return relative * (quantised_norm / max(norm, clip_norm / largest))

@@ -138,3 +138,79 @@ def to_integers(elements: Elements, out: npt.NDArray[np.int64]) -> None:
     for i in range(elements.shape[0]):
         value = np.int64(elements[i])
         out[i] = value - np.int64(MODULUS) if value > np.int64(MODULUS // 2) else value
+
+
+@_kernel
+def sum_of_squares(elements: Elements) -> np.uint64:
+    return dot(elements, elements)
+
+
+@_kernel
+def range_check(bits: Elements, coefficients: Elements) -> np.uint64:
+    """sum of c b (b - 1): zero for random c only if every b is a bit."""
+    total = _ZERO
+    for i in range(bits.shape[0]):
+        bit = bits[i]
+        total = add(total, multiply(coefficients[i], multiply(bit, add(bit, _Q - np.uint64(1)))))
+    return total
+
+
+_GROUP = 4
+"""Coordinates whose signs share a byte."""
+_BATCH = 7
+"""Canonical elements that 64 bits can add up beside a reduced total."""
+
+
+@_kernel
+def project_elements(elements: Elements, signs: npt.NDArray[np.uint8], totals: Elements) -> None:
+    """totals[k] += <elements, r_k> for all projections k at once.
+
+    Args:
+        elements: uint64[m], m a multiple of four.
+        signs: uint8[m / 4, K]; byte k holds r_k of four coordinates, two bits each, lowest first:
+            00 is -1, 01 and 10 are 0, 11 is 1.
+        totals: uint64[K], updated in place.
+    """
+    groups, checks = signs.shape
+    tables = np.empty((_BATCH, 256), np.uint64)
+    low = np.empty(16, np.uint64)
+    high = np.empty(16, np.uint64)
+    for start in range(0, groups, _BATCH):
+        count = min(_BATCH, groups - start)
+        for g in range(count):
+            first = (start + g) * _GROUP
+            _sign_table(elements[first], elements[first + 1], low)
+            _sign_table(elements[first + 2], elements[first + 3], high)
+            for upper in range(16):
+                for lower in range(16):
+                    tables[g, 16 * upper + lower] = add(high[upper], low[lower])
+        if count == _BATCH:
+            for k in range(checks):
+                total = totals[k]
+                for g in range(_BATCH):
+                    total += tables[g, signs[start + g, k]]
+                totals[k] = _reduced((total & _Q) + (total >> _BITS))
+        else:
+            for k in range(checks):
+                total = totals[k]
+                for g in range(count):
+                    total += tables[g, signs[start + g, k]]
+                totals[k] = _reduced((total & _Q) + (total >> _BITS))
+
+
+@_kernel
+def _sign_table(first: np.uint64, second: np.uint64, table: Elements) -> None:
+    """r first + r' second for all sixteen pairs of signs."""
+    for code in range(16):
+        value = _ZERO
+        ones = (code & 1) + (code >> 1 & 1)
+        if ones == 2:
+            value = first
+        elif ones == 0:
+            value = _Q - first
+        ones = (code >> 2 & 1) + (code >> 3)
+        if ones == 2:
+            value = add(value, second)
+        elif ones == 0:
+            value = add(value, _Q - second)
+        table[code] = _reduced(value)

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.rules.commitments import SALT_BYTES
 from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
+from fedledger_chaincode.rules.norm_bound import NormBound
 
 from fedledger.secure_aggregation.errors import ParametersError
 
 ProofKind = Literal["none", "norm"]
 
 MAXIMUM_VALIDATORS = 64
-MAXIMUM_DIMENSION = 1 << 32
+MAXIMUM_DIMENSION = 1 << 27
+"""A share of 1 GiB: the largest that AES-GCM seals in one piece here, with room to spare."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Parameters:
     quantised_norm: int
     """C_q: the integer that the clip norm is mapped to."""
     proof: ProofKind = "none"
+    """``norm``: each update proves that its squares add up to at most C_q^2."""
 
     def __post_init__(self) -> None:
         n, t = self.validators, self.tolerated_faults
@@ -54,6 +58,13 @@ class Parameters:
                 f"The field cannot hold the square of the quantised norm {self.quantised_norm}.",
                 "Choose a quantised norm of at most 2^29.",
             )
+        if self.proof == "norm":
+            try:
+                NormBound(self.quantised_norm, self.dimension)
+            except ValueError as error:
+                raise ParametersError(
+                    "UNSAFE_PROOF", f"{str(error).capitalize()}.", "Lower quantised_norm, or set proof to none."
+                ) from None
 
     @classmethod
     def of_task(cls, spec: TaskSpec, proof: ProofKind = "none") -> Self:
@@ -67,16 +78,23 @@ class Parameters:
         )
 
     @property
+    def norm_bound(self) -> NormBound | None:
+        """The norm proof's parameters; None where the task asks for no proof."""
+        return NormBound(self.quantised_norm, self.dimension) if self.proof == "norm" else None
+
+    @property
     def share_length(self) -> int:
-        """Field elements in a validator's share of the update itself."""
-        return self.dimension
+        """Field elements that a validator's first leaf commits to: the update and, with a proof, its norm's bits."""
+        bound = self.norm_bound
+        return self.dimension if bound is None else bound.share_length
 
     @property
     def proof_length(self) -> int:
-        """Field elements in a validator's share of the norm proof."""
-        return 0
+        """Field elements that a validator's second leaf commits to; 0 without a proof."""
+        bound = self.norm_bound
+        return 0 if bound is None else bound.proof_length
 
     @property
     def plaintext_bytes(self) -> int:
         """Size of what is sealed to one validator: salt, share, share of the proof."""
-        return 16 + ELEMENT_BYTES * (self.share_length + self.proof_length)
+        return SALT_BYTES + ELEMENT_BYTES * (self.share_length + self.proof_length)

@@ -1,10 +1,11 @@
-"""Uniform field elements: secret ones from the operating system's generator; never from numpy's generators.
+"""Uniform field elements: secret ones from the operating system, public ones from a digest; never from numpy.
 
-docs/protocol/secure-aggregation.md, section 2.3.
+docs/protocol/secure-aggregation.md, sections 2.3 and 5.6.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import numpy as np
@@ -41,6 +42,24 @@ class SecretElements:
         for start in range(0, len(view), len(_BLOCK)):
             size = min(len(_BLOCK), len(view) - start)
             view[start : start + size] = self._stream.update(_BLOCK[:size])
+
+
+class PublicStream:
+    """Bytes and elements that everybody derives alike: AES-128-CTR under a key hashed from a tag and a seed."""
+
+    def __init__(self, seed: bytes) -> None:
+        key = hashlib.sha256(seed).digest()[:16]
+        self._stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+
+    def read(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
+        return self._stream.update(bytes(count))
+
+    def elements(self, count: int) -> Elements:
+        """The next uint64[count] elements: eight bytes each, little-endian, the low 61 bits; q counts as 0."""
+        drawn = np.frombuffer(self.read(ELEMENT_BYTES * count), dtype="<u8") & _MASK
+        drawn[drawn == _MASK] = 0
+        return drawn
 
 
 def elements_to_bytes(elements: Elements) -> memoryview:

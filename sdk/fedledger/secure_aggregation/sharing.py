@@ -5,13 +5,12 @@ Shamir 1979, "How to share a secret". docs/protocol/secure-aggregation.md, secti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.kernels import Elements
-from fedledger.secure_aggregation.randomness import SecretElements
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,13 +19,8 @@ class Dealing:
 
     secret: Elements
     """uint64[m]."""
-    coefficients: Elements = field(compare=False)
-    """uint64[degree, m], those of x, x^2, ..."""
-
-    @classmethod
-    def of(cls, secret: Elements, degree: int, randomness: SecretElements) -> Dealing:
-        """Deal ``secret`` with fresh polynomials of the given degree (at least 1)."""
-        return cls(secret, randomness.draw(degree, secret.shape[0]))
+    coefficients: Elements
+    """uint64[degree, m], those of x, x^2, ...; uniform and used once."""
 
     def share(self, validator: int) -> Elements:
         """uint64[m], the values at the validator's point."""

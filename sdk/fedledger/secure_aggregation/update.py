@@ -6,46 +6,56 @@ docs/protocol/secure-aggregation.md, sections 5 and 6.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from fedledger_chaincode.messages.round import ProofCommitments, SealedShareReference
-from fedledger_chaincode.rules.commitments import (
-    SALT_BYTES,
-    UpdateContext,
-    frame,
-    integer,
-    leaf_digest,
-    root_digest,
-)
+from fedledger_chaincode.rules.commitments import SALT_BYTES, UpdateContext
+from fedledger_chaincode.rules.norm_bound import CHALLENGES
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.encoding import Integers, within_norm
 from fedledger.secure_aggregation.errors import UpdateError
+from fedledger.secure_aggregation.kernels import Elements
+from fedledger.secure_aggregation.norm_proof import norm_bits, projection_bits
 from fedledger.secure_aggregation.parameters import Parameters
-from fedledger.secure_aggregation.randomness import SecretElements, elements_to_bytes
-from fedledger.secure_aggregation.sealing import new_seed, seal
+from fedledger.secure_aggregation.publication import PreparedUpdate, commit, commit_proof, seal_update
+from fedledger.secure_aggregation.randomness import SecretElements
+from fedledger.secure_aggregation.sealing import new_seed
 from fedledger.secure_aggregation.sharing import Dealing
 
-_SEAL = b"fedledger/seal/1"
 
+@dataclass(frozen=True, repr=False)
+class UpdateRandomness:
+    """Everything random in one prepared update; used once and forgotten, for it unlocks the update."""
 
-@dataclass(frozen=True)
-class PreparedUpdate:
-    """What a participant publishes of one update: fields of its manifest, and the artifacts they name."""
+    salts: tuple[bytes, ...]
+    seeds: tuple[bytes, ...]
+    coefficients: Elements
+    """uint64[t, share_length]."""
+    masks: Elements
+    """uint64[2]."""
+    proof_coefficients: Elements
+    """uint64[t, projection_bits + 2]: of the projections' bits and of the masks."""
+    zero_coefficients: Elements
+    """uint64[2t, 2]: of the sharings of zero."""
 
-    root: str
-    leaves: tuple[str, ...]
-    shares: tuple[SealedShareReference, ...]
-    proof: ProofCommitments | None
-    sealed: tuple[bytes, ...]
-    """Sealed share of validator 1, 2, ..., n: goes to that validator's artifact store."""
-    seeds: tuple[bytes, ...] = field(repr=False)
-    """Secret of each sealing: answers a validator's complaint by opening that one ciphertext to everybody."""
+    @classmethod
+    def draw(cls, parameters: Parameters) -> Self:
+        """Fresh, from the operating system's generator (section 2.3)."""
+        t, secret = parameters.tolerated_faults, SecretElements()
+        bound = parameters.norm_bound
+        return cls(
+            salts=tuple(os.urandom(SALT_BYTES) for _ in range(parameters.validators)),
+            seeds=tuple(new_seed() for _ in range(parameters.validators)),
+            coefficients=secret.draw(t, parameters.share_length),
+            masks=secret.draw(CHALLENGES),
+            proof_coefficients=secret.draw(t, 0 if bound is None else bound.projection_bits + CHALLENGES),
+            zero_coefficients=secret.draw(2 * t, CHALLENGES),
+        )
 
 
 def prepare_update(
@@ -54,7 +64,7 @@ def prepare_update(
     context: UpdateContext,
     sealing_keys: Sequence[str],
 ) -> PreparedUpdate:
-    """Share, commit and seal an encoded update.
+    """Share, prove, commit and seal an encoded update.
 
     Args:
         update: int64[d] from :func:`encode_update`.
@@ -72,32 +82,40 @@ def prepare_update(
             f"There are {parameters.validators} validators but {len(sealing_keys)} sealing keys.",
             "Take the keys of all validators of the task from the round's cohort.",
         )
+    while True:
+        randomness = UpdateRandomness.draw(parameters)
+        prepared = share_update(integers, parameters, context, sealing_keys, randomness)
+        if prepared is not None:
+            return prepared
+
+
+def share_update(
+    update: Integers,
+    parameters: Parameters,
+    context: UpdateContext,
+    sealing_keys: Sequence[str],
+    randomness: UpdateRandomness,
+) -> PreparedUpdate | None:
+    """:func:`prepare_update` with given randomness; None when a projection leaves its window (section 5.4)."""
+    bound, salts = parameters.norm_bound, randomness.salts
     secret = np.empty(parameters.dimension, dtype=np.uint64)
-    kernels.to_elements(integers, secret)
-    dealing = Dealing.of(secret, parameters.tolerated_faults, SecretElements())
-    salts = [os.urandom(SALT_BYTES) for _ in sealing_keys]
-    leaves = tuple(
-        leaf_digest(context, validator, salt, elements_to_bytes(dealing.share(validator)))
-        for validator, salt in enumerate(salts, start=1)
-    )
-    seeds = tuple(new_seed() for _ in sealing_keys)
-    sealed = tuple(
-        seal(salt + elements_to_bytes(dealing.share(validator)), key, sealing_info(context, validator), seed)
-        for validator, (salt, key, seed) in enumerate(zip(salts, sealing_keys, seeds, strict=True), start=1)
-    )
-    return PreparedUpdate(
-        root=root_digest(context, leaves),
-        leaves=leaves,
-        shares=tuple(SealedShareReference(digest=hashlib.sha256(data).hexdigest(), size=len(data)) for data in sealed),
-        proof=None,
-        sealed=sealed,
-        seeds=seeds,
-    )
+    kernels.to_elements(update, secret)
+    dealt = secret if bound is None else np.concatenate([secret, norm_bits(update, bound)])
+    first = Dealing(dealt, randomness.coefficients)
+    committed = commit(context, salts, first.share)
+    if bound is None:
+        return seal_update(context, committed, salts, [first.share], sealing_keys, randomness.seeds)
+    bits = projection_bits(secret, committed.root, bound)
+    if bits is None:
+        return None
+    second = Dealing(np.concatenate([bits, randomness.masks]), randomness.proof_coefficients)
+    zeros = Dealing(np.zeros(CHALLENGES, dtype=np.uint64), randomness.zero_coefficients)
 
+    def proof_share(validator: int) -> Elements:
+        return np.concatenate([second.share(validator), zeros.share(validator)])
 
-def sealing_info(context: UpdateContext, validator: int) -> bytes:
-    """HPKE's info: a ciphertext opens only for the update and the validator that it was made for (section 6)."""
-    return frame(_SEAL, context.encode(), integer(validator))
+    proven = replace(committed, proof=commit_proof(committed.root, salts, proof_share))
+    return seal_update(context, proven, salts, [first.share, proof_share], sealing_keys, randomness.seeds)
 
 
 def _checked(update: npt.ArrayLike, parameters: Parameters) -> Integers:
