@@ -126,7 +126,7 @@ class CertificateAuthority:
             critical=False,
         )
         if hosts:
-            names = x509.SubjectAlternativeName([_alternative_name(host) for host in hosts])
+            names = x509.SubjectAlternativeName([alternative_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         return _sign_low_s(builder, self.key)
 
@@ -259,7 +259,8 @@ def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIden
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
-def _alternative_name(host: str) -> x509.GeneralName:
+def alternative_name(host: str) -> x509.GeneralName:
+    """Return the SAN of a host, by its IP address where it is one, else by its DNS name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
