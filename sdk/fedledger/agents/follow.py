@@ -6,6 +6,7 @@ An event only wakes; what is to do is read from the ledger, so that a lost event
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -15,6 +16,7 @@ from fedledger.ledger import LedgerEvent, TaskLedger
 
 _log = structlog.get_logger(__name__)
 RECONNECT_SECONDS = 0.5
+_STOP_CHECK_SECONDS = 0.25
 
 
 class LedgerBell:
@@ -39,14 +41,13 @@ class LedgerBell:
             self._stream.close()
         self._thread.join()
 
-    def wait(self, seconds: float) -> None:
-        """Return when the bell has rung since the last wait, or after ``seconds``."""
-        self._rung.wait(seconds)
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Return when the bell has rung since the last wait, ``stop`` is set, or ``seconds`` have passed."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not stop.is_set():
+            if self._rung.wait(min(left, _STOP_CHECK_SECONDS)):
+                break
         self._rung.clear()
-
-    def ring(self) -> None:
-        """Wake whoever waits."""
-        self._rung.set()
 
     def _listen(self) -> None:
         while not self._closed.is_set():
@@ -82,5 +83,5 @@ def keep_stepping(
         pause = RECONNECT_SECONDS
         if seconds is None:
             return
-        if seconds > 0 and not stop.is_set():
-            bell.wait(min(seconds, longest_wait))
+        if seconds > 0:
+            bell.wait(min(seconds, longest_wait), stop)

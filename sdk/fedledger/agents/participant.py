@@ -68,7 +68,7 @@ class Participant:
     @property
     def pseudonym(self) -> str:
         """Its name on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
-        return hashlib.sha256(public_key_der(self.key.public_key())).hexdigest()
+        return pseudonym_of(self.key)
 
     def join(self) -> MemberRecord:
         """Join the task.
@@ -196,3 +196,7 @@ class Participant:
             [store.artifacts for store in validator_stores(view)], record.model_digest, record.model_size
         )
 
+
+def pseudonym_of(key: PrivateKey) -> str:
+    """A participant's name on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
+    return hashlib.sha256(public_key_der(key.public_key())).hexdigest()

@@ -1,0 +1,1 @@
+"""The ``fedledger`` command: arguments in, calls of the SDK, results on stdout; it decides nothing itself."""

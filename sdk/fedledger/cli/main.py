@@ -1,0 +1,89 @@
+"""Entry point: the commands, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from fedledger.cli import audit, identity, model, network, participant, round, task, validator, wallet
+from fedledger.cli.demo.command import demo
+from fedledger.cli.output import configure_logging, messages
+from fedledger.errors import ExitCode, FedledgerError
+
+app = typer.Typer(
+    name="fedledger",
+    help="Organisations train one model together; a ledger that they run together decides.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for commands, name in (
+    (network, "network"),
+    (identity, "identity"),
+    (task, "task"),
+    (participant, "participant"),
+    (validator, "validator"),
+    (round, "round"),
+    (model, "model"),
+    (wallet, "wallet"),
+    (audit, "audit"),
+):
+    app.add_typer(commands.app, name=name)
+app.command()(demo)
+
+_SIGNALLED = 128
+_SIGINT = 2
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+) -> None:
+    configure_logging(verbose=verbose, quiet=quiet)
+    messages.quiet = quiet
+
+
+def main() -> None:
+    """Run the command; exit codes are those of ``ExitCode``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of the command with these arguments."""
+    configure_logging(verbose=False, quiet=False)
+    try:
+        app(arguments, standalone_mode=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+        return ExitCode.BAD_ARGUMENTS if code == typer_usage_error() else code
+    except FedledgerError as error:
+        complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        messages.print("Interrupted. The same command goes on where it stopped.")
+        return _SIGNALLED + _SIGINT
+    except BrokenPipeError:
+        return ExitCode.OK
+    except Exception:
+        messages.print("[red]This is a bug in fedledger. Please report it with these lines:[/red]")
+        messages.print(traceback.format_exc(), markup=False)
+        return ExitCode.BUG
+    return ExitCode.OK
+
+
+def typer_usage_error() -> int:
+    """The code with which the argument parser ends on arguments that it does not understand."""
+    return 2
+
+
+def complain(error: FedledgerError) -> None:
+    """Say what happened and what to do, on stderr whatever ``--quiet`` says."""
+    was_quiet, messages.quiet = messages.quiet, False
+    messages.print(f"[red]Error[/red] {error.code}: {error.message}", markup=True)
+    if error.remedy:
+        messages.print(error.remedy, markup=False)
+    messages.quiet = was_quiet

@@ -1,0 +1,178 @@
+"""``fedledger participant``: join a task, train in it, leave it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedledger.agents.journal import Journal
+from fedledger.agents.participant import Contribution, Participant, pseudonym_of
+from fedledger.cli.output import Format, facts, messages, show, tokens
+from fedledger.cli.running import stopped_by_signals
+from fedledger.cli.session import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FormatOption,
+    ProfileOption,
+    Session,
+    TaskArgument,
+    quiet_tensorflow,
+    session,
+)
+from fedledger.errors import BadInputError
+from fedledger.training import Metrics, load_task
+
+app = typer.Typer(help="Join a task, train in it, leave it.", no_args_is_help=True)
+
+PackageOption = Annotated[
+    str | None, typer.Option("--package", help="The task's package: a folder; else the installed one of that name.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="The organisation's records: a file, or a site of the package; else the profile's."),
+]
+
+
+@app.command()
+def join(
+    task: TaskArgument,
+    package: PackageOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Join a task under the pseudonym of this profile's key; the organisation's account pays the stake."""
+    with session(config, profile) as opened:
+        load_task(package or task).agree(opened.ledger.task(task).record.spec)
+        member = opened.ledger.join_task(task)
+    show(
+        member.model_dump(mode="json"),
+        f"Joined {task} as {member.participant}, from round {member.first_round} on; "
+        f"stake {tokens(member.stake)} tokens.",
+        output,
+    )
+
+
+@app.command()
+def leave(
+    task: TaskArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Take no part from the next round on."""
+    with session(config, profile) as opened:
+        member = opened.ledger.leave_task(task)
+    show(member.model_dump(mode="json"), f"Left {task} after round {member.last_round}.", output)
+
+
+@app.command("show")
+def show_participant(
+    task: TaskArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Show this profile's standing in a task: contributions, privacy spent, reputation, tokens."""
+    with session(config, profile) as opened:
+        view = opened.ledger.member(task, pseudonym(opened))
+        budget = opened.ledger.task(task).record.spec.privacy.epsilon_budget
+    standing = view.standing
+    show(
+        view.model_dump(mode="json"),
+        facts(
+            {
+                "participant": view.member.participant,
+                "organisation": view.member.msp,
+                "contributions": standing.contributions,
+                "epsilon": f"{standing.epsilon / 1e6:.3f} of {budget / 1e6:.3f}" if budget else "without privacy",
+                "reputation": f"{standing.reputation / 1e6:.3f}",
+                "quarantined": f"until round {standing.quarantined_until}" if standing.quarantined_until else "no",
+                "tokens": tokens(view.balance),
+                "stake": tokens(view.stake),
+            }
+        ),
+        output,
+    )
+
+
+@app.command()
+def run(
+    task: TaskArgument,
+    package: PackageOption = None,
+    data: DataOption = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Leave after this many contributions.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+) -> None:
+    """Train in each round until the task ends. Ctrl-C at any moment; the same command goes on."""
+    quiet_tensorflow()
+    with session(config, profile) as opened, stopped_by_signals() as stop:
+        sent = 0
+
+        def contributed(contribution: Contribution) -> None:
+            nonlocal sent
+            sent += 1
+            messages.print(_line(contribution))
+            if rounds is not None and sent >= rounds:
+                opened.ledger.leave_task(task)
+                stop.set()
+
+        participant = build(opened, task, package, data)
+        participant.on_contribution = contributed
+        participant.on_evaluation = _evaluated
+        messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.")
+        participant.run(stop)
+    messages.print("The task has ended." if not stop.is_set() else "Stopped.")
+
+
+def build(opened: Session, task: str, package: str | None, data: str | None) -> Participant:
+    """The participant agent of a profile.
+
+    Raises:
+        BadInputError: the package is not the agreed one, or there are no usable records.
+    """
+    profile = opened.profile
+    source = data or (str(profile.data) if profile.data else None)
+    if source is None:
+        raise BadInputError("NO_DATA", "No records are named.", "Name them with --data, or as data in the profile.")
+    if profile.participant is None:
+        raise BadInputError(
+            "PROFILE_MALFORMED",
+            f"Profile {profile.name} names no folder for the participant's journal.",
+            'Add participant = "FOLDER".',
+        )
+    definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
+    return Participant(
+        ledger=opened.ledger,
+        task=task,
+        channel=profile.channel,
+        definition=definition,
+        data=definition.load_data(source),
+        key=profile.credentials().key,
+        journal=Journal(profile.participant),
+        site=Path(source).stem,
+    )
+
+
+def pseudonym(opened: Session) -> str:
+    """The pseudonym of the session's identity."""
+    return pseudonym_of(opened.profile.credentials().key)
+
+
+def _line(contribution: Contribution) -> str:
+    result = contribution.result
+    if result is None:
+        return f"Round {contribution.round}: the update that was prepared before is on the ledger."
+    privacy = f", epsilon {result.cumulative_epsilon_micro / 1e6:.3f} so far" if result.epsilon_micro else ""
+    return (
+        f"Round {contribution.round}: update on the ledger; {result.num_examples} records, norm {result.norm:.3f}"
+        f"{' (clipped)' if result.was_clipped else ''}{privacy}; trained in {result.seconds:.1f} s."
+    )
+
+
+def _evaluated(version: int, metrics: Metrics) -> None:
+    auc = "undefined" if metrics.auc is None else f"{metrics.auc:.3f}"
+    messages.print(f"Model {version}: AUC {auc}, accuracy {metrics.accuracy:.3f} on {metrics.n} held-out records.")

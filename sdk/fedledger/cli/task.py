@@ -1,0 +1,236 @@
+"""``fedledger task``: the data-sharing agreement, from its proposal to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import TaskView
+
+from fedledger.cli.output import Format, facts, messages, show, table, tokens
+from fedledger.cli.session import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FormatOption,
+    ProfileOption,
+    TaskArgument,
+    session,
+)
+from fedledger.training import load_task
+
+app = typer.Typer(help="Propose, read, approve and end tasks: the data-sharing agreements.", no_args_is_help=True)
+
+PackageArgument = Annotated[str, typer.Argument(help="A folder with task.toml, or a task that is installed.")]
+PackageOption = Annotated[
+    str | None, typer.Option("--package", help="The task's package, to compare with; else the installed one.")
+]
+
+
+@app.command()
+def propose(
+    package: PackageArgument,
+    organisations: Annotated[
+        list[str], typer.Option("--organisation", help="MSP id of an organisation; once for each.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+    rounds: Annotated[int | None, typer.Option(help="Number of rounds.", min=1)] = None,
+    algorithm: Annotated[str | None, typer.Option(help="fedavg or fedprox.")] = None,
+    model: Annotated[str | None, typer.Option(help="One of the task's models.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="Privacy budget of the whole task.")] = None,
+    no_dp: Annotated[bool, typer.Option("--no-dp", help="Train without differential privacy.")] = False,
+) -> None:
+    """Propose a task to the consortium (governor)."""
+    definition = load_task(package).override(
+        rounds=rounds, algorithm=algorithm, model=model, epsilon=epsilon, no_dp=no_dp
+    )
+    spec = definition.to_spec(organisations=sorted(organisations))
+    with session(config, profile) as opened:
+        record = opened.ledger.propose_task(spec)
+    show(
+        {"task": spec.task, "spec_hash": record.spec_hash, "state": record.state},
+        f"Task {spec.task} is {record.state}. Its hash, to be approved: {record.spec_hash}",
+        output,
+    )
+
+
+@app.command()
+def approve(
+    task: TaskArgument,
+    spec_hash: Annotated[str | None, typer.Option("--hash", help="The hash that was read and is approved.")] = None,
+    package: PackageOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Give the organisation's consent (governor): compares with the package at hand, recomputes what privacy costs."""
+    with session(config, profile) as opened:
+        view = opened.ledger.task(task)
+        load_task(package or task).agree(view.record.spec)
+        record = opened.ledger.approve_task(task, spec_hash or view.record.spec_hash)
+    show(
+        {"task": task, "spec_hash": record.spec_hash, "state": record.state},
+        f"Approved {record.spec_hash[:16]}; task {task} is {record.state}.",
+        output,
+    )
+
+
+def _ending(name: str, help_text: str) -> None:
+    def command(
+        task: TaskArgument,
+        config: ConfigOption = DEFAULT_CONFIG,
+        profile: ProfileOption = None,
+        output: FormatOption = Format.TEXT,
+    ) -> None:
+        with session(config, profile) as opened:
+            call = {
+                "reject": opened.ledger.reject_task,
+                "stop": opened.ledger.stop_task,
+                "withdraw": opened.ledger.withdraw_consent,
+            }[name]
+            call(task)
+            view = opened.ledger.task(task)
+        show(_document(view), f"Done; task {task} is {view.record.state}.", output)
+
+    app.command(name, help=help_text)(command)
+
+
+_ending("reject", "Refuse a proposed task (governor).")
+_ending("stop", "Ask to stop a task; the majority stops it (governor).")
+_ending("withdraw", "Withdraw the organisation's consent, from the next round on (governor).")
+
+
+@app.command("show")
+def show_task(
+    task: TaskArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Show a task: what was agreed, by whom, and where it stands."""
+    with session(config, profile) as opened:
+        view = opened.ledger.task(task)
+        members = opened.ledger.members(task)
+    spec = view.record.spec
+    document = _document(view) | {
+        "members": [
+            {
+                "participant": member.member.participant,
+                "msp": member.member.msp,
+                "contributions": member.standing.contributions,
+                "epsilon": member.standing.epsilon / 1e6,
+                "reputation": member.standing.reputation / 1e6,
+                "balance": member.balance / 1e6,
+            }
+            for member in members
+        ]
+    }
+    decisions = {consent.msp: consent.decision for consent in view.consents}
+    show(
+        document,
+        [
+            facts(_agreement(spec) | {"state": view.record.state, "hash": view.record.spec_hash}),
+            table(
+                "Organisations",
+                ["organisation", "said", "validator"],
+                [
+                    (
+                        msp,
+                        decisions.get(msp, "nothing yet"),
+                        "registered"
+                        if any(validator.msp == msp for validator in view.validators)
+                        else "missing"
+                        if msp in spec.aggregation.validators
+                        else "none",
+                    )
+                    for msp in spec.organisations
+                ],
+            ),
+            table(
+                "Participants",
+                ["participant", "organisation", ">rounds", ">epsilon", ">reputation", ">tokens"],
+                [
+                    (
+                        member.member.participant[:16],
+                        member.member.msp,
+                        member.standing.contributions,
+                        f"{member.standing.epsilon / 1e6:.3f}",
+                        f"{member.standing.reputation / 1e6:.3f}",
+                        tokens(member.balance),
+                    )
+                    for member in members
+                ],
+            ),
+        ],
+        output,
+    )
+
+
+@app.command("list")
+def list_tasks(
+    config: ConfigOption = DEFAULT_CONFIG, profile: ProfileOption = None, output: FormatOption = Format.TEXT
+) -> None:
+    """List the tasks on the channel."""
+    with session(config, profile) as opened:
+        summaries = opened.ledger.tasks()
+    show(
+        [summary.model_dump(mode="json") for summary in summaries],
+        table(
+            "Tasks",
+            ["task", "title", "state", ">round", ">version"],
+            [(s.task, s.title, s.state, s.round, s.version) for s in summaries],
+        ),
+        output,
+    )
+
+
+@app.command()
+def export(
+    task: TaskArgument,
+    file: Annotated[Path, typer.Argument(help="Where to write the agreement.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+) -> None:
+    """Write the agreement's canonical bytes, whose SHA-256 is the hash on the ledger."""
+    with session(config, profile) as opened:
+        record = opened.ledger.task(task).record
+    file.write_bytes(record.spec.canonical())
+    messages.print(f"Wrote {file}; its SHA-256 is {record.spec_hash}.")
+
+
+def _document(view: TaskView) -> dict[str, Any]:
+    return {
+        "task": view.record.spec.task,
+        "state": view.record.state,
+        "spec_hash": view.record.spec_hash,
+        "spec": view.record.spec.model_dump(mode="json", by_alias=True),
+        "consents": {consent.msp: consent.decision for consent in view.consents},
+        "validators": [validator.msp for validator in view.validators],
+        "version": view.head.version if view.head else None,
+        "round": view.head.round if view.head else None,
+        "round_state": view.head.round_state if view.head else None,
+    }
+
+
+def _agreement(spec: TaskSpec) -> dict[str, object]:
+    privacy = "none"
+    if spec.privacy.mechanism != "none":
+        privacy = (
+            f"{spec.privacy.mechanism}, noise multiplier {spec.privacy.noise_multiplier / 1e6:g}, sampling "
+            f"{spec.privacy.sampling_rate / 1e6:g}, {spec.privacy.steps_per_round} steps a round; epsilon budget "
+            f"{spec.privacy.epsilon_budget / 1e6:g} at delta {spec.privacy.delta_pico / 1e12:g}"
+        )
+    return {
+        "task": spec.task,
+        "title": spec.title,
+        "purpose": spec.purpose,
+        "model": f"{spec.model.model_id}, {spec.model.parameter_count} parameters",
+        "training": f"{spec.training.algorithm}, {spec.training.rounds} rounds",
+        "privacy": privacy,
+        "aggregation": f"{spec.aggregation.n} validators of which {spec.aggregation.tolerated_faults} may be faulty; "
+        f"clip norm {spec.aggregation.clip_norm / 1e6:g}",
+        "incentive": f"{tokens(spec.incentive.reward_per_round)} tokens a round",
+    }

@@ -1,0 +1,122 @@
+"""``fedledger validator``: register the organisation's validator and keep it running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedledger.agents.duties import Duty
+from fedledger.agents.stores import ValidatorStore
+from fedledger.agents.validator import PATIENCE_SECONDS, Validator
+from fedledger.cli.output import Format, messages, show, tokens
+from fedledger.cli.running import stopped_by_signals
+from fedledger.cli.session import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FormatOption,
+    ProfileOption,
+    Session,
+    TaskArgument,
+    session,
+)
+from fedledger.errors import BadInputError
+from fedledger.identity.files import make_private_folder, read_private, write_private
+from fedledger.secure_aggregation import SealingKey
+from fedledger.training import load_task
+
+app = typer.Typer(help="Register the organisation's validator and keep it running.", no_args_is_help=True)
+
+PackageOption = Annotated[
+    str | None, typer.Option("--package", help="The task's package: a folder; else the installed one of that name.")
+]
+PatienceOption = Annotated[
+    float, typer.Option("--patience", min=0.01, help="Seconds to wait for the validator before it in the row.")
+]
+
+
+@app.command()
+def register(
+    task: TaskArgument,
+    package: PackageOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Offer the validator's sealing key and store on the ledger; makes the key when there is none."""
+    with session(config, profile) as opened:
+        record = build(opened, task, package).register()
+    show(
+        record.model_dump(mode="json"),
+        f"The validator of {record.msp} is registered: store {record.store}, stake {tokens(record.stake)} tokens.",
+        output,
+    )
+
+
+@app.command()
+def run(
+    task: TaskArgument,
+    package: PackageOption = None,
+    patience: PatienceOption = PATIENCE_SECONDS,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+) -> None:
+    """Check, aggregate and move rounds on until the task ends. Ctrl-C at any moment; the same command goes on."""
+    with session(config, profile) as opened, stopped_by_signals() as stop:
+        validator = build(opened, task, package)
+        validator.patience = patience
+        validator.on_step = _said
+        messages.print(f"The validator of {validator.msp} works on {task}.")
+        validator.run(stop)
+    messages.print("The task has ended." if not stop.is_set() else "Stopped.")
+
+
+def build(opened: Session, task: str, package: str | None) -> Validator:
+    """The validator agent of a profile; its sealing key is made when the file is not there.
+
+    Raises:
+        BadInputError: the profile names no file for the sealing key, or the package is not the agreed one.
+    """
+    profile = opened.profile
+    if profile.sealing_key is None:
+        raise BadInputError(
+            "PROFILE_MALFORMED",
+            f"Profile {profile.name} names no file for the sealing key.",
+            'Add sealing_key = "FILE".',
+        )
+    definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
+    return Validator(
+        ledger=opened.ledger,
+        task=task,
+        msp=profile.msp_id,
+        store=ValidatorStore(profile.store),
+        sealing_key=sealing_key(profile.sealing_key),
+        initial_model=definition.initial_model(),
+    )
+
+
+def sealing_key(path: Path) -> SealingKey:
+    """The key in ``path``, made with mode 0600 when there is none."""
+    if path.exists():
+        return SealingKey.from_pem(read_private(path))
+    key = SealingKey.generate()
+    make_private_folder(path.parent)
+    write_private(path, key.to_pem())
+    return key
+
+
+_SAID = {
+    "open": "opened",
+    "close": "closed",
+    "attest": "attested the updates of",
+    "settle": "settled",
+    "share": "posted an aggregate share of",
+    "report": "reported the model of",
+    "finalise": "finalised",
+    "abort": "aborted",
+}
+
+
+def _said(duty: Duty) -> None:
+    messages.print(f"{_SAID[duty.step]} round {duty.round}".capitalize())
