@@ -39,7 +39,8 @@ class GatewayClient:
         return self._call(
             self._gateway.Evaluate,
             request,
-            _seconds(timeout, self._deadlines.evaluate),
+            timeout,
+            self._deadlines.evaluate,
             EvaluateError,
             request.transaction_id,
         )
@@ -49,7 +50,8 @@ class GatewayClient:
         return self._call(
             self._gateway.Endorse,
             request,
-            _seconds(timeout, self._deadlines.endorse),
+            timeout,
+            self._deadlines.endorse,
             EndorseError,
             request.transaction_id,
         )
@@ -64,7 +66,8 @@ class GatewayClient:
             self._call(
                 self._gateway.Submit,
                 request,
-                _seconds(timeout, self._deadlines.submit),
+                timeout,
+                self._deadlines.submit,
                 SubmitError,
                 request.transaction_id,
             )
@@ -78,7 +81,8 @@ class GatewayClient:
         return self._call(
             self._gateway.CommitStatus,
             request,
-            _seconds(timeout, self._deadlines.commit_status),
+            timeout,
+            self._deadlines.commit_status,
             CommitStatusError,
             transaction_id,
         )
@@ -103,13 +107,14 @@ class GatewayClient:
         self,
         call: Callable[..., Any],
         request: Any,
-        timeout: float,
+        timeout: float | None,
+        default_timeout: float,
         error_type: type[GatewayError],
         transaction_id: str,
     ) -> Any:
         self._refuse_forked()
         try:
-            return call(request, timeout=timeout)
+            return call(request, timeout=default_timeout if timeout is None else timeout)
         except grpc.RpcError as error:
             raise error_type.from_rpc_error(error, transaction_id) from error
 
@@ -124,7 +129,3 @@ class GatewayClient:
                 "The gateway was connected by the parent process and its gRPC channel does not survive a fork.",
                 "Connect in the process that uses the gateway, or start processes by spawn.",
             )
-
-
-def _seconds(timeout: float | None, default: float) -> float:
-    return default if timeout is None else timeout
