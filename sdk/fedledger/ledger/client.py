@@ -237,7 +237,7 @@ def _encoded(arguments: Sequence[Argument]) -> list[bytes]:
 
 def _lost_a_race(error: GatewayError) -> bool:
     if isinstance(error, CommitError):
-        return error.status_name in _RACES
+        return error.code in _RACES
     return any(_DIFFERENT_HEIGHTS in detail.message for detail in error.details) or _DIFFERENT_HEIGHTS in str(error)
 
 

@@ -1,0 +1,175 @@
+"""What a demo shows of its rounds, read from the ledger alone: events say when, records say what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedledger_chaincode.messages.views import RoundView
+
+from fedledger.ledger import LedgerEvent, TaskLedger
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """One round that has ended."""
+
+    round: int
+    state: str
+    """``finalised`` or ``aborted``."""
+    version: int | None
+    accepted: tuple[str, ...]
+    """Sites."""
+    refused: Mapping[str, str]
+    """Verdict by site."""
+    absent: tuple[str, ...]
+    epsilon: Mapping[str, float]
+    """Cumulative epsilon by site, of those that have contributed so far."""
+    auc: Mapping[str, float]
+    """AUC of the new model by site, on the site's own held-out records."""
+    seconds: float | None
+    """From opening to end; None when this process did not see it."""
+    block: int
+    transaction: str
+
+    def document(self) -> dict[str, Any]:
+        """The row as JSON."""
+        return {
+            "round": self.round,
+            "state": self.state,
+            "accepted": list(self.accepted),
+            "refused": dict(self.refused),
+            "absent": list(self.absent),
+            "epsilon": dict(self.epsilon),
+            "auc": dict(self.auc),
+            "seconds": self.seconds,
+            "block": self.block,
+            "tx": self.transaction,
+        }
+
+
+@dataclass
+class RoundWatch:
+    """Turns the events of one task into rows; each row is complete when all sites have judged its model."""
+
+    ledger: TaskLedger
+    task: str
+    sites: Mapping[str, str]
+    """Site by MSP id."""
+    on_row: Callable[[RoundRow], None]
+    on_progress: Callable[[str], None]
+    started_at: float = field(default_factory=time.monotonic)
+    rows: list[RoundRow] = field(default_factory=list)
+    _opened: dict[int, float] = field(default_factory=dict)
+    _ended: dict[int, LedgerEvent] = field(default_factory=dict)
+    _took: dict[int, float | None] = field(default_factory=dict)
+    _epsilon: dict[str, float] = field(default_factory=dict)
+    _live_from_block: int = 0
+
+    def follow(self, live_from_block: int) -> None:
+        """Read events from the first block until the task has ended and its last row is complete.
+
+        Args:
+            live_from_block: blocks from here on are made while this process watches.
+        """
+        self._live_from_block = live_from_block
+        events = self.ledger.events(start_block=0)
+        try:
+            for raw in events:
+                event = LedgerEvent.decode(raw)
+                if event.task == self.task:
+                    self._note(event)
+                    if self._is_over():
+                        return
+        finally:
+            events.close()
+
+    def _note(self, event: LedgerEvent) -> None:
+        number = event.fields.get("round", 0)
+        match event.name:
+            case "RoundOpened":
+                self._opened[number] = time.monotonic()
+                self._complete_older(number)
+                self.on_progress(f"round {number}: waiting for updates")
+            case "UpdateReceived":
+                self.on_progress(f"round {number}: {self._site_of(event)} has delivered")
+            case "RoundClosed":
+                self._end_if_aborted(event)
+                self.on_progress(f"round {number}: validators check {event.fields['updates']} updates")
+            case "RoundSettled":
+                self._end_if_aborted(event)
+                self.on_progress(f"round {number}: {event.fields['accepted']} accepted; adding shares")
+            case "ModelPublished":
+                self._end(event)
+                self.on_progress(f"round {number}: model {event.fields['version']} is published; sites judge it")
+            case "RoundAborted":
+                self._end(event)
+            case "ModelEvaluated":
+                self._complete(event.fields["version"])
+
+    def _site_of(self, event: LedgerEvent) -> str:
+        participant = event.fields["participant"]
+        for view in self.ledger.members(self.task):
+            if view.member.participant == participant:
+                return self.sites.get(view.member.msp, view.member.msp)
+        return str(participant)[:16]
+
+    def _end_if_aborted(self, event: LedgerEvent) -> None:
+        if event.fields["state"] == "aborted":
+            self._end(event)
+
+    def _end(self, event: LedgerEvent) -> None:
+        number = event.fields["round"]
+        seen = event.block_number >= self._live_from_block and number in self._opened
+        self._took[number] = time.monotonic() - self._opened[number] if seen else None
+        self._ended[number] = event
+        if event.name != "ModelPublished":
+            self._print(number)
+
+    def _complete(self, version: int) -> None:
+        """Print the round of a version once everybody has judged it."""
+        for number, event in list(self._ended.items()):
+            if event.fields.get("version") == version:
+                judged = self.ledger.evaluations(self.task, version)
+                if len(judged) >= len(self.ledger.round(self.task, number).cohort.participants):
+                    self._print(number)
+
+    def _complete_older(self, number: int) -> None:
+        """Print rounds two before the new one although somebody has not judged their model."""
+        for older in [ended for ended in self._ended if ended < number - 1]:
+            self._print(older)
+
+    def _print(self, number: int) -> None:
+        event = self._ended.pop(number)
+        row = self._row(self.ledger.round(self.task, number), event)
+        self.rows.append(row)
+        self.on_row(row)
+
+    def _row(self, view: RoundView, event: LedgerEvent) -> RoundRow:
+        version = event.fields.get("version")
+        site_of = {entry.participant: self.sites.get(entry.msp, entry.msp) for entry in view.cohort.participants}
+        verdicts = {site_of[u.participant]: u.verdict for u in view.settlement.updates} if view.settlement else {}
+        if version is not None:
+            for contribution in self.ledger.model(self.task, version).contributions:
+                self._epsilon[site_of[contribution.participant]] = contribution.epsilon / 1e6
+        judged = self.ledger.evaluations(self.task, version) if version is not None else ()
+        return RoundRow(
+            round=view.record.round,
+            state=view.record.state,
+            version=version,
+            accepted=tuple(site for site, verdict in verdicts.items() if verdict == "accepted"),
+            refused={s: verdict for s, verdict in verdicts.items() if verdict not in ("accepted", "absent")},
+            absent=tuple(site for site in site_of.values() if verdicts.get(site, "absent") == "absent"),
+            epsilon=dict(self._epsilon),
+            auc={self.sites.get(e.msp, e.msp): e.report.auc / 1e6 for e in judged if e.report.auc is not None},
+            seconds=self._took.get(view.record.round),
+            block=event.block_number,
+            transaction=event.transaction_id,
+        )
+
+    def _is_over(self) -> bool:
+        if self._ended:
+            return False
+        return self.ledger.task(self.task).record.state in ("completed", "stopped")

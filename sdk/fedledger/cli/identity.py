@@ -1,0 +1,164 @@
+"""``fedledger identity``: keys and certificates, by the organisation's Fabric CA."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives import hashes
+from fedledger_chaincode.transactions.context import ROLE_ATTRIBUTE, ROLES
+
+from fedledger.cli.output import Format, facts, messages, show
+from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
+from fedledger.errors import BadInputError
+from fedledger.identity.authority import NodeRole, certificate_attributes
+from fedledger.identity.files import write_atomic
+from fedledger.identity.profile import Profile
+from fedledger.identity.wallet import CERTIFICATE_FILE, KEY_FILE, Credentials, Wallet
+
+app = typer.Typer(help="Keys and certificates, by the organisation's Fabric CA.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(help="The identity's name at the CA.", metavar="NAME")]
+
+
+@app.command()
+def register(
+    name: NameArgument,
+    role: Annotated[str, typer.Option("--role", help=f"What the ledger knows it as: {', '.join(ROLES)}.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Make an identity known to the CA and print the secret with which its owner enrols (registrar)."""
+    from fedledger.identity.ca import FabricCa, Registration
+
+    if role not in ROLES:
+        raise BadInputError("BAD_ROLE", f"There is no role {role!r}.", f"Choose one of: {', '.join(ROLES)}.")
+    acting = chosen_profile(config, profile)
+    node_role = NodeRole.ADMIN if role == "governor" else NodeRole.CLIENT
+    secret = FabricCa(_authority(acting), roots=acting.ca_roots).register(
+        acting.credentials(), Registration(name, node_role, {ROLE_ATTRIBUTE: role})
+    )
+    show(
+        {"name": name, "role": role, "secret": secret},
+        f"{name} is registered as {role}. Its owner enrols once with the secret: {secret}",
+        output,
+    )
+
+
+@app.command()
+def enroll(
+    name: NameArgument,
+    secret: Annotated[
+        str,
+        typer.Option("--secret", envvar="FEDLEDGER_SECRET", prompt=True, hide_input=True, help="From the registrar."),
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Make a key and get its certificate into the files that the profile names."""
+    from fedledger.identity.ca import FabricCa
+
+    acting = chosen_profile(config, profile)
+    wallet = _wallet(acting)
+    if wallet.exists():
+        raise BadInputError(
+            "ALREADY_ENROLLED",
+            f"{wallet.folder} holds an identity already.",
+            "Renew it with `fedledger identity reenroll`, or name other files in the profile.",
+        )
+    credentials = FabricCa(_authority(acting), roots=acting.ca_roots).enroll(name, secret)
+    wallet.save(credentials)
+    _shown(acting, credentials, output)
+
+
+@app.command()
+def reenroll(
+    config: ConfigOption = DEFAULT_CONFIG, profile: ProfileOption = None, output: FormatOption = Format.TEXT
+) -> None:
+    """Renew the profile's certificate, with a new key.
+
+    A participant joined its tasks with the old key and joins them anew under the new one.
+    """
+    from fedledger.identity.ca import FabricCa
+
+    acting = chosen_profile(config, profile)
+    credentials = FabricCa(_authority(acting), roots=acting.ca_roots).reenroll(acting.credentials())
+    _wallet(acting).save(credentials)
+    _shown(acting, credentials, output)
+
+
+@app.command("show")
+def show_identity(
+    config: ConfigOption = DEFAULT_CONFIG, profile: ProfileOption = None, output: FormatOption = Format.TEXT
+) -> None:
+    """Show the profile's certificate: who, what role, until when."""
+    acting = chosen_profile(config, profile)
+    _shown(acting, acting.credentials(), output)
+
+
+@app.command()
+def revoke(
+    name: NameArgument,
+    reason: Annotated[str, typer.Option("--reason", help="As RFC 5280, 5.3.1 names it.")] = "unspecified",
+    crl: Annotated[Path, typer.Option("--crl", help="Where to write the new revocation list.")] = Path("crl.pem"),
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Revoke an identity's certificates and write the new revocation list (registrar).
+
+    Peers refuse the certificates once the list is in the channel's configuration.
+    """
+    from fedledger.identity.ca import FabricCa
+
+    acting = chosen_profile(config, profile)
+    authority = FabricCa(_authority(acting), roots=acting.ca_roots)
+    registrar = acting.credentials()
+    revoked = authority.revoke(registrar, name, reason)
+    write_atomic(crl, authority.revocation_list(registrar))
+    show(
+        {"name": name, "serials": [certificate.serial for certificate in revoked], "crl": str(crl)},
+        f"Revoked {len(revoked)} certificates of {name}; the new revocation list is in {crl}.",
+        output,
+    )
+    messages.print("The channel does not know it yet: see `fedledger network --help`.")
+
+
+def _authority(profile: Profile) -> str:
+    if profile.ca is None:
+        raise BadInputError(
+            "PROFILE_MALFORMED", f"Profile {profile.name} names no Fabric CA.", 'Add ca = "https://HOST:PORT".'
+        )
+    return profile.ca
+
+
+def _wallet(profile: Profile) -> Wallet:
+    folder = profile.certificate.parent
+    if (profile.certificate.name, profile.key) != (CERTIFICATE_FILE, folder / KEY_FILE):
+        raise BadInputError(
+            "PROFILE_MALFORMED",
+            f"Profile {profile.name} does not keep certificate and key in one wallet folder.",
+            f"Name them FOLDER/{CERTIFICATE_FILE} and FOLDER/{KEY_FILE}.",
+        )
+    return Wallet(folder)
+
+
+def _shown(profile: Profile, credentials: Credentials, output: Format) -> None:
+    certificate = credentials.certificate
+    expires = certificate.not_valid_after_utc
+    document = {
+        "profile": profile.name,
+        "msp": profile.msp_id,
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "role": certificate_attributes(certificate).get(ROLE_ATTRIBUTE, ""),
+        "serial": f"{certificate.serial_number:x}",
+        "fingerprint": certificate.fingerprint(hashes.SHA256()).hex(),
+        "not_after": expires.isoformat(),
+        "expired": expires < datetime.now(UTC),
+    }
+    show(document, facts(document), output)
