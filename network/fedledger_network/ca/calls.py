@@ -7,7 +7,6 @@ unknown, expired or revoked (hyperledger/fabric-ca, ``lib/serverrequestcontext.g
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +105,7 @@ class Call:
         scheme, _, encoded = header.partition(" ")
         try:
             name, colon, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise unauthenticated("no id and secret in the authorization header") from error
         if scheme.lower() != "basic" or not colon:
             raise unauthenticated("no id and secret in the authorization header")
@@ -134,7 +133,7 @@ class Call:
             certificate = load_certificate(base64.b64decode(encoded, validate=True))
             self._verify(certificate, encoded, base64.b64decode(signature, validate=True))
             self.authority.anchors().chain(certificate)
-        except (binascii.Error, FedledgerError) as error:
+        except (ValueError, FedledgerError) as error:
             raise unauthenticated(f"invalid token: {error}") from error
         now = self.authority.clock()
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:

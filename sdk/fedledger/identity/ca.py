@@ -190,7 +190,10 @@ class FabricCa:
     def revoke_certificate(
         self, registrar: Credentials, certificate: x509.Certificate, reason: str = "unspecified"
     ) -> tuple[RevokedCertificate, ...]:
-        """Revoke one certificate; its owner keeps the others and may do this without being a registrar."""
+        """Revoke one certificate of an identity, which keeps its others.
+
+        It may be the very certificate of ``registrar``, who needs no rights for that.
+        """
         issuer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
         request = {
             "serial": f"{certificate.serial_number:x}",

@@ -9,7 +9,6 @@ from the environment.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import requests
 from hfc.fabric_ca.caservice import CAClient
 
 from fedledger.errors import AccessError, BadInputError, DeadlineError
+from fedledger.identity.hosts import is_loopback
 from fedledger.identity.keys import sign
 from fedledger.identity.wallet import Credentials
 
@@ -192,20 +192,13 @@ def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
         raise BadInputError("CA_URL", f"{url!r} is no URL of a CA.", "Write https://host:port.")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise BadInputError(
             "CA_PLAIN_TEXT",
             f"An enrolment secret would travel to {parts.hostname} in plain text.",
             "Use https and give the CA roots.",
         )
     return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _json(document: object) -> bytes:

@@ -5,7 +5,6 @@ Refuses keys that it does not know and plain-text connections to anything but th
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import tomllib
@@ -14,20 +13,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from fedledger.errors import BadInputError
 from fedledger.identity.files import read_public, write_atomic
+from fedledger.identity.hosts import is_loopback
 from fedledger.identity.wallet import Credentials, load_credentials
 
 if TYPE_CHECKING:
     from fedledger.gateway import Gateway
 
 FILE_NAME = "fedledger.toml"
-LARGEST_MESSAGE = 100 * 1024 * 1024
-"""Bytes of one gRPC message, Fabric's own limit; the library's default of 4 MB is less than a block."""
-
-_KEEPALIVE_MILLISECONDS = 120_000
 _LONGEST_SOCKET_PATH = 107
 """Bytes; ``sun_path`` of unix(7) without its terminating zero."""
 
@@ -67,26 +61,22 @@ class Profile:
         """Read certificate and key; raises ``IdentityError`` as ``wallet.load_credentials`` does."""
         return load_credentials(self.certificate, self.key)
 
-    def dial(self) -> grpc.Channel:
-        """Return a lazy gRPC connection to the gateway, TLS where ``tls_roots`` is given; the caller closes it."""
-        options = [
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.max_send_message_length", LARGEST_MESSAGE),
-            ("grpc.keepalive_time_ms", _KEEPALIVE_MILLISECONDS),
-            ("grpc.enable_http_proxy", 0),
-        ]
-        if self.tls_roots is None:
-            return grpc.insecure_channel(self.gateway, options)
-        roots = grpc.ssl_channel_credentials(root_certificates=read_public(self.tls_roots))
-        return grpc.secure_channel(self.gateway, roots, options)
-
     def connect(self) -> Gateway:
-        """Return the gateway as this profile's identity; raises ``IdentityError`` for an unusable key."""
-        from fedledger.gateway import Identity, connect, new_private_key_signer
+        """Return the gateway as this profile's identity; closing it closes the connection, which is made lazily.
+
+        Raises ``IdentityError`` for an unusable key or certificate, ``MISSING_FILE``, and ``BadInputError``
+        (``BAD_TLS_MATERIAL``).
+        """
+        from fedledger.gateway import Identity, connect, new_private_key_signer, open_channel
 
         credentials = self.credentials()
-        identity = Identity(self.msp_id, credentials.certificate_pem)
-        return connect(identity, new_private_key_signer(credentials.key), self.dial())
+        roots = None if self.tls_roots is None else read_public(self.tls_roots)
+        return connect(
+            Identity(self.msp_id, credentials.certificate_pem),
+            new_private_key_signer(credentials.key),
+            open_channel(self.gateway, roots),
+            close_connection=True,
+        )
 
 
 _KEYS = tuple(field for field in fields(Profile) if field.name != "name")
@@ -181,7 +171,7 @@ class _Reader:
             raise self._malformed(
                 "gateway", f"has a gateway {endpoint!r} of no known form", "Write host:port or unix:/path."
             )
-        if "tls_roots" not in table and not _is_loopback(host):
+        if "tls_roots" not in table and not is_loopback(host):
             raise self._malformed(
                 "gateway",
                 f"would talk to {endpoint} in plain text",
@@ -254,15 +244,6 @@ def _line_of(text: str, name: str, key: str | None) -> int | None:
         elif key is not None and entry.match(line):
             return number
     return start
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _table(profile: Profile, folder: Path) -> str:

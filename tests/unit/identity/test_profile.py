@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from fedledger.errors import BadInputError, ExitCode
+from fedledger.gateway import GatewayError, Identity
+from fedledger.identity.errors import IdentityError
 from fedledger.identity.profile import Profile, load_profile, profile_names, write_profiles
+from fedledger.identity.wallet import Credentials, Wallet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,3 +161,32 @@ def test_names_that_are_no_bare_keys_or_repeat_are_not_written(path, names):
     with pytest.raises(BadInputError, match="PROFILE_MALFORMED"):
         write_profiles(path, [replace(alice, name=name) for name in names])
     assert load_profile(path, "alice") == alice
+
+
+@pytest.fixture
+def profile(org, path) -> Profile:
+    member = org.enrol()
+    Wallet(path.parent / "alice").save(Credentials(member.certificate, member.key))
+    path.write_text(ALICE.replace("127.0.0.1:7051", "unix:no-peer.sock"))
+    return load_profile(path, "alice")
+
+
+def test_a_profile_connects_to_its_gateway_as_its_identity(profile):
+    with profile.connect() as gateway:
+        assert gateway.identity == Identity("ClevelandMSP", profile.certificate.read_bytes())
+        contract = gateway.get_network(profile.channel).get_contract(profile.chaincode)
+        with pytest.raises(GatewayError):
+            contract.evaluate_transaction("ListTasks")
+
+
+def test_a_profile_with_an_exposed_key_or_unusable_roots_does_not_connect(profile):
+    profile.key.chmod(0o644)
+    with pytest.raises(IdentityError, match="KEY_EXPOSED"):
+        profile.connect()
+    profile.key.chmod(0o600)
+    roots = profile.key.with_name("roots.pem")
+    with pytest.raises(BadInputError, match="MISSING_FILE"):
+        replace(profile, tls_roots=roots).connect()
+    roots.write_text("no certificate")
+    with pytest.raises(BadInputError, match="BAD_TLS_MATERIAL"):
+        replace(profile, tls_roots=roots).connect()
