@@ -1,0 +1,140 @@
+"""The channel configuration that an audit trusts: organisations, consenters and policies, from a config block.
+
+Reads a ``common.Config``; refuses what it cannot judge, because a policy that is not understood is not enforced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from fabric_protos.common import configtx_pb2, configuration_pb2
+from fabric_protos.msp import msp_config_pb2
+from fabric_protos.orderer import configuration_pb2 as orderer_configuration_pb2
+from google.protobuf.message import DecodeError
+
+from fedledger.audit.errors import bad_configuration, unsupported_configuration
+from fedledger.audit.policies import Policy, group_policy
+from fedledger.identity.errors import IdentityError
+from fedledger.identity.msp import Msp, VerifiedIdentity, parse_serialized_identity, serialize_identity
+
+ROOT = "Channel"
+BFT = "BFT"
+_FABRIC_MSP = 0
+"""``msp.MSPConfig.type`` of an X.509 MSP; Idemix is 1."""
+
+
+@dataclass(frozen=True)
+class ChannelConfig:
+    """Who is in the channel and whose signatures count, as of one configuration."""
+
+    channel_id: str
+    config: Any
+    """The ``common.Config`` that this is read from."""
+    msps: Mapping[str, Msp]
+    consensus: str
+    consenters: Mapping[int, bytes]
+    """``msp.SerializedIdentity`` of each orderer by the number that its block signatures carry (BFT only)."""
+    block_validation: Policy
+    endorsement: Policy
+    """What a chaincode without a policy of its own needs: ``/Channel/Application/Endorsement``."""
+
+    @classmethod
+    def from_config(cls, channel_id: str, config: Any) -> ChannelConfig:
+        """Read a ``common.Config``; raises ``GenesisError``."""
+        group = config.channel_group
+        for section in ("Application", "Orderer"):
+            if section not in group.groups:
+                raise bad_configuration(f"it has no section {section}")
+        orderer = group.groups["Orderer"]
+        consensus = orderer_configuration_pb2.ConsensusType()
+        _value(orderer, "ConsensusType", consensus)
+        consenters = _consenters(orderer) if consensus.type == BFT else {}
+        return cls(
+            channel_id=channel_id,
+            config=config,
+            msps=MappingProxyType(_msps(group)),
+            consensus=consensus.type,
+            consenters=MappingProxyType(consenters),
+            block_validation=_required(group, ("Orderer",), "BlockValidation"),
+            endorsement=_required(group, ("Application",), "Endorsement"),
+        )
+
+    def policy(self, path: str) -> Policy:
+        """The policy at an absolute path as ``/Channel/Application/Writers``; raises ``GenesisError``."""
+        parts = path.strip("/").split("/")
+        if len(parts) < 2 or parts[0] != ROOT:
+            raise bad_configuration(f"{path} is no path of a policy")
+        return _required(self.config.channel_group, tuple(parts[1:-1]), parts[-1])
+
+    def identify(self, serialized_identity: bytes, at: datetime) -> VerifiedIdentity:
+        """Return who that is, valid at the aware time ``at``; raises ``IdentityError``."""
+        msp_id, _ = parse_serialized_identity(serialized_identity)
+        msp = self.msps.get(msp_id)
+        if msp is None:
+            raise IdentityError(
+                "WRONG_MSP",
+                f"{msp_id or 'No MSP'} is no organisation of channel {self.channel_id}.",
+                "Use an identity of an organisation of the channel.",
+            )
+        return msp.validate(serialized_identity, at)
+
+
+def parse_config(serialized: bytes) -> Any:
+    """Read the ``common.ConfigEnvelope`` of a config transaction; raises ``GenesisError``."""
+    envelope = configtx_pb2.ConfigEnvelope()
+    try:
+        envelope.ParseFromString(serialized)
+    except DecodeError as error:
+        raise bad_configuration("the config transaction holds no ConfigEnvelope") from error
+    return envelope
+
+
+def _required(group: Any, path: tuple[str, ...], name: str) -> Policy:
+    where = "/" + "/".join((ROOT, *path))
+    for part in path:
+        if part not in group.groups:
+            raise bad_configuration(f"there is no group {where}")
+        group = group.groups[part]
+    policy = group_policy(group, name, where)
+    if policy is None:
+        raise bad_configuration(f"there is no policy {where}/{name}")
+    return policy
+
+
+def _msps(channel: Any) -> dict[str, Msp]:
+    found: dict[str, Msp] = {}
+    for section in ("Orderer", "Application"):
+        for name, organisation in sorted(channel.groups[section].groups.items()):
+            outer = msp_config_pb2.MSPConfig()
+            _value(organisation, "MSP", outer)
+            if outer.type != _FABRIC_MSP:
+                raise unsupported_configuration(f"the MSP of {name} is of type {outer.type}, not X.509")
+            try:
+                msp = Msp.from_proto(outer.config)
+            except IdentityError as error:
+                raise bad_configuration(f"the MSP of {name} is refused ({error.message})") from error
+            if found.setdefault(msp.msp_id, msp) != msp:
+                raise bad_configuration(f"there are two different definitions of {msp.msp_id}")
+    return found
+
+
+def _consenters(orderer: Any) -> dict[int, bytes]:
+    orderers = configuration_pb2.Orderers()
+    _value(orderer, "Orderers", orderers)
+    consenters = {entry.id: serialize_identity(entry.msp_id, entry.identity) for entry in orderers.consenter_mapping}
+    if len(consenters) != len(orderers.consenter_mapping):
+        raise bad_configuration("two consenters have the same number")
+    return consenters
+
+
+def _value(group: Any, name: str, message: Any) -> None:
+    if name not in group.values:
+        raise bad_configuration(f"the value {name} is missing")
+    try:
+        message.ParseFromString(group.values[name].value)
+    except DecodeError as error:
+        raise bad_configuration(f"the value {name} does not parse") from error

@@ -1,0 +1,47 @@
+"""Which endorsement policy a chaincode's writes need: its committed definition's, or the channel's own default.
+
+A definition is read from the replayed ``_lifecycle`` namespace, whose transactions were judged like all others.
+Refuses policies of other validation plugins than Fabric's built-in one.
+"""
+
+from __future__ import annotations
+
+from fabric_protos.peer import policy_pb2
+from fabric_protos.peer.lifecycle import chaincode_definition_pb2, db_pb2
+from google.protobuf.message import DecodeError
+
+from fedledger.audit.channel import ChannelConfig
+from fedledger.audit.errors import GenesisError
+from fedledger.audit.findings import CheckName, Finding
+from fedledger.audit.policies import Policy, signature_policy
+from fedledger.audit.replayed_state import ReplayedState
+
+LIFECYCLE = "_lifecycle"
+LIFECYCLE_POLICY = "/Channel/Application/LifecycleEndorsement"
+_BUILT_IN = "vscc"
+
+
+def chaincode_policy(chaincode: str, config: ChannelConfig, state: ReplayedState) -> Policy:
+    """The policy for writes into a chaincode's namespace (``core/chaincode/lifecycle``); raises ``Finding``."""
+    try:
+        if chaincode == LIFECYCLE:
+            return config.policy(LIFECYCLE_POLICY)
+        definition = state.values(LIFECYCLE).get(f"namespaces/fields/{chaincode}/ValidationInfo")
+        if definition is None:
+            return config.endorsement
+        return _defined(definition, config)
+    except (DecodeError, GenesisError) as error:
+        raise Finding(
+            CheckName.ENDORSEMENTS, f"the endorsement policy of chaincode {chaincode} cannot be read ({error})"
+        ) from error
+
+
+def _defined(definition: bytes, config: ChannelConfig) -> Policy:
+    stored = db_pb2.StateData.FromString(definition).Bytes
+    info = chaincode_definition_pb2.ChaincodeValidationInfo.FromString(stored)
+    if info.validation_plugin not in ("", _BUILT_IN):
+        raise Finding(CheckName.ENDORSEMENTS, f"the validation plugin {info.validation_plugin} is not known here")
+    policy = policy_pb2.ApplicationPolicy.FromString(info.validation_parameter)
+    if policy.WhichOneof("Type") == "signature_policy":
+        return signature_policy(policy.signature_policy.SerializeToString())
+    return config.policy(policy.channel_config_policy_reference)

@@ -1,0 +1,50 @@
+"""Whether each task's epsilon schedule covers what its mechanism spends, recomputed by dp_accounting.
+
+That the ledger charged every participant by the schedule and stopped at the budget is part of the contract's re-run.
+Skipped where dp_accounting is not installed.
+"""
+
+from __future__ import annotations
+
+from fedledger_chaincode.messages.task import TaskSpec
+
+from fedledger.audit.findings import CheckName
+from fedledger.audit.report import Check, Outcome
+from fedledger.audit.world import World
+from fedledger.errors import FedledgerError
+from fedledger.privacy.accountant import covers
+
+_MICRO = 1_000_000
+
+
+def privacy_check(world: World) -> Check:
+    """Recompute the schedule of every task that was approved and trains with differential privacy."""
+    name = CheckName.PRIVACY.value
+    specs = [task.spec for task in world.tasks() if task.state not in ("proposed", "rejected")]
+    private = [spec for spec in specs if spec.privacy.mechanism != "none"]
+    for checked, spec in enumerate(private):
+        try:
+            reason = _understated(spec)
+        except ModuleNotFoundError as error:
+            return Check(name, Outcome.SKIPPED, checked, f"not checked: package {error.name} is not installed")
+        except FedledgerError as error:
+            reason = error.message
+        if reason:
+            return Check(name, Outcome.FAILED, checked, f"task {spec.task}: {reason}")
+    without = len(specs) - len(private)
+    detail = f"{len(private)} epsilon schedules recomputed" + (f"; {without} tasks without privacy" if without else "")
+    return Check(name, Outcome.PASSED, len(private), detail)
+
+
+def _understated(spec: TaskSpec) -> str:
+    from fedledger.training.specification import recomputed_schedule
+
+    recomputed = recomputed_schedule(spec)
+    if covers(spec.privacy.epsilon_schedule, recomputed):
+        return ""
+    for rounds, (claimed, spent) in enumerate(zip(spec.privacy.epsilon_schedule, recomputed, strict=True), start=1):
+        if not covers((claimed,), (spent,)):
+            return (
+                f"after {rounds} rounds epsilon is {spent / _MICRO:.6f}, and the ledger charges {claimed / _MICRO:.6f}"
+            )
+    return "the schedule is shorter than what it stands for"

@@ -1,0 +1,122 @@
+"""The audit of a whole ledger: pure, from blocks and artifacts to a report; trusts nothing but the genesis block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fedledger.audit.artifacts import Artifacts, ArtifactSource, no_artifacts
+from fedledger.audit.errors import GenesisError
+from fedledger.audit.findings import BLOCK_CHECKS, CheckName, Finding
+from fedledger.audit.models import model_checks
+from fedledger.audit.privacy_spent import privacy_check
+from fedledger.audit.report import AuditReport, Check, Outcome
+from fedledger.audit.rounds import rounds_check
+from fedledger.audit.trusted_ledger import TrustedLedger
+from fedledger.audit.world import World
+
+CHAINCODE = "fedledger"
+
+
+def verify(
+    blocks: Iterable[bytes],
+    artifacts: ArtifactSource = no_artifacts,
+    *,
+    trusted_genesis: str | None = None,
+    chaincode: str = CHAINCODE,
+) -> AuditReport:
+    """Check every block from the genesis block on, then what the ledger says about models and privacy.
+
+    Args:
+        blocks: ``common.Block`` bytes in order from block 0, as a peer delivers them.
+        artifacts: where aggregate shares and models are found.
+        trusted_genesis: hex header hash of the genesis block that is to be trusted; None trusts the first block.
+        chaincode: the contract's name on the channel.
+
+    Raises:
+        GenesisError: when the first block is no genesis block that can be judged, or not the trusted one. Everything
+            else that is wrong is in the report.
+    """
+    remaining = iter(blocks)
+    genesis = next(remaining, None)
+    if genesis is None:
+        raise GenesisError("NO_BLOCKS", "There is no block to audit.", "Export a ledger that has its genesis block.")
+    ledger = TrustedLedger(genesis, chaincode)
+    found = ledger.genesis_hash.hex()
+    if trusted_genesis is not None and trusted_genesis != found:
+        raise GenesisError(
+            "OTHER_GENESIS",
+            f"The ledger begins with the genesis block {found}, not with {trusted_genesis}.",
+            "Ask an organisation that you trust for the hash of the channel's genesis block.",
+        )
+    finding = _extend(ledger, remaining)
+    checks = [_block_check(name, ledger, finding) for name in BLOCK_CHECKS]
+    checks += [_up_to(check, ledger, finding) for check in _ledger_checks(ledger, artifacts)]
+    return AuditReport(tuple(checks), ledger.config.channel_id, ledger.height)
+
+
+def _ledger_checks(ledger: TrustedLedger, artifacts: ArtifactSource) -> tuple[Check, ...]:
+    world = World(ledger.state.values(ledger.chaincode))
+    return (
+        rounds_check(world),
+        *model_checks(world, Artifacts(artifacts), ledger.block_of),
+        privacy_check(world),
+    )
+
+
+def _up_to(check: Check, ledger: TrustedLedger, finding: Finding | None) -> Check:
+    """A check over the whole ledger says how far it got when a block stopped the audit."""
+    if finding is None or check.outcome is not Outcome.PASSED:
+        return check
+    return replace(check, outcome=Outcome.STOPPED, detail=f"{check.detail}, up to block {ledger.height - 1}")
+
+
+def _extend(ledger: TrustedLedger, blocks: Iterable[bytes]) -> Finding | None:
+    for block in blocks:
+        try:
+            ledger.append(block)
+        except Finding as finding:
+            return finding
+    return None
+
+
+def _block_check(name: CheckName, ledger: TrustedLedger, finding: Finding | None) -> Check:
+    count = ledger.tally.counts[name]
+    if finding is not None and finding.check is name:
+        return Check(name.value, Outcome.FAILED, count, f"block {ledger.height}: {finding.reason}", ledger.height)
+    detail = _detail(name, count, ledger)
+    if finding is None:
+        return Check(name.value, Outcome.PASSED, count, detail)
+    return Check(name.value, Outcome.STOPPED, count, f"{detail}, up to block {ledger.height - 1}")
+
+
+def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
+    notes = ledger.tally.notes
+    match name:
+        case CheckName.FORMAT:
+            return f"{count} blocks of channel {ledger.config.channel_id}"
+        case CheckName.LINKS:
+            return f"{count} blocks numbered and linked from genesis {ledger.genesis_hash.hex()}"
+        case CheckName.DATA:
+            return f"{count} blocks hold the transactions that their headers name"
+        case CheckName.ORDERERS:
+            return f"{count} orderers' signatures over blocks"
+        case CheckName.CONFIGURATION:
+            return f"{count} configurations; {len(ledger.config.msps)} organisations now"
+        case CheckName.CREATORS:
+            return f"{count} transactions signed under certificates of the channel's organisations"
+        case CheckName.ENDORSEMENTS:
+            return f"{count} endorsements that satisfy the endorsement policy"
+        case CheckName.CODES:
+            return f"{count} validation codes replayed, {notes['refused transactions']} refusals among them"
+        case CheckName.COMMIT:
+            return f"{count} commit hashes of the replayed state"
+        case CheckName.VERSION:
+            return f"{count} transactions by this version of the contract"
+        case CheckName.CONTRACT:
+            others = notes["transactions of other chaincodes"]
+            return f"{count} transactions run again" + (f"; {others} of other chaincodes not run" if others else "")
+        case CheckName.CONSERVATION:
+            balances = ledger.balances
+            return f"{balances.accounts} accounts hold the supply of {balances.supply} micro-tokens, after each of {count} blocks that move any"
+    raise ValueError(name)

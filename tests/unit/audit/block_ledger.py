@@ -1,0 +1,404 @@
+"""A ledger of blocks with real certificates and signatures, and the hands of those who would tamper with it.
+
+``BlockLedger`` runs the contract as four endorsing organisations do and writes one block per transaction; everything
+that a colluding orderer, endorser or client could do to a block is a method that leaves the block consistent otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, policies_pb2
+from fabric_protos.ledger.rwset import rwset_pb2
+from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
+from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
+from fabric_protos.orderer import configuration_pb2 as orderer_pb2
+from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2, proposal_response_pb2, transaction_pb2
+from fedledger.gateway.blocks import (
+    EndorserTransaction,
+    StateUpdate,
+    Version,
+    commit_hash,
+    data_hash,
+    header_hash,
+    parse_block,
+    recorded_commit_hash,
+    signed_block_bytes,
+    state_updates_bytes,
+    validation_codes,
+)
+from fedledger.identity.authority import NodeRole, Validity, certificate_pem
+from fedledger.identity.keys import PrivateKey, generate_key, sign
+from fedledger.identity.msp import Msp, serialize_identity
+from fedledger_chaincode.contract import VERSION
+from fedledger_chaincode.replay import ReplayStub
+
+from tests.unit.contract.ledger import (
+    CHANNEL,
+    MSPS,
+    START,
+    Actor,
+    Argument,
+    Consortium,
+    Ledger,
+    encoded,
+    task_spec,
+)
+
+CHAINCODE = "fedledger"
+VALID, POLICY_FAILURE, MVCC_CONFLICT = 0, 10, 11
+_ROLE = msp_principal_pb2.MSPRole
+
+
+@dataclass(frozen=True)
+class Signatory:
+    """A peer or an orderer of one organisation."""
+
+    serialized: bytes
+    key: PrivateKey
+
+
+@dataclass
+class BlockLedger(Ledger):
+    """Four organisations with a peer and an orderer each; ``blocks`` are ``common.Block`` bytes from genesis on."""
+
+    blocks: list[bytes] = field(default_factory=list)
+    peers: dict[str, Signatory] = field(default_factory=dict)
+    orderers: dict[str, Signatory] = field(default_factory=dict)
+    clients: dict[bytes, PrivateKey] = field(default_factory=dict)
+    versions: dict[str, Version] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for msp in MSPS:
+            self.peers[msp] = self._signatory(msp, NodeRole.PEER)
+            self.orderers[msp] = self._signatory(msp, NodeRole.ORDERER)
+        self.blocks.append(self._genesis())
+
+    def _signatory(self, msp: str, role: NodeRole) -> Signatory:
+        self.actor(msp, None)
+        validity = Validity.starting(datetime.fromtimestamp(START, UTC), timedelta(days=365))
+        key = generate_key()
+        certificate = self.authorities[msp].issue(key.public_key(), f"{role.value}0", [role], validity)
+        return Signatory(serialize_identity(msp, certificate_pem(certificate)), key)
+
+    def actor(self, msp: str, role: str | None, **kinds: Any) -> Actor:
+        actor = super().actor(msp, role, **kinds)
+        self.clients[actor.creator] = actor.key
+        return actor
+
+    # --- configuration
+
+    def configuration(self) -> Any:
+        """The ``common.Config`` of the genesis block."""
+        config = configtx_pb2.Config()
+        root = config.channel_group
+        root.mod_policy = "Admins"
+        for section in ("Application", "Orderer"):
+            group = root.groups[section]
+            group.mod_policy = "Admins"
+            for msp in MSPS:
+                group.groups[msp].CopyFrom(self._organisation(msp))
+            _set_policy(group, "Admins", _meta("MAJORITY", "Admins"))
+        _set_policy(root.groups["Application"], "Endorsement", _meta("MAJORITY", "Endorsement"))
+        _set_policy(root.groups["Application"], "LifecycleEndorsement", _meta("MAJORITY", "Endorsement"))
+        _set_policy(root, "Admins", _meta("MAJORITY", "Admins"))
+        orderer = root.groups["Orderer"]
+        _set_value(orderer, "ConsensusType", orderer_pb2.ConsensusType(type="BFT"))
+        consenters = [
+            configuration_pb2.Consenter(
+                id=number,
+                msp_id=msp,
+                identity=identities_pb2.SerializedIdentity.FromString(self.orderers[msp].serialized).id_bytes,
+            )
+            for number, msp in enumerate(MSPS, start=1)
+        ]
+        _set_value(orderer, "Orderers", configuration_pb2.Orderers(consenter_mapping=consenters))
+        quorum = _out_of(3, [_identity(self.orderers[msp].serialized) for msp in MSPS])
+        _set_policy(orderer, "BlockValidation", quorum)
+        return config
+
+    def _organisation(self, msp: str) -> Any:
+        group = configtx_pb2.ConfigGroup(mod_policy="Admins")
+        authority = certificate_pem(self.authorities[msp].certificate)
+        _set_value(group, "MSP", msp_config_pb2.MSPConfig(type=0, config=Msp(msp, (authority,)).to_proto()))
+        for name, role in (("Endorsement", _ROLE.PEER), ("Admins", _ROLE.ADMIN), ("Writers", _ROLE.MEMBER)):
+            _set_policy(group, name, _out_of(1, [_role(msp, role)]))
+        return group
+
+    def _genesis(self) -> bytes:
+        envelope = configtx_pb2.ConfigEnvelope(config=self.configuration())
+        data = _envelope(common_pb2.CONFIG, START, b"", b"", "", envelope.SerializeToString(deterministic=True), None)
+        block = common_pb2.Block(header=common_pb2.BlockHeader(number=0), data=common_pb2.BlockData(data=[data]))
+        block.header.data_hash = data_hash(block.data)
+        signed = common_pb2.OrdererBlockMetadata(last_config=common_pb2.LastConfig(index=0))
+        metadata = common_pb2.Metadata(value=signed.SerializeToString())
+        block.metadata.metadata.extend([metadata.SerializeToString(), b"", bytes([VALID]), b"", b""])
+        return bytes(block.SerializeToString())
+
+    # --- honest work
+
+    def submit(self, actor: Actor, function: str, *arguments: Argument) -> bytes:
+        stub, envelope, payload = self.endorse(actor, function, *arguments)
+        self.append([envelope])
+        if stub.event is not None:
+            self.events.append(stub.event[0])
+        return payload
+
+    def endorse(self, actor: Actor, function: str, *arguments: Argument) -> tuple[ReplayStub, bytes, bytes]:
+        """Run the contract and have its result endorsed by all organisations; writes no block."""
+        from fedledger_chaincode.contract import Contract
+
+        self.count += 1
+        nonce = self.count.to_bytes(24, "big")
+        stub = ReplayStub(
+            world=self.world,
+            transaction_id=hashlib.sha256(nonce + actor.creator).hexdigest(),
+            channel_id=CHANNEL,
+            function=function,
+            arguments=[encoded(argument) for argument in arguments],
+            creator=actor.creator,
+            timestamp=self.now,
+        )
+        payload = Contract().invoke(stub)
+        action = proposal_pb2.ChaincodeAction(
+            results=self._results(stub),
+            events=b"" if stub.event is None else self._event(stub),
+            response=proposal_response_pb2.Response(status=200, payload=payload),
+            chaincode_id=chaincode_pb2.ChaincodeID(name=CHAINCODE, version=VERSION),
+        )
+        return stub, self.envelope(stub, nonce, action), payload
+
+    def _results(self, stub: ReplayStub) -> bytes:
+        reads = []
+        for key in sorted(stub.reads):
+            read = kv_rwset_pb2.KVRead(key=key)
+            if key in self.versions:
+                version = self.versions[key]
+                read.version.block_num, read.version.tx_num = version.block_number, version.transaction_number
+            reads.append(read)
+        writes = [
+            kv_rwset_pb2.KVWrite(key=key, is_delete=value is None, value=value or b"")
+            for key, value in sorted(stub.writes.items())
+        ]
+        rwset = kv_rwset_pb2.KVRWSet(reads=reads, writes=writes).SerializeToString()
+        entry = rwset_pb2.NsReadWriteSet(namespace=CHAINCODE, rwset=rwset)
+        return bytes(rwset_pb2.TxReadWriteSet(ns_rwset=[entry]).SerializeToString())
+
+    def _event(self, stub: ReplayStub) -> bytes:
+        name, payload = stub.event or ("", b"")
+        event = chaincode_event_pb2.ChaincodeEvent(
+            chaincode_id=CHAINCODE, tx_id=stub.transaction_id, event_name=name, payload=payload
+        )
+        return bytes(event.SerializeToString())
+
+    def envelope(
+        self, stub: ReplayStub, nonce: bytes, action: Any, endorsers: Sequence[str] = MSPS, forgers: Sequence[str] = ()
+    ) -> bytes:
+        """The signed envelope of a result; ``forgers`` sign something else than what they endorse."""
+        invocation = chaincode_pb2.ChaincodeInvocationSpec()
+        invocation.chaincode_spec.chaincode_id.name = CHAINCODE
+        invocation.chaincode_spec.input.args.extend([stub.function.encode(), *stub.arguments])
+        asked = proposal_pb2.ChaincodeProposalPayload(input=invocation.SerializeToString()).SerializeToString()
+        header = _header(common_pb2.ENDORSER_TRANSACTION, stub.timestamp, stub.creator, nonce, stub.transaction_id)
+        answer = proposal_response_pb2.ProposalResponsePayload(
+            proposal_hash=hashlib.sha256(header.channel_header + header.signature_header + asked).digest(),
+            extension=action.SerializeToString(),
+        ).SerializeToString()
+        payload = transaction_pb2.ChaincodeActionPayload(chaincode_proposal_payload=asked)
+        payload.action.proposal_response_payload = answer
+        for msp in endorsers:
+            peer = self.peers[msp]
+            signed = b"something else" if msp in forgers else answer + peer.serialized
+            payload.action.endorsements.add(endorser=peer.serialized, signature=sign(peer.key, signed))
+        transaction = transaction_pb2.Transaction()
+        transaction.actions.add(header=header.signature_header, payload=payload.SerializeToString())
+        return _signed(header, transaction.SerializeToString(), self.clients[stub.creator])
+
+    def append(self, envelopes: Sequence[bytes], codes: Sequence[int] | None = None) -> None:
+        """Order envelopes into the next block and apply what is valid."""
+        number = len(self.blocks)
+        codes = [VALID] * len(envelopes) if codes is None else codes
+        block = common_pb2.Block(
+            header=common_pb2.BlockHeader(number=number), data=common_pb2.BlockData(data=list(envelopes))
+        )
+        block.metadata.metadata.extend([b"", b"", bytes(codes), b"", b""])
+        self.blocks.append(bytes(block.SerializeToString()))
+        for update in _updates(block):
+            key = update.key.decode()
+            if update.value is None:
+                self.world.pop(key, None)
+                self.versions.pop(key, None)
+            else:
+                self.world[key] = update.value
+                self.versions[key] = update.version
+        self.reseal(number)
+
+    # --- what colluding orderers can do
+
+    def reseal(self, number: int, signers: Sequence[str] = MSPS) -> None:
+        """Hash, link, sign and commit every block from ``number`` on again, so that nothing else is wrong."""
+        for index in range(max(number, 1), len(self.blocks)):
+            block, previous = parse_block(self.blocks[index]), parse_block(self.blocks[index - 1])
+            block.header.previous_hash = header_hash(previous.header)
+            block.header.data_hash = data_hash(block.data)
+            committed = commit_hash(
+                validation_codes(block), state_updates_bytes(_updates(block)), recorded_commit_hash(previous)
+            )
+            block.metadata.metadata[common_pb2.SIGNATURES] = self.signatures(block, signers)
+            block.metadata.metadata[common_pb2.COMMIT_HASH] = common_pb2.Metadata(value=committed).SerializeToString()
+            self.blocks[index] = bytes(block.SerializeToString())
+
+    def signatures(self, block: Any, signers: Sequence[str], last_config: int = 0) -> bytes:
+        """The SIGNATURES metadata of a block."""
+        value = common_pb2.OrdererBlockMetadata(last_config=common_pb2.LastConfig(index=last_config))
+        metadata = common_pb2.Metadata(value=value.SerializeToString())
+        for msp in signers:
+            number = MSPS.index(msp) + 1
+            header = common_pb2.IdentifierHeader(identifier=number, nonce=bytes([number])).SerializeToString()
+            signature = sign(self.orderers[msp].key, signed_block_bytes(metadata.value, header, block.header))
+            metadata.signatures.add(identifier_header=header, signature=signature)
+        return bytes(metadata.SerializeToString())
+
+    def change(self, number: int, change: Callable[[Any], None], *, resealed: bool = True) -> None:
+        """Change a block; then, unless the orderers are honest, seal it and all later ones again."""
+        block = parse_block(self.blocks[number])
+        change(block)
+        self.blocks[number] = bytes(block.SerializeToString())
+        if resealed:
+            self.reseal(number)
+
+    # --- what colluding endorsers and clients can do
+
+    def change_result(
+        self,
+        number: int,
+        change: Callable[[Any, Any], None],
+        endorsers: Sequence[str] = MSPS,
+        forgers: Sequence[str] = (),
+    ) -> None:
+        """Replace what the transaction of a block did: ``change(action, kv_rwset)``; client and orderers collude."""
+        block = parse_block(self.blocks[number])
+        original = EndorserTransaction.parse(block.data.data[0])
+        answer = proposal_response_pb2.ProposalResponsePayload.FromString(original.proposal_response_payload)
+        action = proposal_pb2.ChaincodeAction.FromString(answer.extension)
+        results = rwset_pb2.TxReadWriteSet.FromString(action.results)
+        rwset = kv_rwset_pb2.KVRWSet.FromString(results.ns_rwset[0].rwset)
+        change(action, rwset)
+        results.ns_rwset[0].rwset = rwset.SerializeToString()
+        action.results = results.SerializeToString()
+        stub = ReplayStub(
+            world={},
+            transaction_id=original.transaction_id,
+            channel_id=CHANNEL,
+            function=original.function,
+            arguments=original.arguments[1:],
+            creator=original.creator,
+            timestamp=original.header.timestamp_ns // 10**9,
+        )
+        envelope = self.envelope(stub, original.header.nonce, action, endorsers, forgers)
+        self.change(number, lambda changed: changed.data.data.__setitem__(0, envelope))
+
+    def block_of(self, function: str, nth: int = 0) -> int:
+        """The number of the nth block whose transaction calls ``function``."""
+        numbers = [
+            number
+            for number, block in enumerate(self.blocks)
+            if number and EndorserTransaction.parse(parse_block(block).data.data[0]).function == function
+        ]
+        return numbers[nth]
+
+
+def consortium(rounds: int = 1, **changes: Any) -> Consortium:
+    """An active task of four organisations on a ``BlockLedger``, with so many whole rounds."""
+    ledger = BlockLedger()
+    schedule = {"epsilon_budget": 50_000_000, "epsilon_schedule": [1_000_000 * count for count in range(1, 51)]}
+    spec = task_spec(**{"training": {"rounds": 50}, "privacy": schedule} | changes)
+    roles = ("governor", "validator", "participant")
+    governors, validators, participants = ({msp: ledger.actor(msp, role, name=role) for msp in MSPS} for role in roles)
+    founded = Consortium(ledger, spec, governors, validators, participants)
+    founded.propose()
+    for msp in MSPS:
+        founded.approve(msp)
+    for msp in MSPS:
+        founded.register(msp)
+        founded.join(msp)
+    for number in range(1, rounds + 1):
+        founded.through(number)
+    return founded
+
+
+def _updates(block: Any) -> list[StateUpdate]:
+    updates: dict[str, StateUpdate] = {}
+    for place, (envelope, code) in enumerate(zip(block.data.data, validation_codes(block), strict=True)):
+        if code != VALID:
+            continue
+        for entry in EndorserTransaction.parse(envelope).read_write_sets:
+            for write in entry.writes:
+                version = Version(block.header.number, place)
+                updates[write.key] = StateUpdate(entry.namespace, write.key.encode(), write.value, version)
+    return list(updates.values())
+
+
+def _header(kind: int, timestamp: int, creator: bytes, nonce: bytes, transaction_id: str) -> Any:
+    channel = common_pb2.ChannelHeader(type=kind, channel_id=CHANNEL, tx_id=transaction_id)
+    channel.timestamp.seconds = timestamp
+    if kind == common_pb2.ENDORSER_TRANSACTION:
+        named = proposal_pb2.ChaincodeHeaderExtension(chaincode_id=chaincode_pb2.ChaincodeID(name=CHAINCODE))
+        channel.extension = named.SerializeToString()
+    return common_pb2.Header(
+        channel_header=channel.SerializeToString(),
+        signature_header=common_pb2.SignatureHeader(creator=creator, nonce=nonce).SerializeToString(),
+    )
+
+
+def _envelope(
+    kind: int, timestamp: int, creator: bytes, nonce: bytes, transaction_id: str, data: bytes, key: PrivateKey | None
+) -> bytes:
+    return _signed(_header(kind, timestamp, creator, nonce, transaction_id), data, key)
+
+
+def _signed(header: Any, data: bytes, key: PrivateKey | None) -> bytes:
+    payload = common_pb2.Payload(header=header, data=data).SerializeToString()
+    signature = b"" if key is None else sign(key, payload)
+    return bytes(common_pb2.Envelope(payload=payload, signature=signature).SerializeToString())
+
+
+def _set_value(group: Any, name: str, message: Any) -> None:
+    group.values[name].value = message.SerializeToString()
+    group.values[name].mod_policy = "Admins"
+
+
+def _set_policy(group: Any, name: str, policy: Any) -> None:
+    group.policies[name].policy.CopyFrom(policy)
+    group.policies[name].mod_policy = "Admins"
+
+
+def _meta(rule: str, sub_policy: str) -> Any:
+    meta = policies_pb2.ImplicitMetaPolicy(sub_policy=sub_policy, rule=policies_pb2.ImplicitMetaPolicy.Rule.Value(rule))
+    return policies_pb2.Policy(type=policies_pb2.Policy.IMPLICIT_META, value=meta.SerializeToString())
+
+
+def _out_of(count: int, principals: Sequence[Any]) -> Any:
+    rules = [policies_pb2.SignaturePolicy(signed_by=index) for index in range(len(principals))]
+    out_of = policies_pb2.SignaturePolicy.NOutOf(n=count, rules=rules)
+    envelope = policies_pb2.SignaturePolicyEnvelope(
+        version=0, rule=policies_pb2.SignaturePolicy(n_out_of=out_of), identities=principals
+    )
+    return policies_pb2.Policy(type=policies_pb2.Policy.SIGNATURE, value=envelope.SerializeToString())
+
+
+def _role(msp: str, role: int) -> Any:
+    return msp_principal_pb2.MSPPrincipal(
+        principal_classification=msp_principal_pb2.MSPPrincipal.ROLE,
+        principal=msp_principal_pb2.MSPRole(msp_identifier=msp, role=role).SerializeToString(),
+    )
+
+
+def _identity(serialized: bytes) -> Any:
+    return msp_principal_pb2.MSPPrincipal(
+        principal_classification=msp_principal_pb2.MSPPrincipal.IDENTITY, principal=serialized
+    )
