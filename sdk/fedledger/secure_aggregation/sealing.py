@@ -94,7 +94,7 @@ def seal(plaintext: bytes, public_key: str, info: bytes, seed: bytes) -> bytes:
     Raises:
         UpdateError: ``SEALING_KEY``, the public key is malformed or of small order.
     """
-    encapsulated, key, nonce = _sender_schedule(public_key, info, seed)
+    encapsulated, key, nonce = sender_schedule(public_key, info, seed)
     return encapsulated + AESGCM(key).encrypt(nonce, plaintext, None)
 
 
@@ -103,7 +103,7 @@ def open_with_seed(sealed: bytes, public_key: str, info: bytes, seed: bytes) -> 
 
     For whoever judges a complaint: needs no private key.
     """
-    encapsulated, key, nonce = _sender_schedule(public_key, info, seed)
+    encapsulated, key, nonce = sender_schedule(public_key, info, seed)
     if not hmac.compare_digest(sealed[: len(encapsulated)], encapsulated):
         return None
     try:
@@ -112,7 +112,7 @@ def open_with_seed(sealed: bytes, public_key: str, info: bytes, seed: bytes) -> 
         return None
 
 
-def _sender_schedule(public_key: str, info: bytes, seed: bytes) -> tuple[bytes, bytes, bytes]:
+def sender_schedule(public_key: str, info: bytes, seed: bytes) -> tuple[bytes, bytes, bytes]:
     """Encapsulated key, AEAD key and nonce (RFC 9180, sections 4.1, 5.1, 7.1.3)."""
     ephemeral = X25519PrivateKey.from_private_bytes(derive_private_key(seed))
     encapsulated = ephemeral.public_key().public_bytes_raw()
