@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import signal
 import socket
@@ -28,6 +29,7 @@ from fedledger.identity.ca_session import CaError, authorization_token
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import KeyType, generate_key
 from fedledger.identity.msp import Msp, VerifiedIdentity, serialize_identity
+from fedledger.identity.profile import Profile
 from fedledger.identity.wallet import Credentials, Wallet
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import InProcessAdapter, in_process_ca
@@ -425,6 +427,23 @@ def test_hfc_as_released_enrols_and_its_weaker_token_works_in_compatibility_mode
     with CaServer(served.authority, accept_v1_tokens=True) as compatible:
         secret = CAClient(compatible.url).register(request, registrar)
     assert common_name(served.ca.enroll("by-hfc", secret).certificate) == "by-hfc"
+
+
+def test_a_profile_leads_to_its_organisations_ca(served, tmp_path):
+    profile = Profile(
+        name="registrar",
+        gateway="unix:peer.sock",
+        channel="fedledger",
+        chaincode="fedledger",
+        msp_id="ClevelandMSP",
+        certificate=tmp_path / "certificate.pem",
+        key=tmp_path / "key.pem",
+        store="store",
+        ca=served.url,
+        ca_name="ca-ClevelandMSP",
+    )
+    assert profile.certificate_authority().info() == served.ca.info()
+    refused(BadInputError, "PROFILE_MALFORMED", dataclasses.replace(profile, ca=None).certificate_authority)
 
 
 def test_one_server_answers_for_several_cas_by_name(tmp_path):

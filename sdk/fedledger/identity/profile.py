@@ -20,6 +20,7 @@ from fedledger.identity.wallet import Credentials, load_credentials
 
 if TYPE_CHECKING:
     from fedledger.gateway import Gateway
+    from fedledger.identity.ca import FabricCa
 
 FILE_NAME = "fedledger.toml"
 _LONGEST_SOCKET_PATH = 107
@@ -46,6 +47,8 @@ class Profile:
     """PEM of the CAs that the gateway's TLS certificate must chain to; without it the gateway must be local."""
     ca: str | None = None
     """URL of the organisation's Fabric CA."""
+    ca_name: str | None = None
+    """The CA's name, where one server hosts several; its default CA without it."""
     ca_roots: Path | None = None
     """PEM of the CAs that the Fabric CA's TLS certificate must chain to."""
     sealing_key: Path | None = None
@@ -60,6 +63,16 @@ class Profile:
     def credentials(self) -> Credentials:
         """Read certificate and key; raises ``IdentityError`` as ``wallet.load_credentials`` does."""
         return load_credentials(self.certificate, self.key)
+
+    def certificate_authority(self) -> FabricCa:
+        """Return the organisation's Fabric CA; raises ``PROFILE_MALFORMED`` when the profile names none."""
+        from fedledger.identity.ca import FabricCa
+
+        if self.ca is None:
+            raise BadInputError(
+                "PROFILE_MALFORMED", f"Profile {self.name} names no Fabric CA.", 'Add ca = "https://host:port".'
+            )
+        return FabricCa(self.ca, roots=self.ca_roots, ca_name=self.ca_name or "")
 
     def connect(self) -> Gateway:
         """Return the gateway as this profile's identity; closing it closes the connection, which is made lazily.
