@@ -54,6 +54,7 @@ class Client:
 
 def new_client(key: Any) -> Client:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "trainer")])
+    hosts = [x509.DNSName("peer0.example.org"), x509.DNSName("localhost")]
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -63,7 +64,9 @@ def new_client(key: Any) -> Client:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("peer0.example.org")]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("peer0.example.org"), x509.DNSName("localhost")]), critical=False
+        )
         .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
     return Client(key, Identity("ClevelandMSP", certificate.public_bytes(serialization.Encoding.PEM)))
@@ -94,11 +97,13 @@ def prepared_envelope(proposal_bytes: bytes, result: bytes, **changes: Any) -> A
     payload = proposal_pb2.ChaincodeProposalPayload.FromString(proposal.payload)
     stripped = proposal_pb2.ChaincodeProposalPayload(input=payload.input).SerializeToString()
     digest = hashlib.sha256(header.channel_header + header.signature_header + stripped).digest()
-    transaction_id = common_pb2.ChannelHeader.FromString(header.channel_header).tx_id
+    channel_header = common_pb2.ChannelHeader.FromString(header.channel_header)
+    transaction_id = channel_header.tx_id
+    asked = proposal_pb2.ChaincodeHeaderExtension.FromString(channel_header.extension).chaincode_id.name
     action = proposal_pb2.ChaincodeAction(
         results=changes.get("results", rwset_pb2.TxReadWriteSet().SerializeToString()),
         response=proposal_response_pb2.Response(status=200, payload=result),
-        chaincode_id=chaincode_pb2.ChaincodeID(name=changes.get("chaincode", CHAINCODE)),
+        chaincode_id=chaincode_pb2.ChaincodeID(name=changes.get("chaincode", asked)),
         events=changes.get(
             "event",
             chaincode_event_pb2.ChaincodeEvent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -229,6 +230,17 @@ def test_a_gateway_that_is_not_there_is_a_connection_error(client, socket_path):
             contract.evaluate_transaction("F")
     assert caught.value.exit_code is ExitCode.CONNECTION
     assert caught.value.remedy
+
+
+def test_a_server_that_accepts_and_says_nothing_is_a_timeout(client):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        open_channel(f"127.0.0.1:{mute.getsockname()[1]}") as channel,
+    ):
+        gateway = connect(client.identity, client.sign, channel, deadlines=Deadlines(evaluate=0.2))
+        with pytest.raises(EvaluateError) as caught:
+            gateway.get_network("fedledger").get_contract("ledger").evaluate_transaction("F")
+    assert caught.value.exit_code is ExitCode.TIMEOUT
 
 
 def test_a_gateway_cannot_make_the_client_sign_another_transaction(peer, contract, make_envelope):
