@@ -64,9 +64,7 @@ def new_client(key: Any) -> Client:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("peer0.example.org"), x509.DNSName("localhost")]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
     return Client(key, Identity("ClevelandMSP", certificate.public_bytes(serialization.Encoding.PEM)))
