@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 
 from fabric_protos.common import common_pb2
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import ModelRecord
-from fedledger_chaincode.state import prefix
+from fedledger_chaincode.messages.records import ModelRecord, ValidatorRecord
+from fedledger_chaincode.state import RecordT, prefix
 
 from fedledger.audit.replayed_state import VALID
-from fedledger.gateway.blocks import EndorserTransaction, parse_envelope_header, validation_codes
+from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
 from fedledger.gateway.errors import BlockFormatError
 
 ArtifactSource = Callable[[str], bytes | None]
 """The artifact of a hex SHA-256 digest, None when it is not there. What it returns need not be right."""
 
-_MODELS = prefix("model")
-
 
 class DamagedArtifact(Exception):
-    """What a source holds under a digest has another digest."""
+    """What a source holds under a digest has another digest; ``where`` names the source."""
+
+    def __init__(self, digest: str, where: str = "the source") -> None:
+        super().__init__(digest)
+        self.digest = digest
+        self.where = where
 
 
 @dataclass
@@ -52,27 +55,34 @@ def no_artifacts(_digest: str) -> None:
     return
 
 
-def referenced_artifacts(block: common_pb2.Block, chaincode: str) -> tuple[str, ...]:
+def referenced_artifacts(block_bytes: bytes, chaincode: str) -> tuple[str, ...]:
     """Digests of the models and aggregate shares that a block's valid transactions put into the model registry.
 
     Blocks that cannot be read refer to nothing: an export copies them as they are, for the audit to judge.
     """
     digests: dict[str, None] = {}
-    try:
-        for envelope, code in zip(block.data.data, validation_codes(block), strict=True):
-            if code == VALID and parse_envelope_header(envelope).type == common_pb2.ENDORSER_TRANSACTION:
-                digests |= dict.fromkeys(_referenced(EndorserTransaction.parse(envelope), chaincode))
-    except (BlockFormatError, ContractError):
-        pass
+    for model in _written(block_bytes, chaincode, ModelRecord, prefix("model")):
+        digests |= dict.fromkeys([model.model_digest, *(share.digest for share in model.aggregate_shares)])
     return tuple(digests)
 
 
-def _referenced(transaction: EndorserTransaction, chaincode: str) -> list[str]:
-    written = [
-        ModelRecord.decode(write.value)
-        for entry in transaction.read_write_sets
-        if entry.namespace == chaincode
-        for write in entry.writes
-        if write.key.startswith(_MODELS) and write.value is not None
-    ]
-    return [digest for model in written for digest in (model.model_digest, *(s.digest for s in model.aggregate_shares))]
+def named_stores(block_bytes: bytes, chaincode: str) -> tuple[str, ...]:
+    """URLs of the artifact stores that validators register in a block; none when it cannot be read."""
+    return tuple(record.store for record in _written(block_bytes, chaincode, ValidatorRecord, prefix("validator")))
+
+
+def _written(block_bytes: bytes, chaincode: str, record: type[RecordT], start: str) -> list[RecordT]:
+    """Records of one kind that the valid transactions of a block write; empty when the block cannot be read."""
+    try:
+        block = parse_block(block_bytes)
+        return [
+            record.decode(write.value)
+            for envelope, code in zip(block.data.data, validation_codes(block), strict=True)
+            if code == VALID and parse_envelope_header(envelope).type == common_pb2.ENDORSER_TRANSACTION
+            for entry in EndorserTransaction.parse(envelope).read_write_sets
+            if entry.namespace == chaincode
+            for write in entry.writes
+            if write.key.startswith(start) and write.value is not None
+        ]
+    except (BlockFormatError, ContractError):
+        return []

@@ -6,9 +6,9 @@ from fedledger.errors import BadInputError, FedledgerError
 
 
 class ArchiveError(FedledgerError):
-    """An exported ledger that is truncated or damaged.
+    """An exported ledger that is truncated or damaged, or that cannot be written.
 
-    Codes: ``ARCHIVE_TRUNCATED``, ``ARCHIVE_DAMAGED``.
+    Codes: ``ARCHIVE_TRUNCATED``, ``ARCHIVE_DAMAGED``, ``ARCHIVE_UNWRITABLE``.
     """
 
 

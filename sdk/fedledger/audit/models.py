@@ -145,4 +145,4 @@ def _artifact(artifacts: Artifacts, digest: str, check: CheckName, what: str) ->
     try:
         return artifacts.get(digest)
     except DamagedArtifact as error:
-        raise Finding(check, f"{what} is damaged: the artifact {digest[:16]} has another digest") from error
+        raise Finding(check, f"{what} is damaged: {digest[:16]} in {error.where} has another digest") from error

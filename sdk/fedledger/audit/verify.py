@@ -117,6 +117,6 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
             others = notes["transactions of other chaincodes"]
             return f"{count} transactions run again" + (f"; {others} of other chaincodes not run" if others else "")
         case CheckName.CONSERVATION:
-            balances = ledger.balances
-            return f"{balances.accounts} accounts hold the supply of {balances.supply} micro-tokens, after each of {count} blocks that move any"
+            held = f"{ledger.balances.accounts} accounts hold the supply of {ledger.balances.supply} micro-tokens"
+            return f"{held}, after each of {count} blocks that move any"
     raise ValueError(name)

@@ -6,12 +6,14 @@ that a colluding orderer, endorser or client could do to a block is a method tha
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, policies_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
@@ -26,6 +28,7 @@ from fedledger.gateway.blocks import (
     data_hash,
     header_hash,
     parse_block,
+    proposal_hash,
     recorded_commit_hash,
     signed_block_bytes,
     state_updates_bytes,
@@ -34,8 +37,16 @@ from fedledger.gateway.blocks import (
 from fedledger.identity.authority import NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import PrivateKey, generate_key, sign
 from fedledger.identity.msp import Msp, serialize_identity
-from fedledger_chaincode.contract import VERSION
+from fedledger.outcome import outcome, settled_sum
+from fedledger.secure_aggregation import WeightedSum
+from fedledger.secure_aggregation.aggregate import aggregate_share_file
+from fedledger.secure_aggregation.sharing import Dealing
+from fedledger.training.weights import save_weights
+from fedledger_chaincode.contract import VERSION, Contract
+from fedledger_chaincode.messages.records import ModelRecord
+from fedledger_chaincode.messages.round import AggregateShare, ModelReport
 from fedledger_chaincode.replay import ReplayStub
+from fedledger_chaincode.rules.field import MODULUS
 
 from tests.unit.contract.ledger import (
     CHANNEL,
@@ -89,6 +100,13 @@ class BlockLedger(Ledger):
         actor = super().actor(msp, role, **kinds)
         self.clients[actor.creator] = actor.key
         return actor
+
+    def fork(self) -> BlockLedger:
+        """A ledger with the same history that can be changed on its own."""
+        twin = copy.copy(self)
+        twin.blocks, twin.world, twin.versions = list(self.blocks), dict(self.world), dict(self.versions)
+        twin.events, twin.clients = list(self.events), dict(self.clients)
+        return twin
 
     # --- configuration
 
@@ -150,8 +168,30 @@ class BlockLedger(Ledger):
 
     def endorse(self, actor: Actor, function: str, *arguments: Argument) -> tuple[ReplayStub, bytes, bytes]:
         """Run the contract and have its result endorsed by all organisations; writes no block."""
-        from fedledger_chaincode.contract import Contract
+        stub, nonce, action = self._result(actor, function, arguments)
+        return stub, self.envelope(stub, nonce, action), action.response.payload
 
+    def submit_forged(
+        self,
+        actor: Actor,
+        change: Callable[[ReplayStub], None],
+        function: str,
+        *arguments: Argument,
+        consistent: bool = False,
+    ) -> None:
+        """Endorse the result of one proposal and send it with another, which ``change`` makes of the first.
+
+        Without ``consistent`` the endorsers' answer still names the proposal that they were given.
+        """
+        stub, nonce, action = self._result(actor, function, arguments)
+        honest = replace(stub)
+        change(stub)
+        stub.transaction_id = hashlib.sha256(nonce + stub.creator).hexdigest()
+        if stub.event is not None:
+            action.events = self._event(stub)
+        self.append([self.envelope(stub, nonce, action, asked=None if consistent else honest)])
+
+    def _result(self, actor: Actor, function: str, arguments: Sequence[Argument]) -> tuple[ReplayStub, bytes, Any]:
         self.count += 1
         nonce = self.count.to_bytes(24, "big")
         stub = ReplayStub(
@@ -170,7 +210,7 @@ class BlockLedger(Ledger):
             response=proposal_response_pb2.Response(status=200, payload=payload),
             chaincode_id=chaincode_pb2.ChaincodeID(name=CHAINCODE, version=VERSION),
         )
-        return stub, self.envelope(stub, nonce, action), payload
+        return stub, nonce, action
 
     def _results(self, stub: ReplayStub) -> bytes:
         reads = []
@@ -196,19 +236,24 @@ class BlockLedger(Ledger):
         return bytes(event.SerializeToString())
 
     def envelope(
-        self, stub: ReplayStub, nonce: bytes, action: Any, endorsers: Sequence[str] = MSPS, forgers: Sequence[str] = ()
+        self,
+        stub: ReplayStub,
+        nonce: bytes,
+        action: Any,
+        endorsers: Sequence[str] = MSPS,
+        forgers: Sequence[str] = (),
+        asked: ReplayStub | None = None,
     ) -> bytes:
-        """The signed envelope of a result; ``forgers`` sign something else than what they endorse."""
-        invocation = chaincode_pb2.ChaincodeInvocationSpec()
-        invocation.chaincode_spec.chaincode_id.name = CHAINCODE
-        invocation.chaincode_spec.input.args.extend([stub.function.encode(), *stub.arguments])
-        asked = proposal_pb2.ChaincodeProposalPayload(input=invocation.SerializeToString()).SerializeToString()
-        header = _header(common_pb2.ENDORSER_TRANSACTION, stub.timestamp, stub.creator, nonce, stub.transaction_id)
+        """The signed envelope of a result; ``forgers`` sign something else than what they endorse.
+
+        ``asked`` is what the endorsers were asked, where that is something else than what the envelope says.
+        """
+        header, request = _proposal(stub, nonce)
         answer = proposal_response_pb2.ProposalResponsePayload(
-            proposal_hash=hashlib.sha256(header.channel_header + header.signature_header + asked).digest(),
+            proposal_hash=proposal_hash(*_hashed(*_proposal(asked or stub, nonce))),
             extension=action.SerializeToString(),
         ).SerializeToString()
-        payload = transaction_pb2.ChaincodeActionPayload(chaincode_proposal_payload=asked)
+        payload = transaction_pb2.ChaincodeActionPayload(chaincode_proposal_payload=request)
         payload.action.proposal_response_payload = answer
         for msp in endorsers:
             peer = self.peers[msp]
@@ -312,14 +357,75 @@ class BlockLedger(Ledger):
         return numbers[nth]
 
 
-def consortium(rounds: int = 1, **changes: Any) -> Consortium:
+@dataclass
+class TrainingConsortium(Consortium):
+    """A consortium whose validators post real shares of a real sum and report the model that follows from it."""
+
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    files: list[bytes] = field(default_factory=list)
+    """Model files by version."""
+
+    def keep(self, content: bytes) -> str:
+        name = hashlib.sha256(content).hexdigest()
+        self.artifacts[name] = content
+        return name
+
+    def _shares(self, number: int) -> tuple[WeightedSum, dict[str, bytes]]:
+        view = self.round(number)
+        assert view.settlement is not None
+        roots = {u.signed.manifest.participant: u.signed.manifest.root for u in view.updates}
+        wanted = settled_sum(self.task, number, view.settlement, roots)
+        total = np.arange(4, dtype=np.int64) * 1_000_003 * number - 1_500_000
+        elements = np.where(total < 0, total + MODULUS, total).astype(np.uint64)
+        dealing = Dealing(elements, np.full((1, 4), 12_345 + number, dtype=np.uint64))
+        return wanted, {
+            msp: aggregate_share_file(dealing.share(point), point, wanted) for point, msp in enumerate(MSPS, start=1)
+        }
+
+    def post_share(self, msp: str, number: int) -> None:
+        content = self._shares(number)[1][msp]
+        share = AggregateShare(task=self.task, round=number, digest=self.keep(content), size=len(content))
+        self.ledger.submit(self.validators[msp], "PostAggregateShare", share)
+
+    def report(self, msp: str, number: int, model: str = "", liars: tuple[str, ...] = ()) -> None:
+        wanted, shares = self._shares(number)
+        parent = self.files[-2] if len(self.files) > 1 else None
+        result = outcome(self.spec, wanted, shares, self.files[-1], parent)
+        reported = (
+            result.model
+            if not model
+            else save_weights(
+                [np.full(tensor.shape, 7.0) for tensor in self.spec.model.tensors], self.spec.model.tensors
+            )
+        )
+        report = ModelReport(
+            task=self.task,
+            round=number,
+            aggregate_digest=result.aggregate_digest,
+            model_digest=self.keep(reported),
+            model_size=len(reported),
+            liars=liars,
+        )
+        self.ledger.submit(self.validators[msp], "ReportModel", report)
+
+    def finalise(self, number: int, by: str = MSPS[0]) -> bytes:
+        finalised = super().finalise(number, by)
+        self.files.append(self.artifacts[ModelRecord.decode(finalised).model_digest])
+        return finalised
+
+
+def consortium(rounds: int = 1, **changes: Any) -> TrainingConsortium:
     """An active task of four organisations on a ``BlockLedger``, with so many whole rounds."""
     ledger = BlockLedger()
-    schedule = {"epsilon_budget": 50_000_000, "epsilon_schedule": [1_000_000 * count for count in range(1, 51)]}
-    spec = task_spec(**{"training": {"rounds": 50}, "privacy": schedule} | changes)
+    schedule = {"epsilon_budget": 12_000_000, "epsilon_schedule": [2_400_000 * count for count in range(1, 6)]}
+    first = save_weights([np.zeros((3, 1)), np.zeros(1)], task_spec().model.tensors)
+    model = {"initial_weights_digest": hashlib.sha256(first).hexdigest(), "initial_weights_size": len(first)}
+    spec = task_spec(**{"training": {"rounds": 50}, "privacy": schedule, "model": model} | changes)
     roles = ("governor", "validator", "participant")
     governors, validators, participants = ({msp: ledger.actor(msp, role, name=role) for msp in MSPS} for role in roles)
-    founded = Consortium(ledger, spec, governors, validators, participants)
+    founded = TrainingConsortium(ledger, spec, governors, validators, participants)
+    founded.keep(first)
+    founded.files.append(first)
     founded.propose()
     for msp in MSPS:
         founded.approve(msp)
@@ -341,6 +447,18 @@ def _updates(block: Any) -> list[StateUpdate]:
                 version = Version(block.header.number, place)
                 updates[write.key] = StateUpdate(entry.namespace, write.key.encode(), write.value, version)
     return list(updates.values())
+
+
+def _proposal(stub: ReplayStub, nonce: bytes) -> tuple[Any, bytes]:
+    invocation = chaincode_pb2.ChaincodeInvocationSpec()
+    invocation.chaincode_spec.chaincode_id.name = CHAINCODE
+    invocation.chaincode_spec.input.args.extend([stub.function.encode(), *stub.arguments])
+    request = proposal_pb2.ChaincodeProposalPayload(input=invocation.SerializeToString()).SerializeToString()
+    return _header(common_pb2.ENDORSER_TRANSACTION, stub.timestamp, stub.creator, nonce, stub.transaction_id), request
+
+
+def _hashed(header: Any, request: bytes) -> tuple[bytes, bytes, bytes]:
+    return header.channel_header, header.signature_header, request
 
 
 def _header(kind: int, timestamp: int, creator: bytes, nonce: bytes, transaction_id: str) -> Any:

@@ -1,0 +1,136 @@
+"""Where an audit gets its blocks and artifacts: an exported file, a peer, artifact stores. All of its I/O is here.
+
+What is read is handed on as it is; ``verify`` judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fabric_protos.common import ledger_pb2
+
+from fedledger.audit.archive import Archive, ArchiveSummary, write_archive
+from fedledger.audit.artifacts import ArtifactSource, DamagedArtifact, named_stores, referenced_artifacts
+from fedledger.audit.report import AuditReport
+from fedledger.audit.verify import CHAINCODE, verify
+from fedledger.gateway.network import Network
+from fedledger.store import ArtifactStore, StoreError
+
+_ARTIFACTS = "artifacts"
+"""The area of a validator's store that is kept; sealed shares are in another one."""
+
+
+def verify_file(path: Path, *, trusted_genesis: str | None = None, chaincode: str = CHAINCODE) -> AuditReport:
+    """Audit an exported ledger; no node and no store is needed.
+
+    Raises:
+        ArchiveError, ArchiveFormatError: the file is truncated, damaged, or no exported ledger.
+        GenesisError: as ``verify``.
+    """
+    with Archive.open(path) as archive:
+        return verify(archive.blocks(), archive.artifact, trusted_genesis=trusted_genesis, chaincode=chaincode)
+
+
+def verify_blocks(
+    blocks: Iterable[bytes],
+    *,
+    artifacts: ArtifactSource | None = None,
+    trusted_genesis: str | None = None,
+    chaincode: str = CHAINCODE,
+) -> AuditReport:
+    """Audit blocks; without ``artifacts`` those are used that lie in the stores that validators name on the ledger."""
+    if artifacts is not None:
+        return verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode)
+    stores = LedgerStores(chaincode)
+    return verify(stores.watched(blocks), stores, trusted_genesis=trusted_genesis, chaincode=chaincode)
+
+
+def verify_network(
+    network: Network,
+    *,
+    artifacts: ArtifactSource | None = None,
+    trusted_genesis: str | None = None,
+    chaincode: str = CHAINCODE,
+) -> AuditReport:
+    """Audit the blocks of a peer up to the one that is its newest now.
+
+    Raises:
+        EventsError, EvaluateError: the peer cannot be asked.
+        GenesisError: as ``verify``.
+    """
+    return verify_blocks(
+        network_blocks(network), artifacts=artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode
+    )
+
+
+def export_blocks(
+    blocks: Iterable[bytes], out: Path, *, artifacts: ArtifactSource | None = None, chaincode: str = CHAINCODE
+) -> ArchiveSummary:
+    """Write blocks, and the models and aggregate shares that they refer to, into one file for ``verify_file``.
+
+    Nothing is judged: a ledger that somebody tampered with is exported as it is. A damaged artifact counts as missing.
+    """
+    stores = LedgerStores(chaincode)
+    source = stores if artifacts is None else artifacts
+
+    def undamaged(digest: str) -> bytes | None:
+        try:
+            return source(digest)
+        except DamagedArtifact:
+            return None
+
+    return write_archive(out, stores.watched(blocks), lambda block: referenced_artifacts(block, chaincode), undamaged)
+
+
+def export_network(
+    network: Network, out: Path, *, artifacts: ArtifactSource | None = None, chaincode: str = CHAINCODE
+) -> ArchiveSummary:
+    """Write the ledger of a peer into one file, as ``export_blocks``."""
+    return export_blocks(network_blocks(network), out, artifacts=artifacts, chaincode=chaincode)
+
+
+def network_blocks(network: Network) -> Iterator[bytes]:
+    """``common.Block`` bytes of a channel from block 0 to the newest one, by Fabric's ``qscc`` and Deliver."""
+    info = ledger_pb2.BlockchainInfo.FromString(
+        network.get_contract("qscc").evaluate_transaction("GetChainInfo", network.name)
+    )
+    with network.block_events(start_block=0, end_block=info.height - 1) as events:
+        for block in events:
+            yield block.SerializeToString(deterministic=True)
+
+
+class LedgerStores:
+    """The artifact stores that validators name on a ledger, learnt from its blocks as they pass by.
+
+    Every copy of an artifact is read: one that is damaged is told even where another store has a good one. A store
+    that cannot be reached holds nothing.
+    """
+
+    def __init__(self, chaincode: str = CHAINCODE, urls: Iterable[str] = ()) -> None:
+        """Args: urls: validators' stores that are known beforehand."""
+        self._chaincode = chaincode
+        self._urls = dict.fromkeys(url.rstrip("/") for url in urls)
+
+    def watched(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same blocks; the stores that they name are remembered."""
+        for block in blocks:
+            self._urls |= dict.fromkeys(url.rstrip("/") for url in named_stores(block, self._chaincode))
+            yield block
+
+    def __call__(self, digest: str) -> bytes | None:
+        """The artifact, None where no store has it; raises ``DamagedArtifact``."""
+        found = None
+        for url in self._urls:
+            copy = _copy(f"{url}/{_ARTIFACTS}", digest)
+            found = copy if found is None else found
+        return found
+
+
+def _copy(url: str, digest: str) -> bytes | None:
+    try:
+        return ArtifactStore(url).get(digest)
+    except StoreError as error:
+        if error.code == "ARTIFACT_CORRUPT":
+            raise DamagedArtifact(digest, url) from error
+        return None
