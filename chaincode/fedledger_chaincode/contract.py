@@ -12,7 +12,7 @@ from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
 from fedledger_chaincode.state import WorldState
 from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
-from fedledger_chaincode.transactions import models, queries, rounds, settlement, tasks, tokens
+from fedledger_chaincode.transactions import disputes, models, queries, rounds, settlement, tasks, tokens
 from fedledger_chaincode.transactions.context import Context
 
 VERSION = "1.0"
@@ -51,6 +51,9 @@ TRANSACTIONS: Mapping[str, Transaction] = {
     "SubmitUpdates": _submit(rounds.submit_updates, manifests="messages"),
     "CloseRound": _submit(rounds.close_round, task="text", round="integer"),
     "AttestUpdates": _submit(settlement.attest_updates, attestation="message"),
+    "DisputeRound": _submit(disputes.dispute_round, task="text", round="integer"),
+    "RevealShare": _submit(disputes.reveal_share, revealed="message"),
+    "JudgeReveal": _submit(disputes.judge_reveal, judgement="message"),
     "SettleRound": _submit(settlement.settle_round, task="text", round="integer"),
     "PostAggregateShare": _submit(settlement.post_aggregate_share, share="message"),
     "ReportModel": _submit(settlement.report_model, report="message"),

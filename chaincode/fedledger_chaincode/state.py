@@ -70,6 +70,18 @@ def attestation_key(task: str, number: int, msp: str) -> str:
     return f"attestation/{task}/{number:07d}/{msp}"
 
 
+def disputes_key(task: str, number: int) -> str:
+    return f"disputes/{task}/{number:07d}"
+
+
+def reveal_key(task: str, number: int, participant: str, msp: str) -> str:
+    return f"reveal/{task}/{number:07d}/{participant}/{msp}"
+
+
+def judgement_key(task: str, number: int, participant: str, msp: str, judge: str) -> str:
+    return f"judgement/{task}/{number:07d}/{participant}/{msp}/{judge}"
+
+
 def settlement_key(task: str, number: int) -> str:
     return f"settlement/{task}/{number:07d}"
 

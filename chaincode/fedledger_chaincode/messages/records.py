@@ -22,6 +22,8 @@ from fedledger_chaincode.messages.round import (
     EvaluationReport,
     ModelReport,
     Pseudonym,
+    RevealedShare,
+    RevealJudgement,
     RoundNumber,
     SignedManifest,
     X25519Key,
@@ -31,8 +33,17 @@ from fedledger_chaincode.messages.task import TaskSpec
 Seconds = Natural
 """Seconds since the epoch, from a transaction's timestamp."""
 TaskState = Literal["proposed", "active", "completed", "stopped", "rejected"]
-RoundState = Literal["open", "closed", "settled", "finalised", "aborted"]
-Verdict = Literal["accepted", "refused: equivocation", "unreadable"]
+RoundState = Literal["open", "closed", "disputed", "settled", "finalised", "aborted"]
+Verdict = Literal[
+    "accepted",
+    "refused: equivocation",
+    "refused: norm",
+    "refused: dealing",
+    "refused: inconsistent",
+    "unreadable",
+]
+"""Of an update. ``norm``: it is not within the clip norm. ``dealing``: its shares are proven not to belong together.
+``inconsistent``: validators' values contradict each other and nobody is proven to be at fault."""
 
 
 class TaskRecord(Value):
@@ -121,6 +132,8 @@ class RoundRecord(Value):
     opened_at: Seconds
     updates_due: Seconds
     attestations_due: Seconds | None = None
+    disputes_due: Seconds | None = None
+    """Until then contested shares are revealed; judging them takes as long again."""
     aggregates_due: Seconds | None = None
     reason: Text = ""
     """Why it was aborted."""
@@ -177,6 +190,31 @@ class AttestationRecord(Value):
     attestation: Attestation
 
 
+class Dispute(Value):
+    """A contested update, before anybody is found to be at fault."""
+
+    participant: Pseudonym
+    accused: tuple[MspId, ...]
+    """Validators whose values contradict all others': each reveals its share or counts as a liar. When none is named,
+    it is the participant's turn to reveal the share of the validator that lied."""
+
+
+class DisputesRecord(Value):
+    """All disputes of a round."""
+
+    disputes: tuple[Dispute, ...]
+
+
+class RevealRecord(Value):
+    share: RevealedShare
+    revealed_by: MspId
+
+
+class JudgementRecord(Value):
+    judge: MspId
+    judgement: RevealJudgement
+
+
 class SettledUpdate(Value):
     """What was decided about one member of the cohort."""
 
@@ -186,6 +224,8 @@ class SettledUpdate(Value):
     weight: Natural
     """Integer weight in the sum."""
     score: Fraction
+    proven: bool = False
+    """The verdict proves a fault of the participant, for which its stake is reduced."""
 
 
 class SettlementRecord(Value):
@@ -194,6 +234,8 @@ class SettlementRecord(Value):
     updates: tuple[SettledUpdate, ...]
     weight_sum: Natural
     attested: tuple[MspId, ...]
+    convicted: tuple[MspId, ...] = ()
+    """Validators proven to have attested false values."""
 
     def weights(self) -> tuple[tuple[str, int], ...]:
         """(participant, weight) of each update in the sum, in the cohort's order."""

@@ -170,6 +170,33 @@ class Attestation(Value):
     findings: tuple[UpdateFinding, ...]
 
 
+class RevealedShare(Value):
+    """A share is made public to settle a dispute: by the validator whose it is, or by the participant that dealt it."""
+
+    schema_: Literal["fedledger/revealed-share/1"] = Field(alias="schema", default="fedledger/revealed-share/1")
+    task: Identifier
+    round: RoundNumber
+    participant: Pseudonym
+    """Whose update."""
+    validator: MspId
+    """Whose share."""
+    digest: Digest
+    """Digest of the artifact: salt, share and share of the proof, as they were sealed."""
+    size: Positive
+
+
+class RevealJudgement(Value):
+    """What a validator finds when it recomputes another validator's values from a revealed share."""
+
+    schema_: Literal["fedledger/reveal-judgement/1"] = Field(alias="schema", default="fedledger/reveal-judgement/1")
+    task: Identifier
+    round: RoundNumber
+    participant: Pseudonym
+    validator: MspId
+    ruling: Literal["confirms", "contradicts", "void"]
+    """It matches the commitments and yields the attested values, or matches and yields others, or does not match."""
+
+
 class AggregateShare(Value):
     """Where one validator put its share of the weighted sum."""
 

@@ -18,6 +18,7 @@ from fedledger_chaincode.messages.base import (
     Value,
 )
 from fedledger_chaincode.rules.field import MODULUS
+from fedledger_chaincode.rules.norm_bound import NormBound
 
 
 class TensorSpec(Value):
@@ -95,6 +96,8 @@ class AggregationSpec(Value):
     """Largest part of the total weight that one participant may have."""
     minimum_accepted: Annotated[int, Field(ge=2)]
     """A round with fewer accepted updates is aborted: the sum would reveal too much."""
+    proof: Literal["none", "norm"] = "none"
+    """``norm``: every update proves that it is within the clip norm, and what fails the proof is refused."""
 
     @property
     def n(self) -> int:
@@ -177,6 +180,12 @@ class IncentiveSpec(Value):
     """Part of the participants' reward that is split by score alone, whatever a participant's size."""
     slashing_equivocation: Fraction
     """Part of the stake taken for two different manifests in one round."""
+    slashing_norm: Fraction = 0
+    """Part taken for an update that is proven to be beyond the clip norm, or no update at all."""
+    slashing_dealing: Fraction = 0
+    """Part taken for shares that are proven not to belong together."""
+    slashing_validator: Fraction = 0
+    """Part of a validator's stake taken for a value that is proven to be false."""
 
 
 class ReputationSpec(Value):
@@ -204,6 +213,8 @@ class DeadlineSpec(Value):
     updates: Positive
     attestations: Positive
     aggregates: Positive
+    disputes: Positive = 60
+    """For revealing a contested share, and again for judging what was revealed."""
 
 
 class TaskSpec(Value):
@@ -248,4 +259,6 @@ class TaskSpec(Value):
         strangers = [msp for msp in self.aggregation.validators if msp not in self.organisations]
         if strangers:
             raise ValueError(f"validators {strangers} are not among the organisations")
+        if self.aggregation.proof == "norm":
+            NormBound(self.aggregation.quantised_norm, self.model.parameter_count)
         return self

@@ -10,13 +10,16 @@ from fedledger_chaincode.messages.records import (
     AttestationRecord,
     CohortRecord,
     ConsentRecord,
+    DisputesRecord,
     EquivocationRecord,
     EvaluationRecord,
     FixedSetRecord,
     HeadRecord,
+    JudgementRecord,
     MemberRecord,
     ModelRecord,
     ReportRecord,
+    RevealRecord,
     RoundRecord,
     SettlementRecord,
     StandingRecord,
@@ -86,6 +89,9 @@ class RoundView(Value):
     equivocations: tuple[EquivocationRecord, ...]
     fixed: FixedSetRecord | None
     attestations: tuple[AttestationRecord, ...]
+    disputes: DisputesRecord | None
+    reveals: tuple[RevealRecord, ...]
+    judgements: tuple[JudgementRecord, ...]
     settlement: SettlementRecord | None
     aggregates: tuple[AggregateShareRecord, ...]
     reports: tuple[ReportRecord, ...]

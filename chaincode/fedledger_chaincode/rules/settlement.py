@@ -11,24 +11,33 @@ from fedledger_chaincode.messages.records import (
     FixedUpdate,
     SettledUpdate,
     SettlementRecord,
-    Verdict,
 )
 from fedledger_chaincode.messages.round import Attestation
 from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.rules.evidence import Evidence, Judged, final_verdict
 from fedledger_chaincode.rules.reputation import absent_score, accepted_score
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
 
 
-def verdict_of(index: int, attestations: Sequence[Attestation], quorum: int, equivocated: bool) -> Verdict:
-    """The verdict on the update at ``index`` of the fixed set.
+def judge_update(
+    spec: TaskSpec,
+    index: int,
+    update: FixedUpdate,
+    attestations: Mapping[str, Attestation],
+    equivocated: frozenset[str],
+    evidence: Evidence,
+) -> Judged | None:
+    """The verdict on the update at ``index`` of the fixed set; None while its dispute goes on.
 
-    n - t validators that could read it suffice: they hold enough consistent shares for the sum to be decoded,
-    and t lying or silent validators cannot keep an honest update out.
+    Without a norm proof n - t validators that could read it suffice: they hold enough shares for the sum to be
+    decoded, and t lying or silent validators cannot keep an honest update out.
     """
-    if equivocated:
-        return "refused: equivocation"
-    readable = sum(1 for attestation in attestations if attestation.findings[index].readable)
-    return "accepted" if readable >= quorum else "unreadable"
+    if update.participant in equivocated:
+        return Judged("refused: equivocation", proven=True)
+    if spec.aggregation.proof == "norm":
+        return final_verdict(index, update.participant, attestations, evidence, spec.aggregation)
+    readable = sum(1 for attestation in attestations.values() if attestation.findings[index].readable)
+    return Judged("accepted" if readable >= spec.aggregation.quorum else "unreadable", proven=False)
 
 
 def settle(
@@ -37,47 +46,54 @@ def settle(
     fixed: FixedSetRecord,
     attestations: Mapping[str, Attestation],
     equivocated: frozenset[str],
-) -> SettlementRecord:
-    """Decide a closed round.
+    evidence: Evidence,
+) -> SettlementRecord | None:
+    """Decide a closed round; None while a dispute goes on.
 
     Args:
         attestations: by validator's MSP id; each covers exactly the fixed set.
         equivocated: participants with a proven equivocation in this round.
     """
-    present: dict[str, tuple[FixedUpdate, Verdict]] = {}
-    ordered = [attestations[msp] for msp in spec.aggregation.validators if msp in attestations]
+    judged: dict[str, Judged] = {}
     for index, update in enumerate(fixed.updates):
-        decided = verdict_of(index, ordered, spec.aggregation.quorum, update.participant in equivocated)
-        present[update.participant] = (update, decided)
-
-    def examples(participant: str, quarantined: bool) -> int:
-        update, decided = present.get(participant, (None, None))
-        return update.num_examples if update is not None and decided == "accepted" and not quarantined else 0
-
-    weights = fit_field(
-        capped_weights(
-            [examples(entry.participant, entry.quarantined) for entry in cohort.participants],
-            spec.aggregation.max_examples,
-            spec.aggregation.max_share,
-        ),
-        spec.aggregation.quantised_norm,
-    )
-    settled = []
-    for entry, weight in zip(cohort.participants, weights, strict=True):
-        if entry.participant not in present:
-            settled.append(_settled(entry.participant, entry.msp, "absent", 0, absent_score(spec.reputation)))
-            continue
-        _, decided = present[entry.participant]
-        score = accepted_score(spec.reputation, agreement=MICRO) if decided == "accepted" else 0
-        settled.append(_settled(entry.participant, entry.msp, decided, weight, score))
+        decided = judge_update(spec, index, update, attestations, equivocated, evidence)
+        if decided is None:
+            return None
+        judged[update.participant] = decided
+    weights = _weights(spec, cohort, fixed, judged)
+    convicted = {msp for decided in judged.values() for msp in decided.convicted}
     return SettlementRecord(
-        updates=tuple(settled),
+        updates=tuple(
+            _settled(spec, entry.participant, entry.msp, judged.get(entry.participant), weight)
+            for entry, weight in zip(cohort.participants, weights, strict=True)
+        ),
         weight_sum=sum(weights),
         attested=tuple(msp for msp in spec.aggregation.validators if msp in attestations),
+        convicted=tuple(msp for msp in spec.aggregation.validators if msp in convicted),
     )
 
 
-def _settled(participant: str, msp: str, verdict: str, weight: int, score: int) -> SettledUpdate:
-    return SettledUpdate.model_validate(
-        {"participant": participant, "msp": msp, "verdict": verdict, "weight": weight, "score": score}
+def _weights(
+    spec: TaskSpec, cohort: CohortRecord, fixed: FixedSetRecord, judged: Mapping[str, Judged]
+) -> Sequence[int]:
+    """Integer weight of each member of the cohort; 0 for who is refused, absent or quarantined."""
+    examples = {update.participant: update.num_examples for update in fixed.updates}
+    counted = [
+        examples[entry.participant]
+        if entry.participant in judged and judged[entry.participant].verdict == "accepted" and not entry.quarantined
+        else 0
+        for entry in cohort.participants
+    ]
+    capped = capped_weights(counted, spec.aggregation.max_examples, spec.aggregation.max_share)
+    return fit_field(capped, spec.aggregation.quantised_norm)
+
+
+def _settled(spec: TaskSpec, participant: str, msp: str, judged: Judged | None, weight: int) -> SettledUpdate:
+    if judged is None:
+        return SettledUpdate(
+            participant=participant, msp=msp, verdict="absent", weight=0, score=absent_score(spec.reputation)
+        )
+    score = accepted_score(spec.reputation, agreement=MICRO) if judged.verdict == "accepted" else 0
+    return SettledUpdate(
+        participant=participant, msp=msp, verdict=judged.verdict, weight=weight, score=score, proven=judged.proven
     )

@@ -101,6 +101,13 @@ def _check_contents(manifest: Manifest, spec: TaskSpec) -> None:
             "A root of the manifest is not the commitment to its own context and leaves.",
             "Prepare the update for exactly this round and base model.",
         )
+    if (manifest.proof is not None) != (spec.aggregation.proof == "norm"):
+        raise ContractError(
+            400,
+            "NORM_PROOF",
+            f"The task's proof is {spec.aggregation.proof}; the manifest has {'one' if manifest.proof else 'none'}.",
+            "Prepare the update with the task's parameters.",
+        )
     if manifest.privacy != agreed_privacy(spec):
         raise ContractError(
             403,

@@ -16,8 +16,9 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     ValidatorRecord,
 )
-from fedledger_chaincode.rules.rewards import move
+from fedledger_chaincode.rules.rewards import move, proportion
 from fedledger_chaincode.state import (
+    RecordT,
     WorldState,
     balance_key,
     consent_key,
@@ -150,3 +151,27 @@ class Context:
 def reply(value: Value | None) -> bytes:
     """A transaction's result: the record's canonical JSON."""
     return b"null" if value is None else value.canonical()
+
+
+def is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, what: str) -> bool:
+    """Whether exactly this was recorded before; raises 409 ``ALREADY_RECORDED`` when something else was."""
+    earlier = context.state.find_one(record, key)
+    if earlier is None:
+        return False
+    if earlier != mine:
+        raise ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")
+    return True
+
+
+def slash(context: Context, record: TaskRecord, faults: Sequence[tuple[str, int]]) -> None:
+    """Move a part (in micro-units) of the stake of each owner to the task's pool."""
+    task = record.spec.task
+    accounts = {owner: stake_account(task, owner) for owner, rate in faults if rate}
+    balances = context.balances(list(accounts.values()))
+    context.transfer(
+        [
+            (accounts[owner], pool_account(task), proportion(balances[accounts[owner]], rate))
+            for owner, rate in faults
+            if rate
+        ]
+    )

@@ -7,6 +7,7 @@ from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AttestationRecord,
     CohortRecord,
+    DisputesRecord,
     EquivocationRecord,
     EvaluationRecord,
     FixedSetRecord,
@@ -36,6 +37,7 @@ from fedledger_chaincode.state import (
     aggregate_key,
     attestation_key,
     cohort_key,
+    disputes_key,
     equivocation_key,
     fixed_key,
     head_key,
@@ -56,6 +58,7 @@ from fedledger_chaincode.transactions.context import (
     reply,
     stake_account,
 )
+from fedledger_chaincode.transactions.disputes import read_evidence
 
 
 def get_task(context: Context, task: str) -> bytes:
@@ -110,6 +113,8 @@ def get_round(context: Context, task: str, number: int) -> bytes:
     attestations = state.find(AttestationRecord, [attestation_key(task, number, msp) for msp in validators])
     aggregates = state.find(AggregateShareRecord, [aggregate_key(task, number, msp) for msp in validators])
     reports = state.find(ReportRecord, [report_key(task, number, msp) for msp in validators])
+    disputes = state.find_one(DisputesRecord, disputes_key(task, number))
+    evidence = None if disputes is None else read_evidence(context, record, round_record)
     return reply(
         RoundView(
             record=round_record,
@@ -118,6 +123,9 @@ def get_round(context: Context, task: str, number: int) -> bytes:
             equivocations=tuple(proof for proof in proofs if proof is not None),
             fixed=state.find_one(FixedSetRecord, fixed_key(task, number)),
             attestations=tuple(attestation for attestation in attestations if attestation is not None),
+            disputes=disputes,
+            reveals=() if evidence is None else tuple(evidence.reveals),
+            judgements=() if evidence is None else tuple(evidence.judgements),
             settlement=state.find_one(SettlementRecord, settlement_key(task, number)),
             aggregates=tuple(aggregate for aggregate in aggregates if aggregate is not None),
             reports=tuple(report for report in reports if report is not None),

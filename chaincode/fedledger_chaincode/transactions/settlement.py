@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AttestationRecord,
@@ -19,13 +18,14 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
 )
 from fedledger_chaincode.messages.round import AbortRequest, AggregateShare, Attestation, ModelReport
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.rules.evidence import NO_EVIDENCE, find_disputes
 from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, new_model
 from fedledger_chaincode.rules.reputation import updated_standing
-from fedledger_chaincode.rules.rewards import Share, proportion, split_reward
+from fedledger_chaincode.rules.rewards import Share, split_reward
 from fedledger_chaincode.rules.settlement import settle
 from fedledger_chaincode.rules.transitions import check_round
 from fedledger_chaincode.state import (
-    RecordT,
     aggregate_key,
     attestation_key,
     cohort_key,
@@ -39,12 +39,14 @@ from fedledger_chaincode.state import (
 )
 from fedledger_chaincode.transactions.context import (
     Context,
+    is_repeated,
     organisation_account,
     participant_account,
     pool_account,
     reply,
-    stake_account,
+    slash,
 )
+from fedledger_chaincode.transactions.disputes import attestations_in_time, read_attestations, read_evidence
 from fedledger_chaincode.transactions.rounds import aborted, change_round
 from fedledger_chaincode.transactions.tasks import return_stakes
 
@@ -56,7 +58,7 @@ def attest_updates(context: Context, attestation: bytes) -> bytes:
     msp = context.acting_validator(context.task(task))
     key = attestation_key(task, number, msp)
     mine = AttestationRecord(validator=msp, attestation=message)
-    if _is_repeated(context, AttestationRecord, key, mine, f"an attestation of round {number}"):
+    if is_repeated(context, AttestationRecord, key, mine, f"attestation of round {number}"):
         return reply(mine)
     check_round(context.round(task, number).state, "AttestUpdates", number)
     fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
@@ -68,13 +70,30 @@ def attest_updates(context: Context, attestation: bytes) -> bytes:
             f"The attestation does not cover exactly the {len(expected)} updates of round {number} in their order.",
             "Attest the fixed set as the round shows it.",
         )
+    _check_openings(context.task(task).spec, message)
     context.state.put(key, mine)
     context.event("UpdatesAttested", task=task, round=number, validator=msp)
     return reply(mine)
 
 
+def _check_openings(spec: TaskSpec, message: Attestation) -> None:
+    wanted = spec.aggregation.proof == "norm"
+    for finding in message.findings:
+        if finding.readable and (finding.opening is not None) != wanted:
+            raise ContractError(
+                400,
+                "OPENING",
+                f"The finding on {finding.participant[:16]} has {'no' if wanted else 'an'} opening; the task's proof "
+                f"is {spec.aggregation.proof}.",
+                "Attest with the task's parameters.",
+            )
+
+
 def settle_round(context: Context, task: str, number: int) -> bytes:
-    """``SettleRound(task, round)``, with all attestations, or n - t of them and the deadline passed."""
+    """``SettleRound(task, round)``: verdicts and weights, with all attestations, or n - t and the deadline passed.
+
+    A round with contested updates is disputed first.
+    """
     record = context.task(task)
     context.acting_validator(record)
     settled_before = context.state.find_one(SettlementRecord, settlement_key(task, number))
@@ -83,27 +102,27 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     round_record = context.round(task, number)
     check_round(round_record.state, "SettleRound", number)
     spec = record.spec
-    attestations = _attestations(context, record, number)
-    late = round_record.attestations_due is not None and context.now >= round_record.attestations_due
-    if len(attestations) < spec.aggregation.n and not (late and len(attestations) >= spec.aggregation.quorum):
-        raise ContractError(
-            409,
-            "TOO_EARLY",
-            f"{len(attestations)} of {spec.aggregation.n} validators have attested round {number}; "
-            f"{spec.aggregation.quorum} suffice after {round_record.attestations_due}.",
-            "Wait for the others or for the deadline.",
-        )
+    attestations = attestations_in_time(context, record, round_record)
     cohort = context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}")
     fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
+    if round_record.state == "closed" and find_disputes(fixed, attestations, spec.aggregation):
+        raise ContractError(
+            409, "CONTESTED", f"Validators contradict each other about updates of round {number}.", "Dispute the round."
+        )
     proofs = context.state.find(
         EquivocationRecord, [equivocation_key(task, number, update.participant) for update in fixed.updates]
     )
     equivocated = frozenset(proof.first.manifest.participant for proof in proofs if proof is not None)
-    settlement = settle(spec, cohort, fixed, attestations, equivocated)
-    accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
+    evidence = read_evidence(context, record, round_record) if round_record.state == "disputed" else NO_EVIDENCE
+    settlement = settle(spec, cohort, fixed, attestations, equivocated, evidence)
+    if settlement is None:
+        raise ContractError(
+            409, "TOO_EARLY", f"Disputes of round {number} are not settled yet.", "Wait for judgements or the deadline."
+        )
     context.state.put(settlement_key(task, number), settlement)
     _score(context, record, settlement, number)
-    _slash(context, record, sorted(equivocated))
+    _slash(context, record, settlement)
+    accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
     if accepted < spec.aggregation.minimum_accepted:
         reason = f"{accepted} updates were accepted, the task needs {spec.aggregation.minimum_accepted}"
         changed = aborted(round_record, reason)
@@ -117,12 +136,6 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     return reply(settlement)
 
 
-def _attestations(context: Context, record: TaskRecord, number: int) -> dict[str, Attestation]:
-    keys = [attestation_key(record.spec.task, number, msp) for msp in record.spec.aggregation.validators]
-    found = context.state.find(AttestationRecord, keys)
-    return {entry.validator: entry.attestation for entry in found if entry is not None}
-
-
 def _score(context: Context, record: TaskRecord, settlement: SettlementRecord, number: int) -> None:
     keys = [standing_key(record.spec.task, update.participant) for update in settlement.updates]
     standings = context.state.find(StandingRecord, keys)
@@ -132,13 +145,17 @@ def _score(context: Context, record: TaskRecord, settlement: SettlementRecord, n
         context.state.put(key, updated_standing(standing, update.score, number, record.spec.reputation))
 
 
-def _slash(context: Context, record: TaskRecord, proven: list[str]) -> None:
-    """Move part of the stake of each participant with a proven fault to the pool."""
-    task = record.spec.task
-    accounts = [stake_account(task, participant) for participant in proven]
-    balances = context.balances(accounts)
-    rate = record.spec.incentive.slashing_equivocation
-    context.transfer([(account, pool_account(task), proportion(balances[account], rate)) for account in accounts])
+def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -> None:
+    """Move part of the stake of everybody with a proven fault to the pool."""
+    incentive = record.spec.incentive
+    rates = {
+        "refused: equivocation": incentive.slashing_equivocation,
+        "refused: norm": incentive.slashing_norm,
+        "refused: dealing": incentive.slashing_dealing,
+    }
+    faults = [(update.participant, rates[update.verdict]) for update in settlement.updates if update.proven]
+    faults += [(msp, incentive.slashing_validator) for msp in settlement.convicted]
+    slash(context, record, faults)
 
 
 def post_aggregate_share(context: Context, share: bytes) -> bytes:
@@ -148,7 +165,7 @@ def post_aggregate_share(context: Context, share: bytes) -> bytes:
     msp = context.acting_validator(context.task(task))
     key = aggregate_key(task, number, msp)
     mine = AggregateShareRecord(validator=msp, share=message)
-    if _is_repeated(context, AggregateShareRecord, key, mine, f"an aggregate share of round {number}"):
+    if is_repeated(context, AggregateShareRecord, key, mine, f"aggregate share of round {number}"):
         return reply(mine)
     check_round(context.round(task, number).state, "PostAggregateShare", number)
     context.state.put(key, mine)
@@ -167,7 +184,7 @@ def report_model(context: Context, report: bytes) -> bytes:
         raise ContractError(400, "BAD_MESSAGE", f"{', '.join(strangers)} are named as liars but are no validators.")
     key = report_key(task, number, msp)
     mine = ReportRecord(validator=msp, report=message)
-    if _is_repeated(context, ReportRecord, key, mine, f"a model report of round {number}"):
+    if is_repeated(context, ReportRecord, key, mine, f"model report of round {number}"):
         return reply(mine)
     check_round(context.round(task, number).state, "ReportModel", number)
     context.state.put(key, mine)
@@ -210,6 +227,7 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
         context.stub.transaction_id,
     )
     context.state.put(model_key(task, model.version), model)
+    slash(context, record, [(msp, spec.incentive.slashing_validator) for msp in model.liars])
     head = context.head(task)
     newest = head.model_copy(
         update={"version": model.version, "model_digest": model.model_digest, "model_size": model.model_size}
@@ -272,7 +290,7 @@ def _check_hopeless(context: Context, record: TaskRecord, round_record: RoundRec
     aggregation = record.spec.aggregation
     if round_record.state == "closed":
         due = round_record.attestations_due
-        enough = len(_attestations(context, record, round_record.round)) >= aggregation.quorum
+        enough = len(read_attestations(context, record, round_record.round)) >= aggregation.quorum
     else:
         due = round_record.aggregates_due
         enough = agreed_report(aggregation, _reports(context, record, round_record.round)) is not None
@@ -290,18 +308,3 @@ def _check_hopeless(context: Context, record: TaskRecord, round_record: RoundRec
             f"Round {round_record.round} has the quorum that it needs.",
             "Settle or finalise it.",
         )
-
-
-def _is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, what: str) -> bool:
-    """Whether exactly this was recorded before; raises 409 ``ALREADY_RECORDED`` when something else was."""
-    earlier = context.state.find_one(record, key)
-    if earlier is None:
-        return False
-    if earlier != mine:
-        raise ContractError(
-            409,
-            "ALREADY_RECORDED",
-            f"This validator has already recorded another {what.split(' ', 1)[1]}.",
-            "The first one stands.",
-        )
-    return True

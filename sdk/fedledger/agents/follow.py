@@ -53,6 +53,8 @@ class LedgerBell:
         while not self._closed.is_set():
             try:
                 self._stream = self._ledger.events()
+                if self._closed.is_set():
+                    self._stream.close()
                 # What was committed between the last look and the stream's start must not be slept through.
                 self._rung.set()
                 for event in self._stream:
