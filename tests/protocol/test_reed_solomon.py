@@ -14,7 +14,7 @@ elements = st.integers(0, MODULUS - 1)
 
 
 def evaluate(coefficients: list[int], point: int) -> int:
-    return sum(coefficient * point**power for power, coefficient in enumerate(coefficients)) % MODULUS
+    return sum(coefficient * pow(point, power, MODULUS) for power, coefficient in enumerate(coefficients)) % MODULUS
 
 
 @st.composite

@@ -230,7 +230,7 @@ def test_nothing_that_is_published_holds_the_update() -> None:
     generator = np.random.default_rng(11)
     update = encode_update(generator.normal(size=500), 1.0, 1 << 24)
     for proof in ("none", "norm"):
-        validators = Validators.of(Parameters(4, 1, 500, 1 << 24, proof=proof))  # type: ignore[arg-type]
+        validators = Validators.of(Parameters(4, 1, 500, 1 << 24, proof=proof))
         context = context_of()
         prepared = validators.prepare(update, context)
         published = b"".join(prepared.sealed) + manifest_of(prepared, context).canonical()

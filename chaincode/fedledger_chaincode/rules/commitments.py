@@ -1,6 +1,6 @@
 """What a participant is bound to: the context of an update, leaves and roots; never holds a share's secret.
 
-docs/protocol/secure-aggregation.md, section 5. SHA-256 throughout; every hash has its own domain tag and every
+docs/protocol/secure-aggregation.md, sections 2.4 and 5. SHA-256 throughout; every hash has its own domain tag and every
 part is preceded by its length, so that no two different inputs are hashed alike.
 """
 
@@ -61,7 +61,7 @@ def integer(value: int) -> bytes:
 
 
 def leaf_digest(context: UpdateContext, validator: int, salt: bytes, share: bytes | memoryview) -> str:
-    """leaf_j: binds validator j's share of the update (section 5.2).
+    """leaf_j: binds validator j's share of the update (section 5.3).
 
     Args:
         validator: evaluation point j, counting from 1.
@@ -76,7 +76,7 @@ def root_digest(context: UpdateContext, leaves: Sequence[str]) -> str:
 
 
 def proof_leaf_digest(root: str, validator: int, salt: bytes, share: bytes | memoryview) -> str:
-    """leaf'_j: binds validator j's share of the norm proof to the update's root (section 5.4)."""
+    """leaf'_j: binds validator j's share of the norm proof to the update's root (section 5.5)."""
     return _digest_with_tail(frame(_PROOF_LEAF, bytes.fromhex(root), integer(validator), salt), share)
 
 
