@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-import signal
+import os
+import shutil
 import socket
-import sqlite3
-import stat
 import subprocess
-import sys
-import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ import pytest
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from fedledger.errors import BadInputError, DeadlineError, FedledgerError
+from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.authority import NodeRole, certificate_attributes, certificate_pem
 from fedledger.identity.ca import UNLIMITED, FabricCa, Registration, signing_request
 from fedledger.identity.ca_session import CaError, authorization_token
@@ -30,10 +28,9 @@ from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import KeyType, generate_key
 from fedledger.identity.msp import Msp, VerifiedIdentity, serialize_identity
 from fedledger.identity.profile import Profile
-from fedledger.identity.wallet import Credentials, Wallet
+from fedledger.identity.wallet import Credentials
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import InProcessAdapter, in_process_ca
-from fedledger_network.ca.organisation import MEMBERS, Member, authority_folder, provision_organisation
 from fedledger_network.ca.server import CaServer
 from fedledger_network.ca.service import CaService
 from hfc.fabric_ca.caservice import CAClient, Enrollment, ca_service
@@ -218,6 +215,83 @@ def test_no_certificate_outlives_its_authority(local, clock):
     assert credentials.certificate.not_valid_after_utc == root.not_valid_after_utc
 
 
+# The same client at both CAs
+
+
+@pytest.fixture(params=["development", pytest.param("fabric", marks=pytest.mark.fabric)])
+def any_ca(request, tmp_path) -> Iterator[FabricCa]:
+    if request.param == "development":
+        authority = opened(tmp_path / "ca")
+        with CaServer(authority) as server:
+            yield FabricCa(server.url)
+        authority.close()
+        return
+    folders = [f"{os.environ.get('FABRIC_HOME', '')}/bin", os.environ.get("PATH", os.defpath)]
+    program = shutil.which("fabric-ca-server", path=os.pathsep.join(folders))
+    if program is None:
+        pytest.skip("fabric-ca-server is neither in FABRIC_HOME/bin nor on the PATH")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    arguments = ["start", "--boot", f"{REGISTRAR}:{REGISTRAR_SECRET}", "--address", "127.0.0.1", "--port", str(port)]
+    log = tmp_path / "fabric-ca-server.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [program, *arguments, "--home", str(tmp_path)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "FABRIC_CA_SERVER_OPERATIONS_LISTENADDRESS": "127.0.0.1:0"},
+        ) as process,
+    ):
+        try:
+            ca = FabricCa(f"http://127.0.0.1:{port}")
+            wait_until_answering(ca, process, log)
+            yield ca
+        finally:
+            process.terminate()
+
+
+def wait_until_answering(ca: FabricCa, process: subprocess.Popen[bytes], log: Path) -> None:
+    while process.poll() is None:
+        try:
+            ca.info()
+            return
+        except CaError as error:
+            if error.code != "CA_UNREACHABLE":
+                raise
+            time.sleep(0.05)
+    pytest.fail(f"fabric-ca-server ended: {log.read_text()}")
+
+
+@pytest.mark.parametrize("key_type", [KeyType.P256, KeyType.P384])
+def test_a_member_is_registered_enrolled_renewed_and_revoked(any_ca, key_type):
+    registrar = any_ca.enroll(REGISTRAR, REGISTRAR_SECRET, key_type=key_type)
+    root = certificate_pem(any_ca.info().chain[0])
+    registration = Registration("alice", attributes={"fedledger.role": "auditor"})
+    secret = any_ca.register(registrar, registration)
+    refused(CaError, "CA_ALREADY_REGISTERED", any_ca.register, registrar, registration)
+    alice = any_ca.enroll("alice", secret, key_type=key_type)
+    identity = validated(Msp("ClevelandMSP", (root,)), alice)
+    assert (identity.role, identity.attributes["fedledger.role"]) == (NodeRole.CLIENT, "auditor")
+    refused(CaError, "CA_AUTHENTICATION", any_ca.enroll, "alice", secret)
+    refused(CaError, "CA_AUTHORISATION", any_ca.register, alice, Registration("bob"))
+    shown = any_ca.identity(registrar, "alice")
+    assert shown.attributes["fedledger.role"] == "auditor"
+    assert "alice" in {entry.enrollment_id for entry in any_ca.identities(registrar)}
+    renewed = any_ca.reenroll(alice)
+    assert validated(Msp("ClevelandMSP", (root,)), renewed).attributes == identity.attributes
+    tls = any_ca.enroll(REGISTRAR, REGISTRAR_SECRET, profile="tls", hosts=["localhost"])
+    assert tls.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert len(any_ca.revoke_certificate(registrar, alice.certificate)) == 1
+    assert len(any_ca.revoke(registrar, "alice", "keycompromise")) == 1
+    refused(CaError, "CA_AUTHENTICATION", any_ca.reenroll, renewed)
+    msp = Msp("ClevelandMSP", (root,), revocation_list=(any_ca.revocation_list(registrar),))
+    for revoked in (alice, renewed):
+        with pytest.raises(IdentityError, match="REVOKED"):
+            validated(msp, revoked)
+    validated(msp, registrar)
+
+
 # Registration
 
 
@@ -263,9 +337,9 @@ def test_what_was_registered_can_be_read_back(served):
 
 def test_an_affiliation_must_exist_and_becomes_units_of_the_certificate(served):
     registration = Registration("nurse", affiliation="cardiology.ward7")
-    refused(CaError, "CA_REFUSED", served.ca.register, served.registrar, registration)
+    refused(CaError, "CA_AUTHORISATION", served.ca.register, served.registrar, registration)
     body = json.dumps({"name": "cardiology.ward7"}).encode()
-    assert signed(served, "POST", "/api/v1/affiliations", body).status_code == 400
+    assert signed(served, "POST", "/api/v1/affiliations", body).status_code == 404
     assert signed(served, "POST", "/api/v1/affiliations?force=true", body).status_code == 201
     assert signed(served, "POST", "/api/v1/affiliations", body).status_code == 409
     credentials = served.ca.enroll("nurse", served.ca.register(served.registrar, registration))
@@ -516,7 +590,8 @@ def test_a_signing_request_that_asks_for_too_much_is_refused(served, document, s
         (b'{"id": ""}', 400, 52),
         (b'{"id": "x", "attrs": [{"name": 1}]}', 400, 5),
         (b'{"id": "x", "max_enrollments": -2}', 400, 82),
-        (b'{"id": "x", "max_enrollments": "many"}', 400, 82),
+        (b'{"id": "x", "max_enrollments": true}', 400, 5),
+        (b'{"id": "x", "max_enrollments": "many"}', 400, 5),
     ],
 )
 def test_a_malformed_registration_is_refused(served, body, status, code):
@@ -537,203 +612,3 @@ def test_unknown_paths_and_methods_are_refused_in_the_same_envelope(served, meth
 def test_identities_are_not_removed(served):
     answer = signed(served, "DELETE", f"/api/v1/identities/{REGISTRAR}", b"")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, 56)
-
-
-# Connections
-
-
-def test_the_servers_tls_certificate_must_chain_to_the_given_roots(local, tmp_path):
-    server_tls = Wallet(tmp_path / "server-tls")
-    server_tls.save(local.authority.issue_tls("ca", NodeRole.CLIENT, ["127.0.0.1"]))
-    right, wrong = tmp_path / "tlsca.pem", tmp_path / "ca.pem"
-    right.write_bytes(certificate_pem(local.authority.tls_ca.certificate))
-    wrong.write_bytes(certificate_pem(local.authority.identity_ca.certificate))
-    with CaServer(local.authority, tls=server_tls) as server:
-        assert server.url.startswith("https://")
-        assert FabricCa(server.url, roots=right).enroll(REGISTRAR, REGISTRAR_SECRET)
-        refused(CaError, "CA_UNTRUSTED", FabricCa(server.url, roots=wrong).info)
-        refused(CaError, "CA_UNTRUSTED", FabricCa(server.url).info)
-        elsewhere = server.url.replace("127.0.0.1", "localhost")
-        refused(CaError, "CA_UNTRUSTED", FabricCa(elsewhere, roots=right).info)
-
-
-def test_a_secret_is_not_sent_in_plain_text_to_another_machine(tmp_path):
-    refused(BadInputError, "CA_PLAIN_TEXT", FabricCa, "http://ca.cleveland.example:7054")
-    refused(BadInputError, "CA_URL", FabricCa, "ca.cleveland.example:7054")
-    refused(BadInputError, "MISSING_FILE", FabricCa, "https://ca.example", roots=tmp_path / "no.pem")
-
-
-def test_a_silent_an_absent_and_a_foreign_server_are_told_apart():
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        refused(DeadlineError, "CA_TIMEOUT", FabricCa(url, deadline=0.2).info)
-    refused(CaError, "CA_UNREACHABLE", FabricCa(url, deadline=1).info)
-    with socket.create_server(("127.0.0.1", 0)) as foreign:
-        url = f"http://127.0.0.1:{foreign.getsockname()[1]}"
-        thread = threading.Thread(target=answer_once, args=(foreign, b"HTTP/1.0 200 OK\r\n\r\n{}"))
-        thread.start()
-        refused(CaError, "CA_PROTOCOL", FabricCa(url).info)
-        thread.join()
-
-
-def test_an_answer_with_a_certificate_for_another_key_is_not_accepted(served):
-    answer = enrolment(served, {"certificate_request": request_pem()}).content
-    with socket.create_server(("127.0.0.1", 0)) as impostor:
-        url = f"http://127.0.0.1:{impostor.getsockname()[1]}"
-        thread = threading.Thread(target=answer_once, args=(impostor, b"HTTP/1.0 201 OK\r\n\r\n" + answer))
-        thread.start()
-        refused(IdentityError, "KEY_MISMATCH", FabricCa(url).enroll, REGISTRAR, REGISTRAR_SECRET)
-        thread.join()
-
-
-def answer_once(server: socket.socket, answer: bytes) -> None:
-    connection, _ = server.accept()
-    with connection:
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += connection.recv(65536)
-        connection.sendall(answer)
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(65536):
-            pass
-
-
-def test_a_port_in_use_is_said_so(served):
-    port = int(served.url.rpartition(":")[2])
-    assert str(port) in refused(BadInputError, "ADDRESS_IN_USE", CaServer, served.authority, port=port).message
-
-
-# The authority's folder
-
-
-def test_root_keys_and_registry_are_the_owners_alone(served, tmp_path):
-    opened(tmp_path / "ca").close()
-    private = ["root/key.pem", "tls-root/key.pem", "registry.sqlite"]
-    assert [stat.S_IMODE((tmp_path / "ca" / name).stat().st_mode) for name in private] == [0o600] * 3
-    assert stat.S_IMODE((tmp_path / "ca").stat().st_mode) == 0o700
-    (tmp_path / "ca" / "root" / "key.pem").chmod(0o644)
-    refused(IdentityError, "KEY_EXPOSED", opened, tmp_path / "ca")
-
-
-def test_a_reopened_authority_has_the_same_roots_and_members(tmp_path):
-    first = opened(tmp_path / "ca")
-    ca = in_process_ca(CaService(first))
-    registrar = ca.enroll(REGISTRAR, REGISTRAR_SECRET)
-    secret = ca.register(registrar, Registration("alice"))
-    first.close()
-    second = DevelopmentAuthority.open(tmp_path / "ca", "ClevelandMSP")
-    assert second.msp() == first.msp()
-    assert in_process_ca(CaService(second)).enroll("alice", secret)
-    second.close()
-
-
-def test_no_secret_lies_in_the_registry(tmp_path):
-    authority = opened(tmp_path / "ca")
-    authority.close()
-    stored = b"".join(path.read_bytes() for path in (tmp_path / "ca").glob("registry.sqlite*"))
-    assert REGISTRAR.encode() in stored
-    assert REGISTRAR_SECRET.encode() not in stored
-
-
-def test_a_registry_of_a_newer_version_is_left_alone(tmp_path):
-    opened(tmp_path / "ca").close()
-    with sqlite3.connect(tmp_path / "ca" / "registry.sqlite") as connection:
-        connection.execute("PRAGMA user_version = 99")
-    refused(BadInputError, "CA_NEWER_VERSION", opened, tmp_path / "ca")
-
-
-REGISTER_FOR_EVER = """
-import logging, pathlib, sys, structlog
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-from fedledger.identity.ca import Registration
-from fedledger_network.ca.authority import DevelopmentAuthority
-from fedledger_network.ca.in_process import InProcessAdapter, in_process_ca
-from fedledger_network.ca.service import CaService
-authority = DevelopmentAuthority.open(pathlib.Path(sys.argv[1]), "ClevelandMSP")
-authority.set_registrar("registrar", "registrar-secret")
-ca = in_process_ca(CaService(authority))
-registrar = ca.enroll("registrar", "registrar-secret")
-for number in range(10**6):
-    name = f"member-{sys.argv[2]}-{number}"
-    secret = ca.register(registrar, Registration(name))
-    sys.stdout.write(f"{name} {secret}\\n")
-    sys.stdout.flush()
-"""
-
-
-def test_what_a_killed_ca_answered_is_still_known(tmp_path):
-    answered: list[tuple[str, str]] = []
-    for run in range(2):
-        with subprocess.Popen(
-            [sys.executable, "-c", REGISTER_FOR_EVER, str(tmp_path / "ca"), str(run)],
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            for _ in range(10):
-                name, secret = process.stdout.readline().split()
-                answered.append((name, secret))
-            process.send_signal(signal.SIGKILL)
-    authority = DevelopmentAuthority.open(tmp_path / "ca", "ClevelandMSP")
-    ca = in_process_ca(CaService(authority))
-    for name, secret in answered:
-        assert common_name(ca.enroll(name, secret).certificate) == name
-    authority.close()
-
-
-# A whole organisation
-
-
-def test_an_organisation_is_provisioned_once_and_each_identity_is_what_its_role_needs(tmp_path):
-    first = provision_organisation(tmp_path / "org", "ClevelandMSP")
-    again = provision_organisation(tmp_path / "org", "ClevelandMSP")
-    assert first == again
-    expected = {
-        "participant": NodeRole.CLIENT,
-        "validator": NodeRole.CLIENT,
-        "governor": NodeRole.ADMIN,
-        "auditor": NodeRole.CLIENT,
-    }
-    for name, role in expected.items():
-        credentials = again.members[name].load()
-        identity = validated(first.msp, credentials)
-        assert (identity.role, identity.attributes["fedledger.role"]) == (role, name)
-    assert validated(first.msp, first.peer.load()).role is NodeRole.PEER
-    assert validated(first.msp, first.orderer.load()).role is NodeRole.ORDERER
-    for tls in (first.peer_tls, first.orderer_tls):
-        names = tls.load().certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert names.get_values_for_type(x509.DNSName) == ["localhost"]
-    keys = list((tmp_path / "org").rglob("*key*.pem"))
-    assert len(keys) == 11
-    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
-
-
-def test_provisioning_completes_what_an_interrupted_run_left(tmp_path):
-    organisation = provision_organisation(tmp_path / "org", "ClevelandMSP")
-    kept = organisation.members["validator"].load().certificate
-    for wallet in (organisation.members["participant"], organisation.peer):
-        wallet.certificate_path.unlink()
-    again = provision_organisation(
-        tmp_path / "org", "ClevelandMSP", members=[*MEMBERS, Member("ward-2", "participant")]
-    )
-    assert again.members["validator"].load().certificate == kept
-    assert validated(again.msp, again.peer.load()).role is NodeRole.PEER
-    assert validated(again.msp, again.members["participant"].load()).common_name == "participant@ClevelandMSP"
-    assert validated(again.msp, again.members["ward-2"].load()).attributes["fedledger.role"] == "participant"
-
-
-def test_a_revoked_member_is_not_enrolled_again_by_provisioning(tmp_path):
-    organisation = provision_organisation(tmp_path / "org", "ClevelandMSP")
-    authority = DevelopmentAuthority.open(authority_folder(tmp_path / "org"), "ClevelandMSP")
-    ca = in_process_ca(CaService(authority))
-    ca.revoke(organisation.registrar.load(), "participant@ClevelandMSP")
-    authority.close()
-    organisation.members["participant"].certificate_path.unlink()
-    refused(CaError, "CA_ALREADY_REGISTERED", provision_organisation, tmp_path / "org", "ClevelandMSP")
-
-
-def test_msps_of_provisioned_organisations_do_not_accept_each_other(tmp_path):
-    cleveland, hungary = (provision_organisation(tmp_path / name, name) for name in ("AMSP", "BMSP"))
-    foreign = hungary.members["participant"].load()
-    with pytest.raises(IdentityError, match="UNKNOWN_ISSUER"):
-        validated(cleveland.msp, foreign)

@@ -61,7 +61,7 @@ def show_identity(call: Call, enrollment_id: str) -> Answer:
     caller = call.by_token()
     identity = call.authority.registry.identity(enrollment_id)
     if identity is None:
-        raise CaRefusal(404, CaErrorCode.GETTING_IDENTITY, f"Failed to get User: no identity {enrollment_id!r}")
+        raise CaRefusal(404, CaErrorCode.NOT_IN_DATABASE, f"Failed to get User: no identity {enrollment_id!r}")
     require_managing(caller, identity)
     return 200, {**_described(identity), "caname": call.authority.name}
 
@@ -101,8 +101,8 @@ def add_affiliation(call: Call) -> Answer:
     missing = [path for depth in range(1, len(parts)) if (path := ".".join(parts[:depth])) not in known]
     if missing and call.request.query.get("force", "").lower() != "true":
         raise CaRefusal(
-            400,
-            CaErrorCode.ADDING_AFFILIATION,
+            404,
+            CaErrorCode.NOT_IN_DATABASE,
             "Parent affiliation does not exist, 'force' option required on request to add affiliation",
         )
     for path in (*missing, name):
@@ -133,10 +133,13 @@ def _add(call: Call, caller: Caller) -> tuple[RegisteredIdentity, str]:
         attributes=requested,
         max_enrollments=_max_enrollments(call),
     )
-    reason = refuse_managing(registrar, identity.type, affiliation) or refuse_attributes(registrar, requested)
+    reason = (
+        refuse_managing(registrar, identity.type, affiliation)
+        or _refuse_affiliation(call.authority, affiliation)
+        or refuse_attributes(registrar, requested)
+    )
     if reason:
         raise unauthorized(f"registration of {name!r} failed: {reason}")
-    _require_affiliation(call.authority, affiliation)
     if call.authority.registry.identity(name) is not None:
         raise CaRefusal(409, CaErrorCode.ALREADY_REGISTERED, f"Identity '{name}' is already registered")
     call.authority.registry.put_identity(identity)
@@ -150,17 +153,22 @@ def _affiliation(call: Call, registrar: RegisteredIdentity) -> str:
     return affiliation or registrar.affiliation
 
 
-def _require_affiliation(authority: DevelopmentAuthority, affiliation: str) -> None:
-    if affiliation and affiliation not in authority.registry.affiliations():
-        raise CaRefusal(
-            404, CaErrorCode.GETTING_AFFILIATION, f"Failed getting affiliation '{affiliation}': it does not exist"
-        )
+def _refuse_affiliation(authority: DevelopmentAuthority, affiliation: str) -> str | None:
+    if not affiliation or affiliation in authority.registry.affiliations():
+        return None
+    return f"there is no affiliation {affiliation!r}"
 
 
 def _max_enrollments(call: Call) -> int:
     value = call.request.document.get("max_enrollments") or UNLIMITED
-    if not isinstance(value, int) or value < UNLIMITED:
-        raise CaRefusal(400, CaErrorCode.INVALID_MAX_ENROLLMENTS, f"Invalid max enrollment value {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise CaRefusal(400, CaErrorCode.BAD_BODY, "Invalid request body: max_enrollments is not an integer")
+    if value < UNLIMITED:
+        raise CaRefusal(
+            400,
+            CaErrorCode.INVALID_MAX_ENROLLMENTS,
+            f"Max enrollment in registration request may not be less than {UNLIMITED}, but was {value}",
+        )
     return value
 
 
