@@ -106,15 +106,16 @@ def _route(request: Request) -> Callable[[Call], Answer]:
     methods: Mapping[str, Callable[[Call], Answer]] | None = _CALLS.get(path)
     if slash and collection == "identities" and member and "/" not in member:
         enrollment_id = unquote(member)
-        methods = {
-            method: lambda call, answer=answer: answer(call, enrollment_id)  # type: ignore[misc]
-            for method, answer in _CALLS_ON_IDENTITIES.items()
-        }
+        methods = {method: _about(answer, enrollment_id) for method, answer in _CALLS_ON_IDENTITIES.items()}
     if methods is None:
         raise CaRefusal(404, CaErrorCode.UNKNOWN, f"There is no {request.path}")
     if request.method not in methods:
         raise CaRefusal(405, CaErrorCode.METHOD_NOT_ALLOWED, f"Method {request.method} is not allowed")
     return methods[request.method]
+
+
+def _about(answer: Callable[[Call, str], Answer], enrollment_id: str) -> Callable[[Call], Answer]:
+    return lambda call: answer(call, enrollment_id)
 
 
 def _envelope(status: int, result: object, refusal: CaRefusal | None) -> Response:
