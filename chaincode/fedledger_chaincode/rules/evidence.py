@@ -29,6 +29,19 @@ class Evidence:
     """Nothing more is waited for."""
 
 
+def evidence_at(
+    now: int,
+    due: int,
+    seconds: int,
+    disputes: Sequence[Dispute],
+    reveals: Sequence[RevealRecord],
+    judgements: Sequence[JudgementRecord],
+) -> Evidence:
+    """The evidence at ledger time ``now``: shares are revealed until ``due`` and judged ``seconds`` longer."""
+    by_participant = {dispute.participant: dispute for dispute in disputes}
+    return Evidence(by_participant, reveals, judgements, now > due, now > due + seconds)
+
+
 NO_EVIDENCE = Evidence({}, (), (), False, False)
 
 

@@ -15,7 +15,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
 )
 from fedledger_chaincode.messages.round import Attestation, RevealedShare, RevealJudgement
-from fedledger_chaincode.rules.evidence import Evidence, find_disputes
+from fedledger_chaincode.rules.evidence import Evidence, evidence_at, find_disputes
 from fedledger_chaincode.rules.transitions import check_round
 from fedledger_chaincode.state import (
     attestation_key,
@@ -174,11 +174,11 @@ def read_evidence(context: Context, record: TaskRecord, round_record: RoundRecor
     judgements = context.state.find(
         JudgementRecord, [judgement_key(task, number, *place, judge) for place in places for judge in validators]
     )
-    due = round_record.disputes_due or 0
-    return Evidence(
-        disputes={dispute.participant: dispute for dispute in disputes},
-        reveals=[reveal for reveal in reveals if reveal is not None],
-        judgements=[judgement for judgement in judgements if judgement is not None],
-        reveals_are_late=context.now > due,
-        judgements_are_late=context.now > due + record.spec.deadlines.disputes,
+    return evidence_at(
+        context.now,
+        round_record.disputes_due or 0,
+        record.spec.deadlines.disputes,
+        disputes,
+        [reveal for reveal in reveals if reveal is not None],
+        [judgement for judgement in judgements if judgement is not None],
     )

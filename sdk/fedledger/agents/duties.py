@@ -9,10 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fedledger_chaincode.messages.round import RevealedShare
 from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.evidence import evidence_at, final_verdict, find_disputes
 from fedledger_chaincode.rules.finalisation import agreed_report
 
-Step = Literal["open", "close", "attest", "settle", "share", "report", "finalise", "abort"]
+Step = Literal[
+    "open", "close", "attest", "dispute", "reveal", "judge", "settle", "share", "report", "finalise", "abort"
+]
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def duties(task: TaskView, current: RoundView | None, msp: str, now: int) -> Dut
             return _while_open(task, current, msp, now)
         case "closed":
             return _while_closed(task, current, msp, now)
+        case "disputed":
+            return _while_disputed(task, current, msp, now)
         case "settled":
             return _while_settled(task, current, msp, now)
         case _:
@@ -86,10 +92,62 @@ def _while_closed(task: TaskView, current: RoundView, msp: str, now: int) -> Dut
     if msp not in attested:
         possible.append(Duty("attest", number, 0))
     if len(attested) == aggregation.n or (late and len(attested) >= aggregation.quorum):
-        possible.append(Duty("settle", number, rank))
+        step: Step = "dispute" if _is_contested(task, current) else "settle"
+        possible.append(Duty(step, number, rank))
     elif late:
         possible.append(Duty("abort", number, rank))
     return Duties(tuple(possible), look_again_at=None if late else due)
+
+
+def _is_contested(task: TaskView, current: RoundView) -> bool:
+    attestations = {record.validator: record.attestation for record in current.attestations}
+    fixed = current.fixed
+    return fixed is not None and bool(find_disputes(fixed, attestations, task.record.spec.aggregation))
+
+
+def _while_disputed(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
+    number, due = current.record.round, current.record.disputes_due or 0
+    seconds = task.record.spec.deadlines.disputes
+    possible = []
+    if accusations(current, msp) and now <= due:
+        possible.append(Duty("reveal", number, 0))
+    if unjudged(current, msp):
+        possible.append(Duty("judge", number, 0))
+    if _is_resolved(task, current, now):
+        possible.append(Duty("settle", number, _rank(task, msp, number)))
+    # A second more, for what is late only after the deadline.
+    later = next((end + 1 for end in (due, due + seconds) if now <= end), None)
+    return Duties(tuple(possible), look_again_at=later)
+
+
+def accusations(current: RoundView, msp: str) -> tuple[str, ...]:
+    """Participants of whose updates ``msp`` has to reveal its own share, and has not yet."""
+    revealed = {record.share.participant for record in current.reveals if record.share.validator == msp}
+    disputes = current.disputes.disputes if current.disputes else ()
+    return tuple(d.participant for d in disputes if msp in d.accused and d.participant not in revealed)
+
+
+def unjudged(current: RoundView, msp: str) -> tuple[RevealedShare, ...]:
+    """Revealed shares of others that ``msp`` has not judged yet."""
+    done = {(r.judgement.participant, r.judgement.validator) for r in current.judgements if r.judge == msp}
+    return tuple(
+        record.share
+        for record in current.reveals
+        if record.share.validator != msp and (record.share.participant, record.share.validator) not in done
+    )
+
+
+def _is_resolved(task: TaskView, current: RoundView, now: int) -> bool:
+    spec, fixed, disputes = task.record.spec, current.fixed, current.disputes
+    if fixed is None or disputes is None:
+        return False
+    due = current.record.disputes_due or 0
+    evidence = evidence_at(now, due, spec.deadlines.disputes, disputes.disputes, current.reveals, current.judgements)
+    attestations = {record.validator: record.attestation for record in current.attestations}
+    return all(
+        final_verdict(index, update.participant, attestations, evidence, spec.aggregation) is not None
+        for index, update in enumerate(fixed.updates)
+    )
 
 
 def _while_settled(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:

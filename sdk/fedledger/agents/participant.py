@@ -13,17 +13,21 @@ from dataclasses import dataclass, field
 
 import structlog
 from fedledger_chaincode.messages.records import MemberRecord
-from fedledger_chaincode.messages.round import EvaluationReport, Manifest, SignedManifest
+from fedledger_chaincode.messages.round import EvaluationReport, Manifest, RevealedShare, SignedManifest
 from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.submission import agreed_privacy
 
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.journal import Journal, PendingUpdate
 from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
+from fedledger.agents.validator import posted_opening
 from fedledger.errors import FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.secure_aggregation import Parameters, UpdateContext, encode_update, prepare_update
+from fedledger.secure_aggregation.judgement import judge_disclosure
+from fedledger.secure_aggregation.publication import sealing_info
+from fedledger.secure_aggregation.sealing import open_with_seed
 from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
 from fedledger.training.examples import Split
 from fedledger.training.task import TaskDefinition
@@ -97,9 +101,12 @@ class Participant:
             self._evaluate(view)
         if view.record.state in ("completed", "stopped", "rejected"):
             return None
-        if head is None or head.round_state != "open":
+        if head is None or head.round_state not in ("open", "disputed"):
             return _IDLE_SECONDS
         current = self.ledger.round(self.task, head.round)
+        if head.round_state == "disputed":
+            self._rebut(view, current)
+            return _IDLE_SECONDS
         if not self._is_wanted(current):
             return _IDLE_SECONDS
         try:
@@ -169,6 +176,32 @@ class Participant:
         signed = SignedManifest(manifest=manifest, signature=signature)
         return PendingUpdate(signed, prepared.sealed, prepared.seeds)
 
+    def _rebut(self, view: TaskView, current: RoundView) -> None:
+        """Reveal the share of a validator that attested other values than its share of this update yields."""
+        disputes = current.disputes.disputes if current.disputes else ()
+        contested = any(dispute.participant == self.pseudonym and not dispute.accused for dispute in disputes)
+        pending = self.journal.read(self.task, current.record.round) if contested else None
+        if pending is None or any(record.share.participant == self.pseudonym for record in current.reveals):
+            return
+        disclosure = find_liar(pending, view, current)
+        if disclosure is None:
+            _log.error("validators contradict each other about this update and none of them is wrong", site=self.site)
+            return
+        liar, plaintext = disclosure
+        for store in validator_stores(view):
+            digest = store.artifacts.put(plaintext)
+        self.ledger.reveal_share(
+            RevealedShare(
+                task=self.task,
+                round=current.record.round,
+                participant=self.pseudonym,
+                validator=liar,
+                digest=digest,
+                size=len(plaintext),
+            )
+        )
+        _log.warning("a validator attested false values", site=self.site, round=current.record.round, validator=liar)
+
     # --- judging
 
     def _evaluate(self, view: TaskView) -> None:
@@ -200,3 +233,23 @@ class Participant:
 def pseudonym_of(key: PrivateKey) -> str:
     """A participant's name on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
     return hashlib.sha256(public_key_der(key.public_key())).hexdigest()
+
+
+def find_liar(pending: PendingUpdate, view: TaskView, current: RoundView) -> tuple[str, bytes] | None:
+    """The first validator whose attested values are not those of the share that it was sealed, with that share.
+
+    Whose values are right is never revealed: its share is one of the secrets that protect the update.
+    """
+    manifest = pending.signed.manifest
+    parameters = Parameters.of_task(view.record.spec)
+    for point, (validator, sealed, seed) in enumerate(
+        zip(current.cohort.validators, pending.sealed, pending.seeds, strict=True), start=1
+    ):
+        posted = posted_opening(current, manifest.participant, validator.msp)
+        info = sealing_info(UpdateContext.of(manifest), point)
+        plaintext = open_with_seed(sealed, validator.sealing_key, info, seed)
+        if posted is None or plaintext is None:
+            continue
+        if judge_disclosure(plaintext, posted, manifest, parameters, point) == "contradicts":
+            return validator.msp, plaintext
+    return None

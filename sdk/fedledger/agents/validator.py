@@ -18,12 +18,15 @@ from fedledger_chaincode.messages.round import (
     Attestation,
     Manifest,
     ModelReport,
+    Opening,
+    RevealedShare,
+    RevealJudgement,
     UpdateFinding,
     ValidatorRegistration,
 )
 from fedledger_chaincode.messages.views import RoundView, TaskView
 
-from fedledger.agents.duties import Duty, duties
+from fedledger.agents.duties import Duty, accusations, duties, unjudged
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
 from fedledger.ledger import LedgerRefusal, TaskLedger
@@ -35,9 +38,13 @@ from fedledger.secure_aggregation import (
     Parameters,
     SealingKey,
     Unreadable,
+    UpdateContext,
     WeightedSum,
     open_share,
+    opening_of,
 )
+from fedledger.secure_aggregation.judgement import judge_disclosure
+from fedledger.secure_aggregation.publication import sealing_info
 from fedledger.store import ArtifactStore, StoreError
 
 _log = structlog.get_logger(__name__)
@@ -139,6 +146,14 @@ class Validator:
                 self.ledger.close_round(self.task, number)
             case "attest":
                 self.ledger.attest_updates(self._attestation(view, current))
+            case "dispute":
+                self.ledger.dispute_round(self.task, number)
+            case "reveal":
+                for participant in accusations(current, self.msp):
+                    self._reveal(view, current, participant)
+            case "judge":
+                for share in unjudged(current, self.msp):
+                    self._judge(view, current, share)
             case "settle":
                 self.ledger.settle_round(self.task, number)
             case "share":
@@ -157,14 +172,16 @@ class Validator:
         if current.fixed is None:
             raise AssertionError("a closed round without a fixed set")
         manifests = _manifests(current)
-        findings = []
-        for update in current.fixed.updates:
-            opened = self._open(view, manifests[update.participant])
-            if isinstance(opened, OpenedShare):
-                findings.append(UpdateFinding(participant=update.participant, readable=True))
-            else:
-                findings.append(UpdateFinding(participant=update.participant, readable=False, reason=opened))
-        return Attestation(task=self.task, round=current.record.round, findings=tuple(findings))
+        findings = tuple(self._finding(view, manifests[update.participant]) for update in current.fixed.updates)
+        return Attestation(task=self.task, round=current.record.round, findings=findings)
+
+    def _finding(self, view: TaskView, manifest: Manifest) -> UpdateFinding:
+        opened = self._open(view, manifest)
+        if not isinstance(opened, OpenedShare):
+            return UpdateFinding(participant=manifest.participant, readable=False, reason=opened)
+        proves = view.record.spec.aggregation.proof == "norm"
+        opening = opening_of(opened) if proves else None
+        return UpdateFinding(participant=manifest.participant, readable=True, opening=opening)
 
     def _point(self, view: TaskView) -> int:
         return view.record.spec.aggregation.validators.index(self.msp) + 1
@@ -181,6 +198,56 @@ class Validator:
             sealed = None
         opened = open_share(sealed, manifest, Parameters.of_task(view.record.spec), point, self.sealing_key)
         return opened.reason.value if isinstance(opened, Unreadable) else opened
+
+    # --- disputes
+
+    def _reveal(self, view: TaskView, current: RoundView, participant: str) -> None:
+        """Make the own share of a contested update public: it shows who is at fault."""
+        manifest = _manifests(current)[participant]
+        point = self._point(view)
+        reference = manifest.shares[point - 1]
+        plaintext = self.sealing_key.open(
+            self.store.shares.get(reference.digest, reference.size), sealing_info(UpdateContext.of(manifest), point)
+        )
+        if plaintext is None:
+            raise AggregateError(
+                "SHARE_LOST",
+                f"The share of the contested update {manifest.root[:16]} no longer opens.",
+                "Restore the validator's sealing key.",
+            )
+        self.ledger.reveal_share(
+            RevealedShare(
+                task=self.task,
+                round=current.record.round,
+                participant=participant,
+                validator=self.msp,
+                digest=self.store.artifacts.put(plaintext),
+                size=len(plaintext),
+            )
+        )
+
+    def _judge(self, view: TaskView, current: RoundView, share: RevealedShare) -> None:
+        spec = view.record.spec
+        stores = [store.artifacts for store in validator_stores(view)]
+        plaintext = find_artifact([self.store.artifacts, *stores], share.digest, share.size)
+        posted = posted_opening(current, share.participant, share.validator)
+        if posted is None:
+            raise AssertionError("a revealed share without an attested opening")
+        point = spec.aggregation.validators.index(share.validator) + 1
+        ruling = judge_disclosure(
+            plaintext, posted, _manifests(current)[share.participant], Parameters.of_task(spec), point
+        )
+        self.ledger.judge_reveal(
+            RevealJudgement(
+                task=self.task,
+                round=current.record.round,
+                participant=share.participant,
+                validator=share.validator,
+                ruling=ruling,
+            )
+        )
+
+    # --- shares of the sum
 
     def _share(self, view: TaskView, current: RoundView) -> None:
         wanted = self._wanted(current)
@@ -260,3 +327,13 @@ class Validator:
 
 def _manifests(current: RoundView) -> dict[str, Manifest]:
     return {update.signed.manifest.participant: update.signed.manifest for update in current.updates}
+
+
+def posted_opening(current: RoundView, participant: str, msp: str) -> Opening | None:
+    """What the validator of ``msp`` attested of an update; None when it attested nothing."""
+    for record in current.attestations:
+        if record.validator == msp:
+            for finding in record.attestation.findings:
+                if finding.participant == participant:
+                    return finding.opening
+    return None

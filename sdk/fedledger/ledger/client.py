@@ -18,10 +18,13 @@ from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AttestationRecord,
     ConsentRecord,
+    DisputesRecord,
     EvaluationRecord,
+    JudgementRecord,
     MemberRecord,
     ModelRecord,
     ReportRecord,
+    RevealRecord,
     RoundRecord,
     SettlementRecord,
     TaskRecord,
@@ -34,6 +37,8 @@ from fedledger_chaincode.messages.round import (
     EvaluationReport,
     JoinRequest,
     ModelReport,
+    RevealedShare,
+    RevealJudgement,
     SignedManifest,
     ValidatorRegistration,
 )
@@ -123,6 +128,15 @@ class TaskLedger:
 
     def attest_updates(self, attestation: Attestation) -> AttestationRecord:
         return self._submit(AttestationRecord, "AttestUpdates", attestation)
+
+    def dispute_round(self, task: str, number: int) -> DisputesRecord:
+        return self._submit(DisputesRecord, "DisputeRound", task, number)
+
+    def reveal_share(self, share: RevealedShare) -> RevealRecord:
+        return self._submit(RevealRecord, "RevealShare", share)
+
+    def judge_reveal(self, judgement: RevealJudgement) -> JudgementRecord:
+        return self._submit(JudgementRecord, "JudgeReveal", judgement)
 
     def settle_round(self, task: str, number: int) -> SettlementRecord:
         return self._submit(SettlementRecord, "SettleRound", task, number)

@@ -67,14 +67,14 @@ class Parameters:
                 ) from None
 
     @classmethod
-    def of_task(cls, spec: TaskSpec, proof: ProofKind = "none") -> Self:
+    def of_task(cls, spec: TaskSpec) -> Self:
         """The parameters that a task's specification fixes."""
         return cls(
             spec.aggregation.n,
             spec.aggregation.tolerated_faults,
             spec.model.parameter_count,
             spec.aggregation.quantised_norm,
-            proof,
+            spec.aggregation.proof,
         )
 
     @property
