@@ -47,6 +47,16 @@ def epsilon_schedule(mechanism: PoissonSampledGaussian, rounds: int, delta: floa
     return tuple(schedule)
 
 
+def membership_accuracy(mechanism: PoissonSampledGaussian, rounds: int) -> float:
+    """How often anybody, whatever they know, can at most guess right whether one given record was used in
+    ``rounds`` rounds, when both are equally likely beforehand: 0.5 is a coin, 1 is certainty.
+
+    (1 + TV) / 2 with the total variation distance TV, which is delta at epsilon 0 (Dong et al. 2022, section 2).
+    """
+    composed = _loss_distribution(mechanism).self_compose(mechanism.steps * rounds)
+    return (1.0 + min(float(composed.get_delta_for_epsilon(0.0)), 1.0)) / 2.0
+
+
 def covers(claimed: Sequence[int], recomputed: Sequence[int]) -> bool:
     """Whether a claimed schedule is at least what was recomputed, entry by entry, up to one micro-epsilon.
 

@@ -1,7 +1,9 @@
 """TFF's own client work, FedAvg and FedProx, called in this process; refuses updates that are not finite.
 
-FedAvg (McMahan et al. 2017, algorithm 1) is ``tff.learning.templates``' model-delta client work; FedProx (Li et
-al. 2020, equation 2) its proximal sibling. Both return ``initial - trained`` weights.
+FedAvg (McMahan et al. 2017, algorithm 1) is ``tff.learning.templates``' model-delta client work, which returns
+``initial - trained`` weights. FedProx (Li et al. 2020, equation 2) is the same work on a loss with the proximal term
+``mu / 2 ||w - w0||^2``. TFF 0.87's own proximal client work is not used: it adds ``mu (w0 - w)`` to the gradient, the
+term's negative, and so drives a site away from the shared model.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Trained:
 
     update: Float32Array
     metrics: Mapping[str, float]
-    """``loss``: mean over the records as they were seen; ``steps``: number of batches."""
+    """``loss``: mean of what was minimised, over the records as they were seen; ``steps``: number of batches."""
 
 
 class ClientWork:
@@ -34,25 +36,23 @@ class ClientWork:
 
     def __init__(self, model: TrainableModel, optimizer: Optimizer, mu: float) -> None:
         learning = tensorflow_federated().learning
-        from tensorflow_federated.python.learning.templates import model_delta_client_work, proximal_client_work
+        from tensorflow_federated.python.learning.templates import model_delta_client_work
 
         self._model = model
         self._optimizer = tff_optimizer(optimizer)
-        self.proximal_mu = mu
-        common = {
-            "weighting": learning.ClientWeighting.NUM_EXAMPLES,
-            "loop_implementation": learning.LoopImplementation.DATASET_REDUCE,
-        }
+        tf = tensorflow()
+        self._anchor = tuple(tf.Variable(tf.zeros_like(variable), trainable=False) for variable in model.variables)
 
-        def model_fn() -> Any:
-            return model.variable_model
+        def proximal_term() -> Any:
+            pairs = zip(model.variables, self._anchor, strict=True)
+            return 0.5 * mu * tf.add_n([tf.reduce_sum(tf.square(w - w0)) for w, w0 in pairs])
 
-        if mu > 0.0:
-            self._update = proximal_client_work.build_model_delta_update_with_tff_optimizer(
-                model_fn, delta_l2_regularizer=mu, **common
-            )
-        else:
-            self._update = model_delta_client_work.build_model_delta_update_with_tff_optimizer(model_fn, **common)
+        self._trained = model.for_tff(proximal_term if mu > 0.0 else None)
+        self._update = model_delta_client_work.build_model_delta_update_with_tff_optimizer(
+            lambda: self._trained,
+            weighting=learning.ClientWeighting.NUM_EXAMPLES,
+            loop_implementation=learning.LoopImplementation.DATASET_REDUCE,
+        )
 
     def run(
         self, weights: Sequence[Float32Array], examples: Examples, order: npt.NDArray[np.int64], batch_size: int
@@ -63,7 +63,9 @@ class ClientWork:
         """
         batches = tensorflow().data.Dataset.from_tensor_slices((examples.x[order], examples.y[order])).batch(batch_size)
         with self._model.lock:
-            self._model.reset_metrics()
+            self._trained.reset_metrics()
+            for anchor, array in zip(self._anchor, weights, strict=True):
+                anchor.assign(array)
             result, counted = self._update(self._optimizer, self._model.weights_tuple(weights), batches)
         # TFF answers a non-finite update with zeros of weight 0.
         if float(result.update_weight) == 0.0:

@@ -60,12 +60,18 @@ class LocalTrainer:
     def __init__(self, task: TaskDefinition, examples: Examples, *, site: str) -> None:
         """``examples`` are the site's training records; ``site`` names it in errors and in the order of batches.
 
-        Raises BadInputError DATASET_EMPTY, DATASET_*, ONE_CLASS.
+        Raises BadInputError DATASET_EMPTY, DATASET_*, ONE_CLASS, DELTA_TOO_LARGE.
         """
         origin = f"The training data of {site}"
         check_examples(examples, input_shape=task.input_shape, classes=task.classes, origin=origin)
         if not task.training.allow_single_class:
             require_two_classes(examples, origin=origin)
+        if task.is_private and task.privacy.delta * len(examples) >= 1.0:
+            raise BadInputError(
+                "DELTA_TOO_LARGE",
+                f"Delta {task.privacy.delta} lets one of the {len(examples)} records of {site} be published outright.",
+                f"Set delta in table [privacy] of task.toml well below 1 / {len(examples)}.",
+            )
         self.task = task
         self.site = site
         self.examples = examples

@@ -7,7 +7,7 @@ normalisation) would differ from site to site without anybody knowing.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,27 +30,14 @@ class TrainableModel:
     def __init__(self, task: TaskDefinition) -> None:
         """Raises BadInputError MODEL_TENSORS or MODEL_STATE when build in model.py and task.toml disagree."""
         tf = tensorflow()
-        tff = tensorflow_federated()
         self.lock = threading.RLock()
         self.tensors = task.tensors
         keras_model = task.build_model()
         _check_model(keras_model, task)
-        per_record_loss = self.per_record_loss = _per_record_loss(task.classes)
-
-        keras_loss: Any = tf.keras.losses.Loss
-
-        class TaskLoss(keras_loss):  # type: ignore[misc]
-            """The mean of the per-record losses of a batch."""
-
-            def call(self, y_true: Any, y_pred: Any) -> Any:
-                return per_record_loss(y_true, y_pred)
-
+        self.per_record_loss = _per_record_loss(task.classes)
         self.input_spec = (
             tf.TensorSpec((None, *task.input_shape), tf.float32),
             tf.TensorSpec((None,), tf.int32),
-        )
-        self.variable_model = tff.learning.models.from_keras_model(
-            keras_model, loss=TaskLoss(), input_spec=self.input_spec
         )
         self.variables = tuple(keras_model.trainable_variables)
         self._keras_model = keras_model
@@ -73,9 +60,24 @@ class TrainableModel:
             self.assign(weights)
             return np.asarray(self._logits(features), dtype=np.float32)
 
-    def reset_metrics(self) -> None:
-        """Forget what the last training counted."""
-        self.variable_model.reset_metrics()
+    def for_tff(self, penalty: Callable[[], Any] | None = None) -> Any:
+        """The ``tff.learning.models.VariableModel`` of these variables, with metrics of its own.
+
+        ``penalty`` returns a scalar tensor that is added to the loss of every batch.
+        """
+        keras_loss: Any = tensorflow().keras.losses.Loss
+        per_record_loss = self.per_record_loss
+
+        class TaskLoss(keras_loss):  # type: ignore[misc]
+            """The mean of the per-record losses of a batch, and the penalty."""
+
+            def call(self, y_true: Any, y_pred: Any) -> Any:
+                losses = per_record_loss(y_true, y_pred)
+                return losses if penalty is None else losses + penalty()
+
+        return tensorflow_federated().learning.models.from_keras_model(
+            self._keras_model, loss=TaskLoss(), input_spec=self.input_spec
+        )
 
     def weights_tuple(self, weights: Sequence[Float32Array]) -> Any:
         """``weights`` as TFF's ``ModelWeights``."""
@@ -110,6 +112,12 @@ def _check_model(keras_model: Any, task: TaskDefinition) -> None:
             "MODEL_STATE",
             f"{where} has state that is not trained: {names}.",
             "Use group or layer normalisation instead of batch normalisation, and trainable layers.",
+        )
+    if keras_model.losses:
+        raise BadInputError(
+            "MODEL_STATE",
+            f"{where} adds losses of its own (a regulariser), which have no bound per record.",
+            "Remove them; algorithm fedprox keeps weights near those of the shared model.",
         )
     found = [(variable.name.split(":")[0], tuple(variable.shape)) for variable in keras_model.trainable_variables]
     declared = [(tensor.name, tensor.shape) for tensor in task.tensors]

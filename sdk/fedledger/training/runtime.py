@@ -7,6 +7,7 @@ offers as ``tf.function`` and as optimisers is called directly.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Hashable
@@ -42,6 +43,8 @@ class OncePerProcess(Generic[ValueT]):
     def __init__(self) -> None:
         self._values: dict[Hashable, ValueT] = {}
         self._lock = threading.Lock()
+        # TensorFlow's functions complain on stderr when they are torn down after TensorFlow itself.
+        atexit.register(self._values.clear)
 
     def get(self, key: Hashable, build: Callable[[], ValueT]) -> ValueT:
         """The value of ``key``; ``build`` is called for the first caller, others wait for it."""

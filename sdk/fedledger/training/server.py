@@ -11,7 +11,7 @@ from typing import Any
 
 from fedledger.training.model import diverged
 from fedledger.training.runtime import tensorflow, tensorflow_federated
-from fedledger.training.server_reference import MICRO, ReferenceServerStep, checked_step, velocity
+from fedledger.training.server_reference import MICRO, ReferenceServerStep, checked_step, flushed, velocity
 from fedledger.training.weights import Float32Array, flatten, save_weights, unflatten
 
 
@@ -23,13 +23,13 @@ class ServerStep(ReferenceServerStep):
         tf, tff = tensorflow(), tensorflow_federated()
         from tensorflow_federated.python.learning.templates.apply_optimizer_finalizer import reject_non_finite_update
 
-        start, before = checked_step(base, update, parent, self)
+        start, mean, before = checked_step(base, update, parent, self)
         momentum = self.optimizer.momentum / MICRO
         optimizer = tff.learning.optimizers.build_sgdm(
             self.optimizer.learning_rate / MICRO, momentum if momentum > 0.0 else None
         )
         weights = self._tensors(start)
-        gradients = self._tensors(update)
+        gradients = self._tensors(mean)
         state = optimizer.initialize(tuple(tf.TensorSpec(part.shape, part.dtype) for part in weights))
         rejected, _ = reject_non_finite_update(state, gradients)
         if bool(rejected):
@@ -37,7 +37,7 @@ class ServerStep(ReferenceServerStep):
         if before is not None:
             state["accumulator"] = self._tensors(velocity(before, start, self.optimizer.learning_rate))
         _, stepped = optimizer.next(state, weights, gradients)
-        vector = flatten([part.numpy() for part in stepped])
+        vector = flushed(flatten([part.numpy() for part in stepped]))
         return save_weights(unflatten(vector, self.tensors), self.tensors)
 
     def _tensors(self, vector: Float32Array) -> tuple[Any, ...]:

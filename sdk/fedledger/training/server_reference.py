@@ -3,6 +3,8 @@
 Every operation is one IEEE 754 operation rounded to nearest, on float64 for the mean and float32 for the step, in
 the order written here, so that all validators and every auditor get the same model file and digest. It is the
 arithmetic of TFF's SGD optimiser (``tff.learning.optimizers.build_sgdm``); tests compare the two bit by bit.
+Libraries switch processors to flush subnormal numbers to zero, some for one thread and some for good, so that every
+float32 below 2^-126 is made zero here on purpose: with or without such a library the bits are the same.
 
 With momentum m the velocity before a step is derived from the ledger: it is (parent - base) / learning rate of the
 two newest model versions, and zero for version 0, which has no parent.
@@ -28,6 +30,7 @@ from fedledger.training.weights import (
 )
 
 MICRO = 1_000_000
+_SMALLEST_NORMAL = np.finfo(np.float32).tiny
 
 
 class ServerOptimizer(Protocol):
@@ -56,12 +59,12 @@ def mean_update(
         )
     unit = np.float64(clip_norm) / np.float64(MICRO) / np.float64(quantised_norm)
     values = np.asarray(aggregate, dtype=np.int64).astype(np.float64)
-    return (values / np.float64(weight_sum) * unit).astype(np.float32)
+    return flushed((values / np.float64(weight_sum) * unit).astype(np.float32))
 
 
 def velocity(parent: Float32Array, base: Float32Array, learning_rate: int) -> Float32Array:
     """The velocity that led from ``parent`` to ``base``, float32[d]."""
-    return (parent - base) / _rate(learning_rate)
+    return flushed(flushed(parent - base) / _rate(learning_rate))
 
 
 def next_weights(
@@ -70,8 +73,14 @@ def next_weights(
     """``base - learning_rate x (momentum x velocity + update)``, float32[d]."""
     step = update
     if optimizer.momentum and parent is not None:
-        step = _rate(optimizer.momentum) * velocity(parent, base, optimizer.learning_rate) + update
-    return np.asarray(base - _rate(optimizer.learning_rate) * step, dtype=np.float32)
+        kept = flushed(_rate(optimizer.momentum) * velocity(parent, base, optimizer.learning_rate))
+        step = flushed(kept + update)
+    return flushed(base - flushed(_rate(optimizer.learning_rate) * step))
+
+
+def flushed(values: npt.NDArray[np.float32]) -> Float32Array:
+    """``values`` with subnormal numbers and negative zero made zero."""
+    return np.where(np.abs(values) < _SMALLEST_NORMAL, np.float32(0.0), values)
 
 
 class ReferenceServerStep:
@@ -87,16 +96,18 @@ class ReferenceServerStep:
         ``parent`` is the version before ``base``, needed with momentum only; None when ``base`` is version 0.
         Raises BadInputError WEIGHTS_FILE, WEIGHTS_SHAPE, WEIGHTS_NOT_FINITE.
         """
-        start, before = checked_step(base, update, parent, self)
-        stepped = next_weights(start, update, self.optimizer, before)
+        start, mean, before = checked_step(base, update, parent, self)
+        stepped = next_weights(start, mean, self.optimizer, before)
         return save_weights(unflatten(stepped, self.tensors), self.tensors)
 
 
 def checked_step(
     base: bytes, update: Float32Array, parent: bytes | None, step: ReferenceServerStep
-) -> tuple[Float32Array, Float32Array | None]:
-    """The flat weights of ``base`` and, where momentum needs it, of ``parent``; refuses an unfit ``update``."""
-    start = flatten(load_weights(base, step.tensors))
+) -> tuple[Float32Array, Float32Array, Float32Array | None]:
+    """The flat weights of ``base``, the update and, where momentum needs it, the weights of ``parent``; refuses an
+    unfit ``update``.
+    """
+    start = flushed(flatten(load_weights(base, step.tensors)))
     if update.dtype != np.float32 or update.shape != (parameter_count(step.tensors),):
         raise BadInputError(
             "WEIGHTS_SHAPE",
@@ -104,8 +115,8 @@ def checked_step(
             "Compute it with mean_update.",
         )
     if parent is None or not step.optimizer.momentum:
-        return start, None
-    return start, flatten(load_weights(parent, step.tensors))
+        return start, flushed(update), None
+    return start, flushed(update), flushed(flatten(load_weights(parent, step.tensors)))
 
 
 def _rate(micro: int) -> np.float32:

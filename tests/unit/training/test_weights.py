@@ -43,9 +43,7 @@ def test_the_safetensors_library_reads_the_file(vector: np.ndarray) -> None:
 
 def test_the_encoding_never_changes() -> None:
     data = save_weights(initial_weights(TENSORS, seed=7), TENSORS)
-    assert (
-        hashlib.sha256(data).hexdigest() == "fc6e7546e4a34cfd57f8e8260832b3a4e78d064d1e5bedd4b547b02f9b649177"
-    )
+    assert hashlib.sha256(data).hexdigest() == "fc6e7546e4a34cfd57f8e8260832b3a4e78d064d1e5bedd4b547b02f9b649177"
 
 
 def test_initial_weights_are_glorot_uniform_and_depend_on_seed_and_name() -> None:
