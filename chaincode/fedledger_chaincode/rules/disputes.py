@@ -14,7 +14,7 @@ from fedledger_chaincode.messages.round import Opening
 from fedledger_chaincode.rules.verdicts import Decision, decide
 
 Ruling = Literal["confirms", "contradicts", "void"]
-"""A disclosed share matches its leaves and yields the posted opening, or matches and yields another, or does not match."""
+"""A disclosed share matches its leaves and yields the posted opening, or yields another, or does not match."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def within_norm(integers: Integers, quantised_norm: int) -> bool:
     if max(int(integers.max()), -int(integers.min())) > quantised_norm:
         return False
     # The float is off by far less than half, and below twice the bound (< 2^59) the integer dot product is exact.
-    approximate = float(np.dot(integers.astype(np.float64), integers.astype(np.float64)))
+    numbers = integers.astype(np.float64)
+    approximate = float(np.einsum("i,i->", numbers, numbers))
     return approximate < 2.0 * quantised_norm**2 and int(np.dot(integers, integers)) <= quantised_norm**2
 
 

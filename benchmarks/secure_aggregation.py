@@ -1,0 +1,283 @@
+"""What secure aggregation costs: per update, per round, in bytes and in memory; prints tables, asserts nothing.
+
+``python benchmarks/secure_aggregation.py [--dimensions 10000 100000 ...] [--rounds]``. One core. Every time is the
+best of several runs in this process, after the kernels are compiled. Ratios are to an unprotected sum (float64,
+total += weight * update) and to plain Shamir sharing of the same update (no commitments, no sealing, no proof).
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numba
+import numpy as np
+from fedledger.secure_aggregation import (
+    Accumulator,
+    OpenedShare,
+    Parameters,
+    PreparedUpdate,
+    SealingKey,
+    UpdateContext,
+    WeightedSum,
+    encode_update,
+    kernels,
+    open_share,
+    opening_of,
+    prepare_update,
+    read_aggregate_share,
+    reconstruct,
+)
+from fedledger.secure_aggregation.randomness import SecretElements
+from fedledger.secure_aggregation.sharing import Dealing
+from fedledger_chaincode.messages.round import Attestation, Manifest, PrivacyStatement, UpdateFinding
+from fedledger_chaincode.rules.verdicts import decide
+
+Result = TypeVar("Result")
+NORM = 1 << 24
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task: its parameters, keys, an update and a reference direction."""
+
+    parameters: Parameters
+    keys: tuple[SealingKey, ...]
+    update: np.ndarray  # type: ignore[type-arg]
+    reference: np.ndarray  # type: ignore[type-arg]
+
+    @classmethod
+    def of(cls, n: int, t: int, dimension: int, proof: str) -> Case:
+        generator = np.random.default_rng(dimension)
+        return cls(
+            Parameters(n, t, dimension, NORM, proof=proof),  # type: ignore[arg-type]
+            tuple(SealingKey.generate() for _ in range(n)),
+            generator.normal(size=dimension),
+            encode_update(generator.normal(size=dimension), 1.0, NORM),
+        )
+
+    def prepare(self, participant: int = 0) -> tuple[PreparedUpdate, Manifest]:
+        context = UpdateContext("benchmark", "benchmark", 1, "00" * 32, f"{participant:064x}")
+        encoded = encode_update(self.update, 1.0, NORM)
+        prepared = prepare_update(encoded, self.parameters, context, [key.public_key for key in self.keys])
+        return prepared, Manifest(
+            channel=context.channel,
+            task=context.task,
+            round=context.round,
+            participant=context.participant,
+            base_model=context.base_model,
+            num_examples=1,
+            root=prepared.root,
+            leaves=prepared.leaves,
+            shares=prepared.shares,
+            proof=prepared.proof,
+            privacy=PrivacyStatement(
+                mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0
+            ),
+        )
+
+    def open(self, prepared: PreparedUpdate, manifest: Manifest, validator: int = 1) -> OpenedShare:
+        key = self.keys[validator - 1]
+        opened = open_share(prepared.sealed[validator - 1], manifest, self.parameters, validator, key)
+        if not isinstance(opened, OpenedShare):
+            raise SystemExit(f"validator {validator} cannot read its share: {opened.reason}")
+        return opened
+
+
+def best(repeat: int, action: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds of the fastest of ``repeat`` runs, and what the last returned."""
+    fastest = float("inf")
+    for _ in range(max(1, repeat)):
+        start = time.perf_counter()
+        result = action()
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest, result
+
+
+def machine() -> str:
+    """Processor and versions."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return (
+        f"{model}, {platform.system()} {platform.release()}, Python {platform.python_version()}, "
+        f"numpy {np.__version__}, numba {numba.__version__}; one core"
+    )
+
+
+def peak_memory() -> float:
+    """Largest resident set of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
+    """Milliseconds per update for each length."""
+    yield f"\nPer update, n = {n}, t = {t}, milliseconds"
+    yield (
+        f"{'d':>9} {'participant':>12} {'validator':>10} {'no proof: p.':>13} {'no proof: v.':>13} "
+        f"{'Shamir: p.':>11} {'Shamir: v.':>11} {'float sum':>10} {'v./float':>9} {'p./Shamir':>10} "
+        f"{'proof bytes':>12} {'peak MB':>8}"
+    )
+    for dimension in dimensions:
+        repeat = max(2, min(30, 3_000_000 // dimension))
+        times: dict[str, tuple[float, float]] = {}
+        sizes: dict[str, int] = {}
+        for proof in ("none", "norm"):
+            case = Case.of(n, t, dimension, proof)
+            participant, (prepared, manifest) = best(repeat, case.prepare)
+            total = np.zeros(dimension, dtype=np.uint64)
+
+            def validate(case: Case = case, total: kernels.Elements = total) -> None:
+                share = case.open(prepared, manifest)  # noqa: B023 (called within this iteration)
+                if share.proof_root is not None:
+                    opening_of(share, case.reference)
+                kernels.accumulate(total, np.uint64(100), share.update)
+
+            validator, _ = best(repeat, validate)
+            times[proof] = participant, validator
+            sizes[proof] = prepared.shares[0].size
+        shamir = plain_shamir(n, t, case.update, repeat)
+        running = np.zeros(dimension)
+        float_sum, _ = best(repeat, lambda: np.add(running, 100.0 * case.update, out=running))  # noqa: B023
+        milliseconds = [1e3 * value for value in (*times["norm"], *times["none"], *shamir, float_sum)]
+        overhead = sizes["norm"] / sizes["none"] - 1
+        yield (
+            f"{dimension:>9} {milliseconds[0]:>12.2f} {milliseconds[1]:>10.2f} {milliseconds[2]:>13.2f} "
+            f"{milliseconds[3]:>13.2f} {milliseconds[4]:>11.2f} {milliseconds[5]:>11.3f} {milliseconds[6]:>10.3f} "
+            f"{milliseconds[1] / milliseconds[6]:>8.0f}x {milliseconds[0] / milliseconds[4]:>9.1f}x "
+            f"{overhead:>11.2%} {peak_memory():>8.0f}"
+        )
+
+
+def plain_shamir(n: int, t: int, update: np.ndarray, repeat: int) -> tuple[float, float]:  # type: ignore[type-arg]
+    """Seconds to share an update with all validators, and to add one share to a sum."""
+
+    def deal() -> kernels.Elements:
+        secret = np.empty(update.shape, dtype=np.uint64)
+        kernels.to_elements(encode_update(update, 1.0, NORM), secret)
+        dealing = Dealing(secret, SecretElements().draw(t, update.shape[0]))
+        shares = [dealing.share(validator) for validator in range(1, n + 1)]
+        return shares[0]
+
+    participant, share = best(repeat, deal)
+    total = np.zeros(update.shape, dtype=np.uint64)
+    validator, _ = best(repeat, lambda: kernels.accumulate(total, np.uint64(100), share))
+    return participant, validator
+
+
+def whole_round(participants: int, dimension: int) -> Iterator[str]:
+    """Seconds of one validator for a round, every update another one, and memory while they stream by."""
+    case = Case.of(4, 1, dimension, "norm")
+    spent, shares, weights = 0.0, 0, []
+    before = peak_memory()
+    total = np.zeros(dimension, dtype=np.uint64)
+    for participant in range(participants):
+        prepared, manifest = case.prepare(participant)
+        start = time.perf_counter()
+        share = case.open(prepared, manifest)
+        opening_of(share, case.reference)
+        kernels.accumulate(total, np.uint64(100), share.update)
+        spent += time.perf_counter() - start
+        shares += len(prepared.sealed[0])
+        weights.append(100)
+    yield (
+        f"{participants:>6} updates of {dimension:>8}: {spent:7.2f} s of one validator, {shares / 1e6:8.1f} MB of "
+        f"shares, peak memory grew by {max(0.0, peak_memory() - before):.0f} MB"
+    )
+
+
+def settlement(participants: int) -> Iterator[str]:
+    """Seconds of the ledger to read all attestations and decide all updates of a round."""
+    for n, t in ((4, 1), (7, 2), (10, 3)):
+        case = Case.of(n, t, 16, "norm")
+        prepared, manifest = case.prepare()
+        openings = {j: opening_of(case.open(prepared, manifest, j), case.reference) for j in range(1, n + 1)}
+        attestations = [
+            Attestation(
+                task="benchmark",
+                round=1,
+                findings=tuple(
+                    UpdateFinding(participant=f"{i:064x}", readable=True, opening=openings[j])
+                    for i in range(participants)
+                ),
+            ).canonical()
+            for j in range(1, n + 1)
+        ]
+
+        def settle(n: int = n, t: int = t, received: list[bytes] = attestations) -> int:
+            decoded = [Attestation.decode(attestation) for attestation in received]
+            decisions = [
+                decide({j: a.findings[i].opening for j, a in enumerate(decoded, start=1)}, n, t)
+                for i in range(participants)
+            ]
+            return sum(1 for decision in decisions if decision.verdict == "accepted")
+
+        seconds, accepted = best(3, settle)
+        yield (
+            f"n = {n:>2}, t = {t}: {seconds:6.2f} s to parse {n} attestations and decide {participants} updates "
+            f"({accepted} accepted), {len(attestations[0]) / 1e3:.0f} kB each"
+        )
+
+
+def reconstruction(dimensions: list[int]) -> Iterator[str]:
+    """Milliseconds to decode the sum from all shares, with one of them a lie."""
+    for dimension in dimensions:
+        case = Case.of(4, 1, dimension, "none")
+        prepared, manifest = case.prepare()
+        wanted = WeightedSum("benchmark", 1, ((prepared.root, 100),))
+        shares = {}
+        for j in range(1, 5):
+            accumulator = Accumulator(case.parameters, j, wanted)
+            accumulator.add(case.open(prepared, manifest, j))
+            shares[j] = read_aggregate_share(accumulator.finish(), case.parameters, j, wanted)
+        honest, _ = best(3, lambda: reconstruct(shares, 1))  # noqa: B023
+        shares[2] = shares[3]
+        lying, result = best(3, lambda: reconstruct(shares, 1))  # noqa: B023
+        yield f"{dimension:>9}: all honest {1e3 * honest:8.2f} ms, one lies {1e3 * lying:8.2f} ms, named {result.liars}"
+
+
+def warm_up() -> None:
+    """Compile every kernel."""
+    for n, t in ((4, 1), (7, 2)):
+        case = Case.of(n, t, 64, "norm")
+        share = case.open(*case.prepare())
+        opening_of(share, case.reference)
+        kernels.accumulate(np.zeros(64, dtype=np.uint64), np.uint64(1), share.update)
+        for _ in reconstruction([64]):
+            pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dimensions", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--validators", type=int, default=4)
+    parser.add_argument("--tolerated-faults", type=int, default=1)
+    parser.add_argument("--rounds", action="store_true", help="also 1,000 updates of 100,000 (half a minute)")
+    arguments = parser.parse_args()
+    print(machine())
+    warm_up()
+    for line in per_update(arguments.validators, arguments.tolerated_faults, arguments.dimensions):
+        print(line, flush=True)
+    print("\nA round, n = 4, t = 1, with the norm proof and a reference direction")
+    rounds = [(100, 10_000), (1_000, 10_000)] + ([(1_000, 100_000)] if arguments.rounds else [])
+    for participants, dimension in rounds:
+        for line in whole_round(participants, dimension):
+            print(line, flush=True)
+    print("\nSettlement by the ledger")
+    for line in settlement(1_000):
+        print(line, flush=True)
+    print("\nReconstruction, n = 4, t = 1")
+    for line in reconstruction(arguments.dimensions):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
