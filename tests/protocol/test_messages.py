@@ -1,0 +1,138 @@
+"""Messages that carry secure aggregation across the ledger: one encoding each, and nothing else is taken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from fedledger.secure_aggregation import Parameters
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.round import (
+    AggregateShare,
+    Attestation,
+    Manifest,
+    Opening,
+    ProofCommitments,
+    SignedManifest,
+    UpdateFinding,
+)
+from fedledger_chaincode.rules.field import MODULUS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tests.protocol.parties import Validators, context_of, manifest_of
+
+ELEMENT = f"{5:016x}"
+OPENING = Opening(degree=(ELEMENT, ELEMENT), zero=(ELEMENT, ELEMENT), inner_product=ELEMENT)
+
+
+def manifest_with_proof() -> Manifest:
+    validators, context = Validators.of(Parameters(4, 1, 3, 1000, proof="norm")), context_of()
+    return manifest_of(validators.prepare(np.array([1, 2, 3]), context), context)
+
+
+MANIFEST = manifest_with_proof()
+MESSAGES: list[Value] = [
+    MANIFEST,
+    SignedManifest(manifest=MANIFEST, signature="AAAA"),
+    Attestation(
+        task="heart-disease",
+        round=1,
+        findings=(
+            UpdateFinding(participant=f"{1:064x}", readable=True, opening=OPENING),
+            UpdateFinding(participant=f"{2:064x}", readable=False, reason="LEAF_MISMATCH"),
+            UpdateFinding(participant=f"{3:064x}", readable=True),
+        ),
+    ),
+    AggregateShare(task="heart-disease", round=1, digest="ab" * 32, size=80),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_decoded_from_its_own_encoding(message: Value) -> None:
+    assert type(message).decode(message.canonical()) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@given(data=st.data())
+@settings(max_examples=150)
+def test_altered_bytes_are_refused_or_are_another_message(message: Value, data: st.DataObject) -> None:
+    received = bytearray(message.canonical())
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(received) - 1))
+        width = data.draw(st.integers(0, 3))
+        received[position : position + width] = data.draw(st.binary(max_size=4))
+    if bytes(received) != message.canonical():
+        expect_refusal_or_other(type(message), bytes(received), message)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+@given(data=st.data())
+@settings(max_examples=100)
+def test_any_value_in_any_field_is_refused_or_is_another_message(message: Value, data: st.DataObject) -> None:
+    document = json.loads(message.canonical())
+    holder: Any = document
+    while True:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        key = data.draw(st.sampled_from(keys))
+        if not holder[key] or not isinstance(holder[key], dict | list) or data.draw(st.booleans()):
+            break
+        holder = holder[key]
+    holder[key] = data.draw(json_values)
+    received = json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    encoded = received.encode("utf-8", "surrogatepass")
+    if encoded != message.canonical():
+        expect_refusal_or_other(type(message), encoded, message)
+
+
+@given(st.binary(max_size=100))
+def test_other_bytes_are_no_message(received: bytes) -> None:
+    for message in MESSAGES:
+        with pytest.raises(ContractError, match="BAD_MESSAGE"):
+            type(message).decode(received)
+
+
+def expect_refusal_or_other(kind: type[Value], received: bytes, original: Value) -> None:
+    """The decoder raises its one error, or the bytes are the only encoding of some other message."""
+    try:
+        decoded = kind.decode(received)
+    except ContractError as error:
+        assert (error.status, error.code in ("BAD_MESSAGE", "NOT_CANONICAL")) == (400, True)
+    else:
+        assert decoded != original
+        assert decoded.canonical() == received
+
+
+@pytest.mark.parametrize("value", [MODULUS, (1 << 64) - 1])
+def test_a_value_from_the_modulus_on_is_no_element(value: int) -> None:
+    with pytest.raises(ValidationError, match="not below the field's modulus"):
+        Opening(degree=(f"{value:016x}", ELEMENT), zero=(ELEMENT, ELEMENT), inner_product=ELEMENT)
+
+
+@pytest.mark.parametrize("text", ["5", f"{5:015x}", f"{5:017x}", "F" * 16, "0" * 15 + "g", "０" * 16])
+def test_an_element_is_sixteen_lower_case_hex_digits(text: str) -> None:
+    with pytest.raises(ValidationError, match="String should match"):
+        OPENING.model_validate(OPENING.model_dump() | {"inner_product": text})
+
+
+def test_an_unreadable_update_has_no_opening() -> None:
+    with pytest.raises(ValidationError, match="an unreadable update has no opening"):
+        UpdateFinding(participant=f"{1:064x}", readable=False, reason="NOT_OPENED", opening=OPENING)
+
+
+def test_a_proof_has_a_leaf_for_every_validator() -> None:
+    document = MANIFEST.model_dump(by_alias=True)
+    document["proof"] = ProofCommitments(root="00" * 32, leaves=("00" * 32,)).model_dump()
+    with pytest.raises(ValidationError, match="4 leaves but 1 leaves of the proof"):
+        Manifest.model_validate(document)
