@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from fabric_protos.common import common_pb2
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf.message import DecodeError
 
 from fedledger.audit.channel import BFT, ChannelConfig
 from fedledger.audit.findings import CheckName, Finding
@@ -19,6 +19,7 @@ from fedledger.gateway.blocks import (
     data_hash,
     last_config_index,
     parse_block,
+    recorded_commit_hash,
     validation_codes,
 )
 from fedledger.gateway.errors import BlockFormatError
@@ -33,9 +34,7 @@ def read_block(block_bytes: bytes) -> Any:
     """Parse a ``common.Block`` that has one encoding only, so that no byte of it goes unchecked."""
     try:
         block = parse_block(block_bytes)
-        if any(len(UnknownFieldSet(part)) for part in (block, block.header, block.data, block.metadata)):
-            raise Finding(CheckName.FORMAT, "it has fields that no Fabric block has")
-        if block.SerializeToString(deterministic=True) != block_bytes:
+        if not _is_canonical(block, block_bytes):
             raise Finding(CheckName.FORMAT, "its bytes are not the encoding of the block that they hold")
         if len(block.metadata.metadata) != _METADATA_ENTRIES:
             raise Finding(CheckName.FORMAT, f"it has {len(block.metadata.metadata)} metadata entries instead of five")
@@ -48,9 +47,15 @@ def read_block(block_bytes: bytes) -> Any:
 def check_metadata(block: Any, last_config: int) -> None:
     """Refuse metadata that nobody signs and that does not repeat what is signed or recomputed."""
     try:
-        told = last_config_index(block)
+        _check_metadata(block, last_config)
     except BlockFormatError as error:
         raise Finding(CheckName.FORMAT, error.message) from error
+    except DecodeError as error:
+        raise Finding(CheckName.FORMAT, "its metadata does not parse") from error
+
+
+def _check_metadata(block: Any, last_config: int) -> None:
+    told = last_config_index(block)
     if told != last_config:
         raise Finding(CheckName.FORMAT, f"it names block {told} as the newest configuration, which is {last_config}")
     entries = block.metadata.metadata
@@ -61,9 +66,9 @@ def check_metadata(block: Any, last_config: int) -> None:
     consenter = common_pb2.OrdererBlockMetadata.FromString(signed.value).consenter_metadata
     if entries[common_pb2.ORDERER] not in (b"", common_pb2.Metadata(value=consenter).SerializeToString()):
         raise Finding(CheckName.FORMAT, "its metadata entry ORDERER is not the one that its orderers signed")
-    commit = common_pb2.Metadata(value=_commit_value(entries[common_pb2.COMMIT_HASH]))
-    for index, canonical in ((common_pb2.SIGNATURES, signed), (common_pb2.COMMIT_HASH, commit)):
-        if entries[index] != canonical.SerializeToString(deterministic=True):
+    commit = common_pb2.Metadata(value=recorded_commit_hash(block))
+    for index, message in ((common_pb2.SIGNATURES, signed), (common_pb2.COMMIT_HASH, commit)):
+        if not _is_canonical(message, entries[index]):
             raise Finding(CheckName.FORMAT, f"its metadata entry {index} has bytes that mean nothing")
 
 
@@ -107,6 +112,14 @@ def check_orderers(block: Any, config: ChannelConfig, at: datetime) -> int:
     return len(signers)
 
 
+def _is_canonical(message: Any, received: bytes) -> bool:
+    """Whether the bytes are what the message encodes to, with no field that is unknown here at any depth."""
+    known = type(message)()
+    known.CopyFrom(message)
+    known.DiscardUnknownFields()
+    return bool(known.SerializeToString(deterministic=True) == received)
+
+
 def _orderer(signature: BlockSignature, config: ChannelConfig) -> bytes:
     if config.consensus == BFT:
         consenter = config.consenters.get(signature.consenter_id or 0) if signature.creator is None else None
@@ -116,7 +129,3 @@ def _orderer(signature: BlockSignature, config: ChannelConfig) -> bytes:
     if signature.creator is None:
         raise Finding(CheckName.ORDERERS, f"it is signed as under BFT in a channel of {config.consensus}")
     return signature.creator
-
-
-def _commit_value(entry: bytes) -> bytes:
-    return bytes(common_pb2.Metadata.FromString(entry).value)

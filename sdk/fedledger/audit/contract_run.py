@@ -71,6 +71,9 @@ def check_run(transaction: EndorserTransaction, state: ReplayedState) -> None:
         payload = Contract().invoke(stub)
     except ContractError as error:
         raise _differs(transaction, f"is refused by the contract ({error.code}: {error.sentence})") from error
+    except Exception as error:
+        # The chaincode service endorses nothing at which the contract fails, whatever the failure.
+        raise _differs(transaction, f"makes the contract fail ({type(error).__name__})") from error
     if transaction.response.status != _OK or transaction.response.payload != payload:
         raise _differs(transaction, "has another response than the contract gives")
     _compare(transaction, recorded, stub)

@@ -15,7 +15,7 @@ from fedledger_chaincode.messages.task import TaskSpec
 
 from fedledger.audit.artifacts import Artifacts, DamagedArtifact
 from fedledger.audit.findings import CheckName, Finding
-from fedledger.audit.report import Check, Outcome
+from fedledger.audit.report import Check, Outcome, package
 from fedledger.audit.world import World
 from fedledger.errors import FedledgerError
 
@@ -91,7 +91,7 @@ def _recompute(world: World, spec: TaskSpec, record: ModelRecord, artifacts: Art
     try:
         from fedledger.outcome import outcome, settled_sum
     except ModuleNotFoundError as error:
-        raise _Unchecked(f"package {error.name} is not installed") from error
+        raise _Unchecked(f"package {package(error)} is not installed") from error
     shares = {}
     for reference in record.aggregate_shares:
         what = f"the aggregate share of {reference.validator}"

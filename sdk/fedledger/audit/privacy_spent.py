@@ -9,7 +9,7 @@ from __future__ import annotations
 from fedledger_chaincode.messages.task import TaskSpec
 
 from fedledger.audit.findings import CheckName
-from fedledger.audit.report import Check, Outcome
+from fedledger.audit.report import Check, Outcome, package
 from fedledger.audit.world import World
 from fedledger.errors import FedledgerError
 from fedledger.privacy.accountant import covers
@@ -26,7 +26,7 @@ def privacy_check(world: World) -> Check:
         try:
             reason = _understated(spec)
         except ModuleNotFoundError as error:
-            return Check(name, Outcome.SKIPPED, checked, f"not checked: package {error.name} is not installed")
+            return Check(name, Outcome.SKIPPED, checked, f"not checked: package {package(error)} is not installed")
         except FedledgerError as error:
             reason = error.message
         if reason:

@@ -89,3 +89,8 @@ class AuditReport:
             "first_bad_block": self.first_bad_block,
             "checks": [check.document() for check in self.checks],
         }
+
+
+def package(missing: ModuleNotFoundError) -> str:
+    """The name of the package whose absence skipped a check."""
+    return (missing.name or "").partition(".")[0]

@@ -12,6 +12,7 @@ from fabric_protos.common import ledger_pb2
 
 from fedledger.audit.archive import Archive, ArchiveSummary, write_archive
 from fedledger.audit.artifacts import ArtifactSource, DamagedArtifact, named_stores, referenced_artifacts
+from fedledger.audit.errors import ArchiveError
 from fedledger.audit.report import AuditReport
 from fedledger.audit.verify import CHAINCODE, verify
 from fedledger.gateway.network import Network
@@ -29,7 +30,20 @@ def verify_file(path: Path, *, trusted_genesis: str | None = None, chaincode: st
         GenesisError: as ``verify``.
     """
     with Archive.open(path) as archive:
-        return verify(archive.blocks(), archive.artifact, trusted_genesis=trusted_genesis, chaincode=chaincode)
+        unasked = set(archive.digests)
+
+        def artifact(digest: str) -> bytes | None:
+            unasked.discard(digest)
+            return archive.artifact(digest)
+
+        report = verify(archive.blocks(), artifact, trusted_genesis=trusted_genesis, chaincode=chaincode)
+    if report.ok and unasked:
+        raise ArchiveError(
+            "ARCHIVE_DAMAGED",
+            f"{path} holds the artifact {min(unasked)[:16]}, to which its ledger does not refer.",
+            "Copy the file again, or export the ledger again.",
+        )
+    return report
 
 
 def verify_blocks(

@@ -14,7 +14,7 @@ from fedledger.gateway.blocks import header_hash, parse_block
 from fedledger.identity.authority import NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import generate_key
 from fedledger.identity.msp import serialize_identity
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.audit.block_ledger import (
@@ -181,17 +181,19 @@ class TestBlocks:
         )
         assert fails(verify(members.ledger.blocks), CheckName.FORMAT, number)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=100, deadline=None)
     @given(data=st.data())
     def test_any_flipped_bit_of_any_block_is_found(self, audited: TrainingConsortium, data: st.DataObject) -> None:
-        number = data.draw(st.integers(1, len(audited.ledger.blocks) - 1))
+        number = data.draw(st.integers(1, 12))
         block = audited.ledger.blocks[number]
-        position = data.draw(st.integers(0, len(block) - 1))
+        # The last kilobyte is metadata, most of which no hash covers.
+        last = len(block) - 1
+        position = data.draw(st.integers(0, last) | st.integers(last - 1_000, last))
         changed = bytearray(block)
         changed[position] ^= 1 << data.draw(st.integers(0, 7))
-        report = verify([*audited.ledger.blocks[:number], bytes(changed), *audited.ledger.blocks[number + 1 :]])
+        report = verify([*audited.ledger.blocks[:number], bytes(changed)])
         assert not report.ok
-        assert report.first_bad_block in (number, number + 1)
+        assert report.first_bad_block == number
 
 
 class TestTransactions:
@@ -302,7 +304,6 @@ class TestTheContract:
             pytest.param(lambda action, rwset: setattr(action, "events", b""), id="no event"),
             pytest.param(lambda action, rwset: setattr(action.response, "payload", b"{}"), id="another response"),
             pytest.param(lambda action, rwset: setattr(action.response, "status", 201), id="another status"),
-            pytest.param(lambda action, rwset: rwset.metadata_writes.add(key="x"), id="a policy of a key"),
         ],
     )
     def test_computes_again_what_all_organisations_endorsed(
@@ -310,11 +311,12 @@ class TestTheContract:
     ) -> None:
         number = members.ledger.block_of("FinaliseRound")
         members.ledger.change_result(number, change)
-        report = verify(members.ledger.blocks)
-        check = (
-            CheckName.CODES if "key's policy" in str(report.check("validation codes").detail) else CheckName.CONTRACT
-        )
-        assert fails(report, check, number)
+        assert fails(verify(members.ledger.blocks), CheckName.CONTRACT, number)
+
+    def test_never_sets_policies_of_keys(self, members: TrainingConsortium) -> None:
+        number = members.ledger.block_of("FinaliseRound")
+        members.ledger.change_result(number, lambda action, rwset: rwset.metadata_writes.add(key="head/heart"))
+        assert fails(verify(members.ledger.blocks), CheckName.CODES, number)
 
     def test_of_another_version_is_not_run_again(self, members: TrainingConsortium) -> None:
         number = members.ledger.block_of("OpenRound")
