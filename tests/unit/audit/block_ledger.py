@@ -28,6 +28,7 @@ from fedledger.gateway.blocks import (
     data_hash,
     header_hash,
     parse_block,
+    parse_envelope_header,
     proposal_hash,
     recorded_commit_hash,
     signed_block_bytes,
@@ -107,6 +108,11 @@ class BlockLedger(Ledger):
         twin.blocks, twin.world, twin.versions = list(self.blocks), dict(self.world), dict(self.versions)
         twin.events, twin.clients = list(self.events), dict(self.clients)
         return twin
+
+    def admin(self, msp: str) -> Actor:
+        """An administrator of an organisation, who signs configurations."""
+        signatory = self._signatory(msp, NodeRole.ADMIN)
+        return Actor(msp, "", signatory.key, signatory.serialized)
 
     # --- configuration
 
@@ -293,9 +299,25 @@ class BlockLedger(Ledger):
             committed = commit_hash(
                 validation_codes(block), state_updates_bytes(_updates(block)), recorded_commit_hash(previous)
             )
-            block.metadata.metadata[common_pb2.SIGNATURES] = self.signatures(block, signers)
+            block.metadata.metadata[common_pb2.SIGNATURES] = self.signatures(block, signers, self._last_config(index))
             block.metadata.metadata[common_pb2.COMMIT_HASH] = common_pb2.Metadata(value=committed).SerializeToString()
             self.blocks[index] = bytes(block.SerializeToString())
+
+    def _last_config(self, number: int) -> int:
+        return next(
+            index for index in range(number, -1, -1) if index == 0 or _is_config(parse_block(self.blocks[index]))
+        )
+
+    def reconfigure(self, config: Any, update: Any, signers: Sequence[Actor]) -> None:
+        """Order a configuration that ``update`` makes of the newest one, signed by ``signers``."""
+        signed = configtx_pb2.ConfigUpdateEnvelope(config_update=update.SerializeToString(deterministic=True))
+        for actor in signers:
+            header = common_pb2.SignatureHeader(creator=actor.creator, nonce=b"nonce").SerializeToString()
+            signed.signatures.add(signature_header=header, signature=sign(actor.key, header + signed.config_update))
+        asked = _envelope(common_pb2.CONFIG_UPDATE, self.now, b"", b"", "", signed.SerializeToString(), None)
+        envelope = configtx_pb2.ConfigEnvelope(config=config, last_update=common_pb2.Envelope.FromString(asked))
+        content = envelope.SerializeToString(deterministic=True)
+        self.append([_envelope(common_pb2.CONFIG, self.now, b"", b"", "", content, None)])
 
     def signatures(self, block: Any, signers: Sequence[str], last_config: int = 0) -> bytes:
         """The SIGNATURES metadata of a block."""
@@ -439,6 +461,8 @@ def consortium(rounds: int = 1, **changes: Any) -> TrainingConsortium:
 
 def _updates(block: Any) -> list[StateUpdate]:
     updates: dict[str, StateUpdate] = {}
+    if _is_config(block):
+        return []
     for place, (envelope, code) in enumerate(zip(block.data.data, validation_codes(block), strict=True)):
         if code != VALID:
             continue
@@ -447,6 +471,10 @@ def _updates(block: Any) -> list[StateUpdate]:
                 version = Version(block.header.number, place)
                 updates[write.key] = StateUpdate(entry.namespace, write.key.encode(), write.value, version)
     return list(updates.values())
+
+
+def _is_config(block: Any) -> bool:
+    return parse_envelope_header(block.data.data[0]).type == common_pb2.CONFIG
 
 
 def _proposal(stub: ReplayStub, nonce: bytes) -> tuple[Any, bytes]:
