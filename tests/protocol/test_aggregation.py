@@ -170,7 +170,14 @@ def test_an_incomplete_sum_is_not_published() -> None:
         accumulator.finish()
 
 
-@pytest.mark.parametrize("weight", [0, -1, MODULUS])
+@pytest.mark.parametrize("weights", [(1 << 36,), (1 << 35, 1 << 35), (MODULUS,)])
+def test_attack_weights_that_take_the_sum_around_the_field(weights: tuple[int, ...]) -> None:
+    wanted = WeightedSum("heart-disease", 1, tuple((f"{i:064x}", w) for i, w in enumerate(weights)))
+    with pytest.raises(AggregateError, match="WEIGHT_OVERFLOW"):
+        Accumulator(ROUNDS[4].parameters, 1, wanted)
+
+
+@pytest.mark.parametrize("weight", [0, -1])
 def test_a_weight_that_is_none_is_refused(weight: int) -> None:
     wanted = WeightedSum("heart-disease", 1, (("00" * 32, weight),))
     with pytest.raises(AggregateError, match="BAD_WEIGHT"):

@@ -54,8 +54,14 @@ class Accumulator:
         self._total = np.zeros(parameters.dimension, dtype=np.uint64)
         if len(self._missing) != len(wanted.weights):
             raise AggregateError("REPEATED_UPDATE", "An update is twice in the sum.", "Report the settlement.")
-        if any(not 0 < weight < MODULUS for weight in self._missing.values()):
+        if any(weight < 1 for weight in self._missing.values()):
             raise AggregateError("BAD_WEIGHT", "A weight is not a positive number.", "Report the settlement.")
+        if 2 * wanted.weight_sum * parameters.quantised_norm >= MODULUS:
+            raise AggregateError(
+                "WEIGHT_OVERFLOW",
+                f"Weights that add up to {wanted.weight_sum} may take the sum around the field.",
+                "Report the settlement.",
+            )
 
     def add(self, share: OpenedShare) -> None:
         """Add a share with the weight that the ledger gave its update.
