@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 from fedledger_chaincode.rules.field import MODULUS
-from fedledger_chaincode.rules.reed_solomon import correctable, decode, is_consistent, value_at_zero
+from fedledger_chaincode.rules.reed_solomon import (
+    correctable,
+    decode,
+    decode_certain,
+    is_consistent,
+    value_at_zero,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +72,24 @@ def test_one_lie_is_always_seen_at_degree_two_of_four(difference: int, liar: int
     values[liar] = (values[liar] + difference) % MODULUS
     assert not is_consistent(values, 2)
     assert decode(values, 2) is None
+
+
+@given(st.data())
+def test_what_is_certain_is_right_whatever_t_values_are_and_whoever_is_absent(data: st.DataObject) -> None:
+    n, t = data.draw(st.sampled_from(THRESHOLDS))
+    # Few small numbers, so that liars often hit another polynomial.
+    coefficients = data.draw(st.lists(st.integers(0, 2), min_size=t + 1, max_size=t + 1))
+    other = data.draw(st.lists(st.integers(0, 2), min_size=t + 1, max_size=t + 1))
+    points = data.draw(st.permutations(range(1, n + 1)))
+    values = {point: evaluate(coefficients, point) for point in points}
+    for point in points[:t]:
+        values[point] = evaluate(other, point)
+    present = {point: values[point] for point in points if data.draw(st.booleans())}
+    decoding = decode_certain(present, t, t)
+    if decoding is not None:
+        assert decoding.constant == coefficients[0]
+    elif len(values) == len(present):
+        raise AssertionError("with everybody present there is certainty")
 
 
 def test_the_zero_polynomial_decodes() -> None:

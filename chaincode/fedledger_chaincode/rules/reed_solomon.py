@@ -73,6 +73,20 @@ def decode(values: Mapping[int, int], degree: int) -> Decoding | None:
     return Decoding(polynomial[0] if polynomial else 0, errors)
 
 
+def decode_certain(values: Mapping[int, int], degree: int, faults: int) -> Decoding | None:
+    """:func:`decode`, but only where at most ``faults`` wrong values cannot have led it astray, whoever is absent.
+
+    At least degree + faults + 1 values must agree: then degree + 1 right ones are among them, and determine the
+    polynomial (Ben-Or, Canetti, Goldreich 1993, "Asynchronous secure computation", online error correction).
+    """
+    if len(values) < degree + faults + 1:
+        return None
+    decoding = decode(values, degree)
+    if decoding is None or len(values) - len(decoding.errors) < degree + faults + 1:
+        return None
+    return decoding
+
+
 @lru_cache(maxsize=1024)
 def lagrange_at_zero(points: tuple[int, ...]) -> tuple[int, ...]:
     """Weights whose sum with the values at ``points`` gives the interpolating polynomial's value at zero."""

@@ -14,7 +14,7 @@ from typing import Literal
 from fedledger_chaincode.messages.round import Opening
 from fedledger_chaincode.rules.field import centred
 from fedledger_chaincode.rules.norm_bound import CHALLENGES
-from fedledger_chaincode.rules.reed_solomon import decode, is_consistent, value_at_zero
+from fedledger_chaincode.rules.reed_solomon import decode_certain, is_consistent, value_at_zero
 
 NormVerdict = Literal["accepted", "refused: norm", "refused: inconsistent", "unreadable"]
 
@@ -61,7 +61,7 @@ def decide(
     accused: set[int] = set()
     for index in range(CHALLENGES):
         values = {validator: int(opening.degree[index], 16) for validator, opening in counted.items()}
-        decoding = decode(values, tolerated_faults)
+        decoding = decode_certain(values, tolerated_faults, tolerated_faults)
         if decoding is None:
             return Decision("refused: inconsistent")
         accused.update(decoding.errors)
@@ -76,7 +76,7 @@ def decide(
     if not is_zero:
         return Decision("refused: norm")
     products = {validator: int(opening.inner_product, 16) for validator, opening in counted.items()}
-    product = decode(products, tolerated_faults)
+    product = decode_certain(products, tolerated_faults, tolerated_faults)
     if product is None:
         return Decision("refused: inconsistent")
     return Decision("accepted", inner_product=centred(product.constant), liars=product.errors)

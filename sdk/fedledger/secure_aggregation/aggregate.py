@@ -69,13 +69,13 @@ class Accumulator:
         Raises:
             AggregateError: ``NOT_IN_SUM``, the update is not part of the sum, or was added before.
         """
-        weight = self._missing.pop(share.root, None)
-        if weight is None or share.validator != self._validator:
+        if share.root not in self._missing or share.validator != self._validator:
             raise AggregateError(
                 "NOT_IN_SUM",
-                f"The update {share.root} is not in the sum, or was added before.",
+                f"The update {share.root} is not in this validator's sum, or was added before.",
                 "Add each update that the ledger settled on once.",
             )
+        weight = self._missing.pop(share.root)
         kernels.accumulate(self._total, np.uint64(weight), share.update)
 
     def finish(self) -> bytes:

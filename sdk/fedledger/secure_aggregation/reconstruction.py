@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fedledger_chaincode.rules.reed_solomon import correctable, decode, lagrange_at_zero, parity_checks
+from fedledger_chaincode.rules.reed_solomon import decode_certain, lagrange_at_zero, parity_checks
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.encoding import Integers
@@ -29,23 +29,24 @@ class Reconstruction:
 
 
 def reconstruct(shares: Mapping[int, Elements], tolerated_faults: int) -> Reconstruction:
-    """Decode all coordinates; the result does not depend on who decodes.
+    """Decode all coordinates; the result depends neither on who decodes nor on which shares it has.
 
-    With m shares at hand floor((m - t - 1) / 2) of them may be wrong: at (4, 1) one may be silent or one may lie.
-    Liars are located on one random combination of all coordinates, drawn here after the shares were posted, and the
-    remaining shares are then checked in every coordinate.
+    At least 2t + 1 shares must agree, so that t liars cannot pass off another sum while honest validators are late:
+    at (4, 1) one may be silent or one may lie. Liars are located on one random combination of all coordinates, drawn
+    here after the shares were posted, and the remaining shares are then checked in every coordinate.
 
     Args:
         shares: uint64[d] by validator j in 1..n.
         tolerated_faults: t.
 
     Raises:
-        AggregateError: ``TOO_FEW_SHARES``, or ``AGGREGATE_UNDECODABLE`` when more shares are wrong than that.
+        AggregateError: fewer than 2t + 1 shares (``TOO_FEW_SHARES``), or fewer that agree
+            (``AGGREGATE_UNDECODABLE``).
     """
-    if len(shares) <= tolerated_faults:
+    if len(shares) <= 2 * tolerated_faults:
         raise AggregateError(
             "TOO_FEW_SHARES",
-            f"{len(shares)} aggregate shares are too few; at least {tolerated_faults + 1} are needed.",
+            f"{len(shares)} aggregate shares are too few; at least {2 * tolerated_faults + 1} are needed.",
             "Wait for more validators, or abort the round after its deadline.",
         )
     liars = _liars(shares, tolerated_faults)
@@ -68,7 +69,8 @@ def reconstruct(shares: Mapping[int, Elements], tolerated_faults: int) -> Recons
 def _liars(shares: Mapping[int, Elements], degree: int) -> tuple[int, ...]:
     length = next(iter(shares.values())).shape[0]
     challenge = SecretElements().draw(length)
-    decoding = decode({point: int(kernels.dot(share, challenge)) for point, share in shares.items()}, degree)
+    combined = {point: int(kernels.dot(share, challenge)) for point, share in shares.items()}
+    decoding = decode_certain(combined, degree, degree)
     if decoding is None:
         raise _undecodable(len(shares), degree)
     return decoding.errors
@@ -77,6 +79,6 @@ def _liars(shares: Mapping[int, Elements], degree: int) -> tuple[int, ...]:
 def _undecodable(present: int, degree: int) -> AggregateError:
     return AggregateError(
         "AGGREGATE_UNDECODABLE",
-        f"The {present} aggregate shares contradict each other and more than {correctable(present, degree)} are wrong.",
+        f"The {present} aggregate shares contradict each other, and no {2 * degree + 1} of them agree.",
         "Wait for the remaining validators' shares, or abort the round after its deadline.",
     )
