@@ -37,6 +37,7 @@ def epsilon_micro(mechanism: PoissonSampledGaussian, rounds: int, delta: float) 
     return _epsilon_micro(_loss_distribution(mechanism), mechanism.steps * rounds, delta)
 
 
+@lru_cache(maxsize=128)
 def epsilon_schedule(mechanism: PoissonSampledGaussian, rounds: int, delta: float) -> tuple[int, ...]:
     """Cumulative micro-epsilon after 1, 2, ... ``rounds`` contributed rounds."""
     one_step = _loss_distribution(mechanism)

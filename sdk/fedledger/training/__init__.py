@@ -6,7 +6,7 @@ from fedledger.training.evaluation import Metrics, evaluate, predict
 from fedledger.training.examples import Examples, Split, concatenate, stratified_split
 from fedledger.training.local import LocalResult, LocalTrainer
 from fedledger.training.server import ServerStep
-from fedledger.training.server_reference import ReferenceServerStep, mean_update
+from fedledger.training.server_reference import ReferenceServerStep
 from fedledger.training.task import TaskDefinition, load_task
 from fedledger.training.weights import (
     Tensor,
@@ -34,7 +34,6 @@ __all__ = [
     "initial_weights",
     "load_task",
     "load_weights",
-    "mean_update",
     "parameter_count",
     "predict",
     "save_weights",

@@ -12,9 +12,11 @@ from fedledger_chaincode.rules.weights import capped_weights
 
 from fedledger.training.examples import Examples, concatenate
 from fedledger.training.local import LocalTrainer, train_once
+from fedledger.training.server import ServerStep
 from fedledger.training.settings import to_micro
+from fedledger.training.specification import optimizer_spec
 from fedledger.training.task import TaskDefinition
-from fedledger.training.weights import Float32Array, flatten, unflatten
+from fedledger.training.weights import Float32Array, flatten, load_weights, unflatten
 
 
 def train_alone(task: TaskDefinition, examples: Examples, *, site: str) -> list[Float32Array]:
@@ -38,19 +40,19 @@ def train_federated(
     *,
     after_round: Callable[[int, list[Float32Array]], None] | None = None,
 ) -> list[Float32Array]:
-    """All rounds of the task with every site's update averaged in the clear: no ledger, no quantisation.
+    """All rounds of the task by TFF's client work and server step, updates averaged in the clear without a ledger.
 
     Weights of sites are the contract's (``capped_weights``); ``after_round`` is called with each round's weights.
     """
     trainers = [LocalTrainer(task, sites[name], site=name) for name in sorted(sites)]
     limits = task.aggregation.max_examples, to_micro(task.aggregation.max_share)
     counts = np.array(capped_weights([len(trainer.examples) for trainer in trainers], *limits), dtype=np.float64)
-    rate = np.float32(task.training.server_optimizer.learning_rate)
-    weights = task.initial_weights()
+    step = ServerStep(task.tensors, optimizer_spec(task.training.server_optimizer))
+    parent, base = None, task.initial_model()
     for round_number in range(1, task.training.rounds + 1):
-        updates = [trainer.train(weights, round_number=round_number).update for trainer in trainers]
+        updates = [trainer.train(base, round_number=round_number).update for trainer in trainers]
         mean = (counts @ np.stack(updates).astype(np.float64) / counts.sum()).astype(np.float32)
-        weights = unflatten(flatten(weights) - rate * mean, task.tensors)
+        parent, base = base, step.apply(base, mean, parent)
         if after_round is not None:
-            after_round(round_number, weights)
-    return weights
+            after_round(round_number, load_weights(base, task.tensors))
+    return load_weights(base, task.tensors)

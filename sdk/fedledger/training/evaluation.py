@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedledger.training.examples import Examples, check_examples
-from fedledger.training.weights import Float32Array, checked_weights, load_weights
+from fedledger.training.weights import Float32Array, weights_of
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -44,11 +44,7 @@ def predict(
     """Class probabilities float64[n, k] of ``features``; column 1 is the positive class of two."""
     from fedledger.training.model import trainable_model
 
-    if isinstance(weights, bytes):
-        arrays = load_weights(weights, task.tensors)
-    else:
-        arrays = checked_weights(weights, task.tensors)
-    logits = trainable_model(task).logits(arrays, features).astype(np.float64)
+    logits = trainable_model(task).logits(weights_of(weights, task.tensors), features).astype(np.float64)
     if task.classes == 2:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

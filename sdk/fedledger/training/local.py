@@ -18,7 +18,7 @@ from fedledger.training.client_work import Trained, client_work
 from fedledger.training.examples import Examples, check_examples, require_two_classes
 from fedledger.training.model import trainable_model
 from fedledger.training.private_work import private_work
-from fedledger.training.weights import Float32Array, checked_weights, load_weights
+from fedledger.training.weights import Float32Array, weights_of
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -94,10 +94,7 @@ class LocalTrainer:
         """
         started = time.perf_counter()
         task = self.task
-        if isinstance(base_weights, bytes):
-            weights = load_weights(base_weights, task.tensors)
-        else:
-            weights = checked_weights(base_weights, task.tensors)
+        weights = weights_of(base_weights, task.tensors)
         before, after = self._epsilon(round_number - 1 if contributed is None else contributed)
         trained = train_once(task, weights, self.examples, site=self.site, round_number=round_number)
         update, unclipped_norm = clip(trained.update, task.aggregation.clip_norm)

@@ -1,8 +1,8 @@
 """The server step in numpy, bit for bit the same on every machine; needs no TensorFlow, keeps no state.
 
-Every operation is one IEEE 754 operation rounded to nearest, on float64 for the mean and float32 for the step, in
-the order written here, so that all validators and every auditor get the same model file and digest. It is the
-arithmetic of TFF's SGD optimiser (``tff.learning.optimizers.build_sgdm``); tests compare the two bit by bit.
+Every operation is one IEEE 754 operation on float32, rounded to nearest, in the order written here, so that all
+validators and every auditor get the same model file and digest. It is the arithmetic of TFF's SGD optimiser
+(``tff.learning.optimizers.build_sgdm``); tests compare the two bit by bit.
 Libraries switch processors to flush subnormal numbers to zero, some for one thread and some for good, so that every
 float32 below 2^-126 is made zero here on purpose: with or without such a library the bits are the same.
 
@@ -41,25 +41,6 @@ class ServerOptimizer(Protocol):
 
     @property
     def momentum(self) -> int: ...
-
-
-def mean_update(
-    aggregate: Sequence[int] | npt.NDArray[np.int64], *, weight_sum: int, clip_norm: int, quantised_norm: int
-) -> Float32Array:
-    """The weighted mean update, float32[d], from the decoded aggregate of secure aggregation.
-
-    ``aggregate`` holds sum_i w_i u_i as signed integers, |value| < 2^60; ``clip_norm`` is C in micro-units and
-    ``quantised_norm`` the integer C_q that C is mapped to: mean = (aggregate / weight_sum) x (C / C_q).
-
-    Raises BadInputError WEIGHT_SUM when ``weight_sum`` is not positive.
-    """
-    if weight_sum <= 0:
-        raise BadInputError(
-            "WEIGHT_SUM", f"The weights of the accepted updates add up to {weight_sum}.", "Abort the round."
-        )
-    unit = np.float64(clip_norm) / np.float64(MICRO) / np.float64(quantised_norm)
-    values = np.asarray(aggregate, dtype=np.int64).astype(np.float64)
-    return flushed((values / np.float64(weight_sum) * unit).astype(np.float32))
 
 
 def velocity(parent: Float32Array, base: Float32Array, learning_rate: int) -> Float32Array:

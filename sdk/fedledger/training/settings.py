@@ -137,6 +137,8 @@ class Aggregation(Table):
     max_examples: Count
     max_share: PositiveShare
     minimum_accepted: Annotated[int, Field(ge=2)]
+    proof: Literal["none", "norm"] = "none"
+    """norm: each update proves that it keeps the clip norm, and one that does not is refused."""
 
 
 class Privacy(Table):

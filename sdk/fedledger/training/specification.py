@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.task import OptimizerSpec, TaskSpec
 from pydantic import ValidationError
 
 from fedledger.errors import BadInputError
@@ -79,6 +79,7 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
         "max_examples": aggregation.max_examples,
         "max_share": aggregation.max_share / MICRO,
         "minimum_accepted": aggregation.minimum_accepted,
+        "proof": aggregation.proof,
     }
     document["privacy"]["mechanism"] = privacy.mechanism
     client_optimizer = _optimizer_document(training.client_optimizer)
@@ -136,6 +137,15 @@ def initial_model(task: TaskDefinition) -> bytes:
     return save_weights(task.initial_weights(), task.tensors)
 
 
+def optimizer_spec(optimizer: Optimizer) -> OptimizerSpec:
+    """An optimiser as the ledger describes it."""
+    return OptimizerSpec(
+        name=optimizer.name,
+        learning_rate=to_micro(optimizer.learning_rate),
+        momentum=to_micro(optimizer.momentum),
+    )
+
+
 def model_id(task_name: str, kind: str) -> str:
     """The ledger's name of a task's model: ``heart-disease-logistic``."""
     return f"{task_name}-{kind}"
@@ -162,8 +172,8 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
             "proximal_mu": to_micro(training.effective_mu),
             "local_epochs": training.local_epochs,
             "batch_size": training.batch_size,
-            "client_optimizer": _optimizer_spec(task.client_optimizer),
-            "server_optimizer": _optimizer_spec(training.server_optimizer),
+            "client_optimizer": optimizer_spec(task.client_optimizer).model_dump(),
+            "server_optimizer": optimizer_spec(training.server_optimizer).model_dump(),
             "rounds": training.rounds,
         },
         "aggregation": {
@@ -174,6 +184,7 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
             "max_examples": task.aggregation.max_examples,
             "max_share": to_micro(task.aggregation.max_share),
             "minimum_accepted": task.aggregation.minimum_accepted,
+            "proof": task.aggregation.proof,
         },
         "privacy": _privacy_spec(task),
         "robustness": settings.robustness.model_dump(),
@@ -212,15 +223,7 @@ def _in_micro(table: dict[str, Any]) -> dict[str, int]:
     return {key: to_micro(value) if isinstance(value, float) else value for key, value in table.items()}
 
 
-def _optimizer_spec(optimizer: Optimizer) -> dict[str, Any]:
-    return {
-        "name": optimizer.name,
-        "learning_rate": to_micro(optimizer.learning_rate),
-        "momentum": to_micro(optimizer.momentum),
-    }
-
-
-def _optimizer_document(optimizer: Any) -> dict[str, Any]:
+def _optimizer_document(optimizer: OptimizerSpec) -> dict[str, Any]:
     return {
         "name": optimizer.name,
         "learning_rate": optimizer.learning_rate / MICRO,

@@ -32,7 +32,7 @@ from fedledger.training.settings import (
     validate_settings,
 )
 from fedledger.training.specification import agreed_settings, check_agreement, initial_model, specification
-from fedledger.training.weights import Float32Array, Tensor, initial_weights, parameter_count
+from fedledger.training.weights import Float32Array, Tensor, initial_weights, parameter_count, weights_of
 
 PACKAGE_FILES = ("data.py", "model.py", "task.toml")
 _DIGEST_TAG = b"fedledger/task-package/1"
@@ -257,6 +257,17 @@ class TaskDefinition:
     def build_model(self) -> Any:
         """A new untrained ``tf.keras.Model`` from the task's ``build``; imports TensorFlow."""
         return _function(self._model_module, "build", self.folder / "model.py")(self.kind)
+
+    def keras_model(self, weights: bytes | Sequence[Float32Array]) -> Any:
+        """A ``tf.keras.Model`` that holds ``weights`` (a model file, or arrays); imports TensorFlow.
+
+        Raises BadInputError WEIGHTS_FILE, WEIGHTS_SHAPE, WEIGHTS_NOT_FINITE.
+        """
+        arrays = weights_of(weights, self.tensors)
+        model = self.build_model()
+        for variable, array in zip(model.trainable_variables, arrays, strict=True):
+            variable.assign(array)
+        return model
 
     @cached_property
     def _data_module(self) -> ModuleType:

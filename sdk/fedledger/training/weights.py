@@ -60,7 +60,7 @@ def save_weights(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]
 
     Raises BadInputError WEIGHTS_SHAPE or WEIGHTS_NOT_FINITE.
     """
-    arrays = checked_weights(weights, tensors)
+    arrays = _checked(weights, tensors)
     return _prefix(tensors) + b"".join(array.astype("<f4").tobytes() for array in arrays)
 
 
@@ -85,6 +85,14 @@ def load_weights(data: bytes, tensors: Sequence[NamedShape]) -> list[Float32Arra
             "Fetch the file again: it is cut off or has something appended.",
         )
     return unflatten(np.frombuffer(data, dtype="<f4", offset=len(prefix)), tensors)
+
+
+def weights_of(source: bytes | Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) -> list[Float32Array]:
+    """The weights in a canonical model file, or given as arrays, checked either way.
+
+    Raises BadInputError WEIGHTS_FILE, WEIGHTS_SHAPE, WEIGHTS_NOT_FINITE.
+    """
+    return load_weights(source, tensors) if isinstance(source, bytes) else _checked(source, tensors)
 
 
 def flatten(weights: Sequence[npt.ArrayLike]) -> Float32Array:
@@ -154,7 +162,7 @@ def _prefix(tensors: Sequence[NamedShape]) -> bytes:
     return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
-def checked_weights(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) -> list[Float32Array]:
+def _checked(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) -> list[Float32Array]:
     arrays = [np.asarray(array, dtype=np.float32) for array in weights]
     shapes = [array.shape for array in arrays]
     if shapes != [tuple(tensor.shape) for tensor in tensors]:

@@ -66,7 +66,7 @@ def test_the_schedule_is_cumulative_epsilon_round_by_round() -> None:
 
 
 @settings(max_examples=5, deadline=None)
-@given(st.floats(0.5, 8.0).map(lambda e: round(e, 3)), st.sampled_from([0.05, 0.2, 1.0]), st.integers(1, 20))
+@given(st.floats(0.5, 3.0).map(lambda e: round(e, 3)), st.sampled_from([0.05, 0.2, 1.0]), st.integers(1, 5))
 def test_calibrated_noise_is_the_least_that_keeps_the_target(target: float, rate: float, steps: int) -> None:
     noise = calibrate_noise(target, rounds=5, steps=steps, sampling_rate=rate, delta=1e-5)
     assert noise * 1_000 == pytest.approx(round(noise * 1_000))

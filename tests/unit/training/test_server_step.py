@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from fedledger.errors import BadInputError
-from fedledger.training import ReferenceServerStep, ServerStep, Tensor, flatten, mean_update, save_weights, unflatten
+from fedledger.training import ReferenceServerStep, ServerStep, Tensor, flatten, save_weights, unflatten
 from fedledger.training.runtime import tensorflow, tensorflow_federated
 from fedledger.training.server_reference import velocity
 from fedledger.training.weights import load_weights
@@ -88,27 +87,6 @@ def test_momentum_derived_from_two_models_follows_tffs_own_accumulator() -> None
         parent, derived = derived, flatten(load_weights(stepped, TENSORS))
         np.testing.assert_allclose(derived, weights, atol=1e-5)
     np.testing.assert_allclose(velocity(parent, derived, 500_000), state["accumulator"][0], atol=1e-5)
-
-
-@given(
-    st.lists(st.integers(-(2**59), 2**59), min_size=1, max_size=5),
-    st.integers(1, 2**32),
-    st.integers(1, 100 * MICRO),
-    st.sampled_from([1 << 8, 1 << 24, 1 << 29]),
-)
-def test_the_mean_update_is_the_exact_quotient_to_float32(
-    aggregate: list[int], weight_sum: int, clip_norm: int, quantised_norm: int
-) -> None:
-    found = mean_update(aggregate, weight_sum=weight_sum, clip_norm=clip_norm, quantised_norm=quantised_norm)
-    assert found.dtype == np.float32
-    for value, number in zip(found, aggregate, strict=True):
-        exact = Fraction(number, weight_sum) * Fraction(clip_norm, MICRO * quantised_norm)
-        assert abs(Fraction(float(value)) - exact) <= abs(exact) * Fraction(2) ** -23
-
-
-def test_a_round_that_nobody_was_accepted_in_has_no_mean() -> None:
-    with pytest.raises(BadInputError, match="WEIGHT_SUM"):
-        mean_update([0], weight_sum=0, clip_norm=MICRO, quantised_norm=1 << 24)
 
 
 @pytest.mark.parametrize("step", [ServerStep, ReferenceServerStep])
