@@ -65,10 +65,18 @@ class ChannelConfig:
 
     def policy(self, path: str) -> Policy:
         """The policy at an absolute path as ``/Channel/Application/Writers``; raises ``GenesisError``."""
-        parts = path.strip("/").split("/")
-        if len(parts) < 2 or parts[0] != ROOT:
-            raise bad_configuration(f"{path} is no path of a policy")
-        return _required(self.config.channel_group, tuple(parts[1:-1]), parts[-1])
+        groups, name = _split(path)
+        return _required(self.config.channel_group, groups, name)
+
+    def has_policy(self, path: str) -> bool:
+        """Whether there is a policy at an absolute path."""
+        groups, name = _split(path)
+        group = self.config.channel_group
+        for part in groups:
+            if part not in group.groups:
+                return False
+            group = group.groups[part]
+        return name in group.policies
 
     def identify(self, serialized_identity: bytes, at: datetime) -> VerifiedIdentity:
         """Return who that is, valid at the aware time ``at``; raises ``IdentityError``."""
@@ -91,6 +99,13 @@ def parse_config(serialized: bytes) -> Any:
     except DecodeError as error:
         raise bad_configuration("the config transaction holds no ConfigEnvelope") from error
     return envelope
+
+
+def _split(path: str) -> tuple[tuple[str, ...], str]:
+    root, *groups = path.strip("/").split("/")
+    if root != ROOT or not groups:
+        raise bad_configuration(f"{path} is no path of a policy")
+    return tuple(groups[:-1]), groups[-1]
 
 
 def _required(group: Any, path: tuple[str, ...], name: str) -> Policy:

@@ -13,19 +13,21 @@ from google.protobuf.message import DecodeError
 from fedledger.audit.channel import ChannelConfig
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding
-from fedledger.audit.policies import Policy, signature_policy
+from fedledger.audit.policies import OutOf, Policy, SignaturePolicy, signature_policy
 from fedledger.audit.replayed_state import ReplayedState
 
 LIFECYCLE = "_lifecycle"
 LIFECYCLE_POLICY = "/Channel/Application/LifecycleEndorsement"
 _BUILT_IN = "vscc"
+_NEVER = SignaturePolicy(OutOf(1, ()))
+"""Without a policy for definitions nobody can commit one; a client may still send such a transaction."""
 
 
 def chaincode_policy(chaincode: str, config: ChannelConfig, state: ReplayedState) -> Policy:
     """The policy for writes into a chaincode's namespace (``core/chaincode/lifecycle``); raises ``Finding``."""
     try:
         if chaincode == LIFECYCLE:
-            return config.policy(LIFECYCLE_POLICY)
+            return config.policy(LIFECYCLE_POLICY) if config.has_policy(LIFECYCLE_POLICY) else _NEVER
         definition = state.values(LIFECYCLE).get(f"namespaces/fields/{chaincode}/ValidationInfo")
         if definition is None:
             return config.endorsement

@@ -16,7 +16,7 @@ from fabric_protos.peer import transaction_pb2
 from fedledger.audit.channel import ChannelConfig
 from fedledger.audit.endorsement_policies import chaincode_policy
 from fedledger.audit.findings import CheckName
-from fedledger.audit.replayed_state import VALID, ReplayedState
+from fedledger.audit.replayed_state import MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, VALID, ReplayedState
 from fedledger.gateway.blocks import EndorserTransaction, EnvelopeHeader, parse_envelope_header
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.identity.errors import IdentityError
@@ -25,25 +25,8 @@ from fedledger.identity.msp import VerifiedIdentity
 _MAXIMUM_TIMESTAMP_NS = 253_402_300_799 * 10**9
 """The end of the year 9999, beyond which there is no ``datetime``."""
 
-MALFORMED = frozenset(
-    int(code)
-    for code in (
-        transaction_pb2.NIL_ENVELOPE,
-        transaction_pb2.BAD_PAYLOAD,
-        transaction_pb2.BAD_COMMON_HEADER,
-        transaction_pb2.INVALID_ENDORSER_TRANSACTION,
-        transaction_pb2.UNSUPPORTED_TX_PAYLOAD,
-        transaction_pb2.UNKNOWN_TX_TYPE,
-        transaction_pb2.MARSHAL_TX_ERROR,
-        transaction_pb2.NIL_TXACTION,
-        transaction_pb2.BAD_HEADER_EXTENSION,
-        transaction_pb2.BAD_CHANNEL_HEADER,
-        transaction_pb2.BAD_RESPONSE_PAYLOAD,
-        transaction_pb2.BAD_RWSET,
-        transaction_pb2.INVALID_OTHER_REASON,
-    )
-)
-"""Codes of an envelope that is none: which one depends on how deep a peer's release parses before it gives up."""
+_BY_STATE = frozenset((VALID, MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT))
+"""Codes that a transaction gets when all that it brings with it is right."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +39,14 @@ class Judgement:
     transaction: EndorserTransaction | None = None
     endorsements: int = 0
 
-    def agrees_with(self, recorded: int) -> bool:
-        """Whether a peer may have recorded that code."""
-        return recorded == self.code or (recorded in MALFORMED and self.code in MALFORMED)
+
+def same_verdict(recorded: int, computed: int) -> bool:
+    """Whether a peer may have recorded that code where the replay gives the other.
+
+    A transaction that is refused for itself can deserve several codes, and which one it gets depends on the order in
+    which a peer's release looks: anybody may send such a transaction, and nothing follows from its code.
+    """
+    return recorded == computed or not {recorded, computed} & _BY_STATE
 
 
 def time_of(header: EnvelopeHeader) -> datetime | None:

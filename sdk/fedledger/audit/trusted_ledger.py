@@ -21,7 +21,7 @@ from fedledger.audit.contract_run import check_run, check_untouched, check_versi
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding, Tally
 from fedledger.audit.replayed_state import VALID, BlockUpdates, ReplayedState, supported
-from fedledger.audit.transaction_checks import Judgement, judge, time_of, transaction_id
+from fedledger.audit.transaction_checks import Judgement, judge, same_verdict, time_of, transaction_id
 from fedledger.gateway.blocks import (
     Version,
     commit_hash,
@@ -160,7 +160,7 @@ class TrustedLedger:
 
     def _check_codes(self, block: Any, computed: tuple[int, ...]) -> None:
         for place, (mine, recorded) in enumerate(zip(computed, validation_codes(block), strict=True)):
-            if not Judgement(mine, CheckName.CODES).agrees_with(recorded):
+            if not same_verdict(recorded, mine):
                 raise Finding(
                     CheckName.CODES,
                     f"transaction {place} is recorded as {_code_name(recorded)}; replayed it is {_code_name(mine)}",
@@ -249,7 +249,7 @@ def _block_time(block: Any, earliest: datetime) -> datetime:
 
 def _check_agreement(judgement: Judgement, recorded: int) -> None:
     """A transaction recorded as valid whose signatures or endorsements do not hold fails the check it should."""
-    if recorded == VALID and not judgement.agrees_with(recorded):
+    if recorded == VALID and judgement.code != VALID:
         raise Finding(judgement.check, judgement.reason)
 
 

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, policies_pb2
+from fabric_protos.common import common_pb2, configtx_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
-from fabric_protos.msp import identities_pb2, msp_config_pb2, msp_principal_pb2
-from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2, proposal_response_pb2, transaction_pb2
+
 from fedledger.gateway.blocks import (
     EndorserTransaction,
     StateUpdate,
@@ -28,7 +26,6 @@ from fedledger.gateway.blocks import (
     data_hash,
     header_hash,
     parse_block,
-    parse_envelope_header,
     proposal_hash,
     recorded_commit_hash,
     signed_block_bytes,
@@ -37,33 +34,22 @@ from fedledger.gateway.blocks import (
 )
 from fedledger.identity.authority import NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import PrivateKey, generate_key, sign
-from fedledger.identity.msp import Msp, serialize_identity
-from fedledger.outcome import outcome, settled_sum
-from fedledger.secure_aggregation import WeightedSum
-from fedledger.secure_aggregation.aggregate import aggregate_share_file
-from fedledger.secure_aggregation.sharing import Dealing
-from fedledger.training.weights import save_weights
+from fedledger.identity.msp import serialize_identity
 from fedledger_chaincode.contract import VERSION, Contract
-from fedledger_chaincode.messages.records import ModelRecord
-from fedledger_chaincode.messages.round import AggregateShare, ModelReport
 from fedledger_chaincode.replay import ReplayStub
-from fedledger_chaincode.rules.field import MODULUS
-
+from tests.unit.audit.channel_configs import channel_config
+from tests.unit.audit.envelopes import CHAINCODE, envelope_of, hashed, is_config, proposal, signed_envelope
 from tests.unit.contract.ledger import (
     CHANNEL,
     MSPS,
     START,
     Actor,
     Argument,
-    Consortium,
     Ledger,
     encoded,
-    task_spec,
 )
 
-CHAINCODE = "fedledger"
-VALID, POLICY_FAILURE, MVCC_CONFLICT = 0, 10, 11
-_ROLE = msp_principal_pb2.MSPRole
+VALID, BAD_PAYLOAD, POLICY_FAILURE, MVCC_CONFLICT = 0, 2, 10, 11
 
 
 @dataclass(frozen=True)
@@ -118,44 +104,12 @@ class BlockLedger(Ledger):
 
     def configuration(self) -> Any:
         """The ``common.Config`` of the genesis block."""
-        config = configtx_pb2.Config()
-        root = config.channel_group
-        root.mod_policy = "Admins"
-        for section in ("Application", "Orderer"):
-            group = root.groups[section]
-            group.mod_policy = "Admins"
-            for msp in MSPS:
-                group.groups[msp].CopyFrom(self._organisation(msp))
-            _set_policy(group, "Admins", _meta("MAJORITY", "Admins"))
-        _set_policy(root.groups["Application"], "Endorsement", _meta("MAJORITY", "Endorsement"))
-        _set_policy(root.groups["Application"], "LifecycleEndorsement", _meta("MAJORITY", "Endorsement"))
-        _set_policy(root, "Admins", _meta("MAJORITY", "Admins"))
-        orderer = root.groups["Orderer"]
-        _set_value(orderer, "ConsensusType", orderer_pb2.ConsensusType(type="BFT"))
-        consenters = [
-            configuration_pb2.Consenter(
-                id=number,
-                msp_id=msp,
-                identity=identities_pb2.SerializedIdentity.FromString(self.orderers[msp].serialized).id_bytes,
-            )
-            for number, msp in enumerate(MSPS, start=1)
-        ]
-        _set_value(orderer, "Orderers", configuration_pb2.Orderers(consenter_mapping=consenters))
-        quorum = _out_of(3, [_identity(self.orderers[msp].serialized) for msp in MSPS])
-        _set_policy(orderer, "BlockValidation", quorum)
-        return config
-
-    def _organisation(self, msp: str) -> Any:
-        group = configtx_pb2.ConfigGroup(mod_policy="Admins")
-        authority = certificate_pem(self.authorities[msp].certificate)
-        _set_value(group, "MSP", msp_config_pb2.MSPConfig(type=0, config=Msp(msp, (authority,)).to_proto()))
-        for name, role in (("Endorsement", _ROLE.PEER), ("Admins", _ROLE.ADMIN), ("Writers", _ROLE.MEMBER)):
-            _set_policy(group, name, _out_of(1, [_role(msp, role)]))
-        return group
+        roots = {msp: certificate_pem(self.authorities[msp].certificate) for msp in MSPS}
+        return channel_config(roots, {msp: self.orderers[msp].serialized for msp in MSPS})
 
     def _genesis(self) -> bytes:
         envelope = configtx_pb2.ConfigEnvelope(config=self.configuration())
-        data = _envelope(common_pb2.CONFIG, START, b"", b"", "", envelope.SerializeToString(deterministic=True), None)
+        data = envelope_of(common_pb2.CONFIG, START, b"", b"", "", envelope.SerializeToString(deterministic=True), None)
         block = common_pb2.Block(header=common_pb2.BlockHeader(number=0), data=common_pb2.BlockData(data=[data]))
         block.header.data_hash = data_hash(block.data)
         signed = common_pb2.OrdererBlockMetadata(last_config=common_pb2.LastConfig(index=0))
@@ -249,14 +203,15 @@ class BlockLedger(Ledger):
         endorsers: Sequence[str] = MSPS,
         forgers: Sequence[str] = (),
         asked: ReplayStub | None = None,
+        chaincode: str = CHAINCODE,
     ) -> bytes:
         """The signed envelope of a result; ``forgers`` sign something else than what they endorse.
 
         ``asked`` is what the endorsers were asked, where that is something else than what the envelope says.
         """
-        header, request = _proposal(stub, nonce)
+        header, request = proposal(stub, nonce, chaincode)
         answer = proposal_response_pb2.ProposalResponsePayload(
-            proposal_hash=proposal_hash(*_hashed(*_proposal(asked or stub, nonce))),
+            proposal_hash=proposal_hash(*hashed(*proposal(asked or stub, nonce, chaincode))),
             extension=action.SerializeToString(),
         ).SerializeToString()
         payload = transaction_pb2.ChaincodeActionPayload(chaincode_proposal_payload=request)
@@ -267,7 +222,7 @@ class BlockLedger(Ledger):
             payload.action.endorsements.add(endorser=peer.serialized, signature=sign(peer.key, signed))
         transaction = transaction_pb2.Transaction()
         transaction.actions.add(header=header.signature_header, payload=payload.SerializeToString())
-        return _signed(header, transaction.SerializeToString(), self.clients[stub.creator])
+        return signed_envelope(header, transaction.SerializeToString(), self.clients[stub.creator])
 
     def append(self, envelopes: Sequence[bytes], codes: Sequence[int] | None = None) -> None:
         """Order envelopes into the next block and apply what is valid."""
@@ -305,7 +260,7 @@ class BlockLedger(Ledger):
 
     def _last_config(self, number: int) -> int:
         return next(
-            index for index in range(number, -1, -1) if index == 0 or _is_config(parse_block(self.blocks[index]))
+            index for index in range(number, -1, -1) if index == 0 or is_config(parse_block(self.blocks[index]))
         )
 
     def reconfigure(self, config: Any, update: Any, signers: Sequence[Actor]) -> None:
@@ -314,10 +269,10 @@ class BlockLedger(Ledger):
         for actor in signers:
             header = common_pb2.SignatureHeader(creator=actor.creator, nonce=b"nonce").SerializeToString()
             signed.signatures.add(signature_header=header, signature=sign(actor.key, header + signed.config_update))
-        asked = _envelope(common_pb2.CONFIG_UPDATE, self.now, b"", b"", "", signed.SerializeToString(), None)
+        asked = envelope_of(common_pb2.CONFIG_UPDATE, self.now, b"", b"", "", signed.SerializeToString(), None)
         envelope = configtx_pb2.ConfigEnvelope(config=config, last_update=common_pb2.Envelope.FromString(asked))
         content = envelope.SerializeToString(deterministic=True)
-        self.append([_envelope(common_pb2.CONFIG, self.now, b"", b"", "", content, None)])
+        self.append([envelope_of(common_pb2.CONFIG, self.now, b"", b"", "", content, None)])
 
     def signatures(self, block: Any, signers: Sequence[str], last_config: int = 0) -> bytes:
         """The SIGNATURES metadata of a block."""
@@ -346,6 +301,7 @@ class BlockLedger(Ledger):
         change: Callable[[Any, Any], None],
         endorsers: Sequence[str] = MSPS,
         forgers: Sequence[str] = (),
+        chaincode: str = CHAINCODE,
     ) -> None:
         """Replace what the transaction of a block did: ``change(action, kv_rwset)``; client and orderers collude."""
         block = parse_block(self.blocks[number])
@@ -366,7 +322,7 @@ class BlockLedger(Ledger):
             creator=original.creator,
             timestamp=original.header.timestamp_ns // 10**9,
         )
-        envelope = self.envelope(stub, original.header.nonce, action, endorsers, forgers)
+        envelope = self.envelope(stub, original.header.nonce, action, endorsers, forgers, chaincode=chaincode)
         self.change(number, lambda changed: changed.data.data.__setitem__(0, envelope))
 
     def block_of(self, function: str, nth: int = 0) -> int:
@@ -379,89 +335,9 @@ class BlockLedger(Ledger):
         return numbers[nth]
 
 
-@dataclass
-class TrainingConsortium(Consortium):
-    """A consortium whose validators post real shares of a real sum and report the model that follows from it."""
-
-    artifacts: dict[str, bytes] = field(default_factory=dict)
-    files: list[bytes] = field(default_factory=list)
-    """Model files by version."""
-
-    def keep(self, content: bytes) -> str:
-        name = hashlib.sha256(content).hexdigest()
-        self.artifacts[name] = content
-        return name
-
-    def _shares(self, number: int) -> tuple[WeightedSum, dict[str, bytes]]:
-        view = self.round(number)
-        assert view.settlement is not None
-        roots = {u.signed.manifest.participant: u.signed.manifest.root for u in view.updates}
-        wanted = settled_sum(self.task, number, view.settlement, roots)
-        total = np.arange(4, dtype=np.int64) * 1_000_003 * number - 1_500_000
-        elements = np.where(total < 0, total + MODULUS, total).astype(np.uint64)
-        dealing = Dealing(elements, np.full((1, 4), 12_345 + number, dtype=np.uint64))
-        return wanted, {
-            msp: aggregate_share_file(dealing.share(point), point, wanted) for point, msp in enumerate(MSPS, start=1)
-        }
-
-    def post_share(self, msp: str, number: int) -> None:
-        content = self._shares(number)[1][msp]
-        share = AggregateShare(task=self.task, round=number, digest=self.keep(content), size=len(content))
-        self.ledger.submit(self.validators[msp], "PostAggregateShare", share)
-
-    def report(self, msp: str, number: int, model: str = "", liars: tuple[str, ...] = ()) -> None:
-        wanted, shares = self._shares(number)
-        parent = self.files[-2] if len(self.files) > 1 else None
-        result = outcome(self.spec, wanted, shares, self.files[-1], parent)
-        reported = (
-            result.model
-            if not model
-            else save_weights(
-                [np.full(tensor.shape, 7.0) for tensor in self.spec.model.tensors], self.spec.model.tensors
-            )
-        )
-        report = ModelReport(
-            task=self.task,
-            round=number,
-            aggregate_digest=result.aggregate_digest,
-            model_digest=self.keep(reported),
-            model_size=len(reported),
-            liars=liars,
-        )
-        self.ledger.submit(self.validators[msp], "ReportModel", report)
-
-    def finalise(self, number: int, by: str = MSPS[0]) -> bytes:
-        finalised = super().finalise(number, by)
-        self.files.append(self.artifacts[ModelRecord.decode(finalised).model_digest])
-        return finalised
-
-
-def consortium(rounds: int = 1, **changes: Any) -> TrainingConsortium:
-    """An active task of four organisations on a ``BlockLedger``, with so many whole rounds."""
-    ledger = BlockLedger()
-    schedule = {"epsilon_budget": 12_000_000, "epsilon_schedule": [2_400_000 * count for count in range(1, 6)]}
-    first = save_weights([np.zeros((3, 1)), np.zeros(1)], task_spec().model.tensors)
-    model = {"initial_weights_digest": hashlib.sha256(first).hexdigest(), "initial_weights_size": len(first)}
-    spec = task_spec(**{"training": {"rounds": 50}, "privacy": schedule, "model": model} | changes)
-    roles = ("governor", "validator", "participant")
-    governors, validators, participants = ({msp: ledger.actor(msp, role, name=role) for msp in MSPS} for role in roles)
-    founded = TrainingConsortium(ledger, spec, governors, validators, participants)
-    founded.keep(first)
-    founded.files.append(first)
-    founded.propose()
-    for msp in MSPS:
-        founded.approve(msp)
-    for msp in MSPS:
-        founded.register(msp)
-        founded.join(msp)
-    for number in range(1, rounds + 1):
-        founded.through(number)
-    return founded
-
-
 def _updates(block: Any) -> list[StateUpdate]:
     updates: dict[str, StateUpdate] = {}
-    if _is_config(block):
+    if is_config(block):
         return []
     for place, (envelope, code) in enumerate(zip(block.data.data, validation_codes(block), strict=True)):
         if code != VALID:
@@ -471,80 +347,3 @@ def _updates(block: Any) -> list[StateUpdate]:
                 version = Version(block.header.number, place)
                 updates[write.key] = StateUpdate(entry.namespace, write.key.encode(), write.value, version)
     return list(updates.values())
-
-
-def _is_config(block: Any) -> bool:
-    return parse_envelope_header(block.data.data[0]).type == common_pb2.CONFIG
-
-
-def _proposal(stub: ReplayStub, nonce: bytes) -> tuple[Any, bytes]:
-    invocation = chaincode_pb2.ChaincodeInvocationSpec()
-    invocation.chaincode_spec.chaincode_id.name = CHAINCODE
-    invocation.chaincode_spec.input.args.extend([stub.function.encode(), *stub.arguments])
-    request = proposal_pb2.ChaincodeProposalPayload(input=invocation.SerializeToString()).SerializeToString()
-    return _header(common_pb2.ENDORSER_TRANSACTION, stub.timestamp, stub.creator, nonce, stub.transaction_id), request
-
-
-def _hashed(header: Any, request: bytes) -> tuple[bytes, bytes, bytes]:
-    return header.channel_header, header.signature_header, request
-
-
-def _header(kind: int, timestamp: int, creator: bytes, nonce: bytes, transaction_id: str) -> Any:
-    channel = common_pb2.ChannelHeader(type=kind, channel_id=CHANNEL, tx_id=transaction_id)
-    channel.timestamp.seconds = timestamp
-    if kind == common_pb2.ENDORSER_TRANSACTION:
-        named = proposal_pb2.ChaincodeHeaderExtension(chaincode_id=chaincode_pb2.ChaincodeID(name=CHAINCODE))
-        channel.extension = named.SerializeToString()
-    return common_pb2.Header(
-        channel_header=channel.SerializeToString(),
-        signature_header=common_pb2.SignatureHeader(creator=creator, nonce=nonce).SerializeToString(),
-    )
-
-
-def _envelope(
-    kind: int, timestamp: int, creator: bytes, nonce: bytes, transaction_id: str, data: bytes, key: PrivateKey | None
-) -> bytes:
-    return _signed(_header(kind, timestamp, creator, nonce, transaction_id), data, key)
-
-
-def _signed(header: Any, data: bytes, key: PrivateKey | None) -> bytes:
-    payload = common_pb2.Payload(header=header, data=data).SerializeToString()
-    signature = b"" if key is None else sign(key, payload)
-    return bytes(common_pb2.Envelope(payload=payload, signature=signature).SerializeToString())
-
-
-def _set_value(group: Any, name: str, message: Any) -> None:
-    group.values[name].value = message.SerializeToString()
-    group.values[name].mod_policy = "Admins"
-
-
-def _set_policy(group: Any, name: str, policy: Any) -> None:
-    group.policies[name].policy.CopyFrom(policy)
-    group.policies[name].mod_policy = "Admins"
-
-
-def _meta(rule: str, sub_policy: str) -> Any:
-    meta = policies_pb2.ImplicitMetaPolicy(sub_policy=sub_policy, rule=policies_pb2.ImplicitMetaPolicy.Rule.Value(rule))
-    return policies_pb2.Policy(type=policies_pb2.Policy.IMPLICIT_META, value=meta.SerializeToString())
-
-
-def _out_of(count: int, principals: Sequence[Any]) -> Any:
-    rules = [policies_pb2.SignaturePolicy(signed_by=index) for index in range(len(principals))]
-    out_of = policies_pb2.SignaturePolicy.NOutOf(n=count, rules=rules)
-    envelope = policies_pb2.SignaturePolicyEnvelope(
-        version=0, rule=policies_pb2.SignaturePolicy(n_out_of=out_of), identities=principals
-    )
-    return policies_pb2.Policy(type=policies_pb2.Policy.SIGNATURE, value=envelope.SerializeToString())
-
-
-def _role(msp: str, role: int) -> Any:
-    return msp_principal_pb2.MSPPrincipal(
-        principal_classification=msp_principal_pb2.MSPPrincipal.ROLE,
-        principal=msp_principal_pb2.MSPRole(msp_identifier=msp, role=role).SerializeToString(),
-    )
-
-
-def _identity(serialized: bytes) -> Any:
-    return msp_principal_pb2.MSPPrincipal(
-        principal_classification=msp_principal_pb2.MSPPrincipal.IDENTITY, principal=serialized
-    )

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from tests.unit.audit.block_ledger import TrainingConsortium, consortium
+from tests.unit.audit.members import TrainingConsortium, consortium
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from fedledger.audit import (
     Archive,
     ArchiveError,
@@ -18,10 +21,7 @@ from fedledger.audit import (
 )
 from fedledger.errors import ExitCode, FedledgerError
 from fedledger.store import ArtifactStore
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from tests.unit.audit.block_ledger import TrainingConsortium
+from tests.unit.audit.members import TrainingConsortium
 
 
 @pytest.fixture(scope="session")

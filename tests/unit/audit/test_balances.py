@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fedledger.audit.balances import Balances
 from fedledger.audit.findings import CheckName, Finding
 from fedledger.gateway.blocks import StateUpdate, Version

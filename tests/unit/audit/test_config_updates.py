@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from fabric_protos.common import configtx_pb2
 from fabric_protos.msp import msp_config_pb2
+
 from fedledger.audit import CheckName, GenesisError, verify
 from fedledger.audit.channel import ChannelConfig
 from fedledger.audit.report import Outcome
 from fedledger.gateway.blocks import parse_block
 from fedledger.identity.authority import Revocation, certificate_pem, load_certificate
 from fedledger.identity.msp import Msp, parse_serialized_identity
-
-from tests.unit.audit.block_ledger import VALID, BlockLedger, TrainingConsortium
+from tests.unit.audit.block_ledger import VALID, BlockLedger
+from tests.unit.audit.members import TrainingConsortium
 from tests.unit.contract.ledger import CHANNEL, MSPS, START, Actor
 
 BAD_CREATOR_SIGNATURE = 4

@@ -6,13 +6,13 @@ import json
 import sys
 
 import pytest
+
 from fedledger.audit import CheckName, Outcome, verify
 from fedledger.audit.report import AuditReport
 from fedledger_chaincode.messages.records import ModelRecord
 from fedledger_chaincode.messages.round import AggregateShare, ModelReport
 from fedledger_chaincode.state import model_key
-
-from tests.unit.audit.block_ledger import TrainingConsortium, consortium
+from tests.unit.audit.members import TrainingConsortium, consortium
 from tests.unit.contract.ledger import MSPS, digest
 
 
@@ -174,13 +174,12 @@ class TestPrivacy:
         check = verify(consortium(rounds=0, privacy=none).ledger.blocks).check("privacy spent")
         assert check.outcome is Outcome.PASSED and "1 tasks without" in check.detail
 
-    def test_is_skipped_where_dp_accounting_is_not_installed(
-        self, audited: TrainingConsortium, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_skipped_where_dp_accounting_is_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in [name for name in sys.modules if name.startswith("dp_accounting")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "dp_accounting", None)
-        check = verify(audited.ledger.blocks).check(CheckName.PRIVACY.value)
+        never_computed = {"noise_multiplier": 1_234_567}
+        check = verify(consortium(rounds=0, privacy=never_computed).ledger.blocks).check(CheckName.PRIVACY.value)
         assert check.outcome is Outcome.SKIPPED and "dp_accounting is not installed" in check.detail
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fabric_protos.common import configtx_pb2, policies_pb2
 from fabric_protos.msp import msp_principal_pb2
+
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.policies import (
     IdentityPrincipal,

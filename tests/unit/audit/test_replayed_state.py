@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from fedledger.audit.replayed_state import (
     MVCC_READ_CONFLICT,
     PHANTOM_READ_CONFLICT,
@@ -26,8 +27,7 @@ from fedledger.gateway.blocks import (
     Write,
     parse_block,
 )
-
-from tests.unit.audit.block_ledger import TrainingConsortium
+from tests.unit.audit.members import TrainingConsortium
 
 NOTHING = NamespaceReadWriteSet("cc", (), (), (), (), ())
 FIRST, SECOND = Version(1, 0), Version(1, 1)

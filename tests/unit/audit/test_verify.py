@@ -8,23 +8,24 @@ from typing import Any
 
 import pytest
 from fabric_protos.common import common_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.audit import AuditReport, CheckName, GenesisError, Outcome, verify
 from fedledger.audit.findings import BLOCK_CHECKS
 from fedledger.gateway.blocks import header_hash, parse_block
 from fedledger.identity.authority import NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import generate_key
 from fedledger.identity.msp import serialize_identity
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.unit.audit.block_ledger import (
+    BAD_PAYLOAD,
     MVCC_CONFLICT,
     POLICY_FAILURE,
     VALID,
     BlockLedger,
     Signatory,
-    TrainingConsortium,
 )
+from tests.unit.audit.members import TrainingConsortium
 from tests.unit.contract.ledger import MSPS
 
 
@@ -75,6 +76,28 @@ class TestAnUntouchedLedger:
         report = verify(ledger.blocks)
         assert report.ok and report.blocks == number + 1
         assert "1 refusals" in report.check("validation codes").detail
+
+    @pytest.mark.parametrize("code", [BAD_PAYLOAD, POLICY_FAILURE])
+    @pytest.mark.parametrize("junk", [b"", b"\xff", b"\n\x00", b"no envelope"])
+    def test_may_hold_what_no_client_should_have_sent(
+        self, members: TrainingConsortium, junk: bytes, code: int
+    ) -> None:
+        members.ledger.append([junk], [code])
+        assert verify(members.ledger.blocks).ok
+
+    @pytest.mark.parametrize("chaincode", ["_lifecycle", "another"])
+    def test_may_hold_transactions_that_nobody_endorsed(self, members: TrainingConsortium, chaincode: str) -> None:
+        def other_chaincode(action: Any, rwset: Any) -> None:
+            action.chaincode_id.name = chaincode
+
+        ledger = members.ledger
+        number = len(ledger.blocks)
+        ledger.submit(members.governors[MSPS[0]], "Transfer", f"org:{MSPS[1]}", 5)
+        ledger.change_result(number, other_chaincode, endorsers=(), chaincode=chaincode)
+        ledger.change(
+            number, lambda block: _set_metadata(block, common_pb2.TRANSACTIONS_FILTER, bytes([POLICY_FAILURE]))
+        )
+        assert verify(ledger.blocks).ok
 
 
 class TestGenesis:
