@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fabric_protos.common import common_pb2
-from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import ModelRecord, ValidatorRecord
-from fedledger_chaincode.state import RecordT, prefix
 
 from fedledger.audit.replayed_state import VALID
 from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
 from fedledger.gateway.errors import BlockFormatError
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.records import ModelRecord, ValidatorRecord
+from fedledger_chaincode.state import RecordT, prefix
 
 ArtifactSource = Callable[[str], bytes | None]
 """The artifact of a hex SHA-256 digest, None when it is not there. What it returns need not be right."""

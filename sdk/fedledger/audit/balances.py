@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fedledger.audit.findings import CheckName, Finding
+from fedledger.gateway.blocks import StateUpdate
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import BalanceRecord, SupplyRecord
 from fedledger_chaincode.state import SUPPLY_KEY, prefix
-
-from fedledger.audit.findings import CheckName, Finding
-from fedledger.gateway.blocks import StateUpdate
 
 _BALANCES = prefix("balance")
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2
-from fedledger_chaincode.contract import VERSION, Contract
-from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.replay import ReplayStub
 from google.protobuf.message import DecodeError
 
 from fedledger.audit.findings import CheckName, Finding
 from fedledger.audit.replayed_state import ReplayedState
 from fedledger.gateway.blocks import EndorserTransaction, NamespaceReadWriteSet
+from fedledger_chaincode.contract import VERSION, Contract
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.replay import ReplayStub
 
 METADATA_FUNCTION = "org.hyperledger.fabric:GetMetadata"
 """Answered by the chaincode service, not by the contract; it touches no state."""

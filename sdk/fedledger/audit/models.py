@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fedledger_chaincode.messages.records import ModelRecord
-from fedledger_chaincode.messages.task import TaskSpec
-
 from fedledger.audit.artifacts import Artifacts, DamagedArtifact
 from fedledger.audit.findings import CheckName, Finding
 from fedledger.audit.report import Check, Outcome, package
 from fedledger.audit.world import World
 from fedledger.errors import FedledgerError
+from fedledger_chaincode.messages.records import ModelRecord
+from fedledger_chaincode.messages.task import TaskSpec
 
 if TYPE_CHECKING:
     from fedledger.outcome import Outcome as RoundOutcome
@@ -109,6 +108,8 @@ def _recompute(world: World, spec: TaskSpec, record: ModelRecord, artifacts: Art
     try:
         computed = outcome(spec, wanted, shares, base, parent)
     except FedledgerError as error:
+        if missing:  # with the share that is not here the liar could be told
+            raise _Unchecked(f"artifact missing: the aggregate share of {missing[0]}") from error
         raise Finding(CheckName.AGGREGATES, f"the sum cannot be decoded from the shares. {error.message}") from error
     innocent = [msp for msp in record.liars if msp in shares and msp not in computed.liars]
     if innocent:

@@ -6,13 +6,12 @@ Skipped where dp_accounting is not installed.
 
 from __future__ import annotations
 
-from fedledger_chaincode.messages.task import TaskSpec
-
 from fedledger.audit.findings import CheckName
 from fedledger.audit.report import Check, Outcome, package
 from fedledger.audit.world import World
 from fedledger.errors import FedledgerError
 from fedledger.privacy.accountant import covers
+from fedledger_chaincode.messages.task import TaskSpec
 
 _MICRO = 1_000_000
 

@@ -24,6 +24,7 @@ from tests.unit.contract.ledger import MSPS, Consortium, task_spec
 class TrainingConsortium(Consortium):
     """A consortium whose validators post real shares of a real sum and report the model that follows from it."""
 
+    ledger: BlockLedger
     artifacts: dict[str, bytes] = field(default_factory=dict)
     files: list[bytes] = field(default_factory=list)
     """Model files by version."""

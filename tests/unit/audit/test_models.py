@@ -96,7 +96,7 @@ class TestValidatorsThatCollude:
         until_settled(members, 3)
         for msp in MSPS:
             members.post_share(msp, 3)
-            report = ModelReport(
+            claim = ModelReport(
                 task=members.task,
                 round=3,
                 aggregate_digest=digest("another sum"),
@@ -104,7 +104,7 @@ class TestValidatorsThatCollude:
                 model_size=13,
                 liars=(),
             )
-            members.ledger.submit(members.validators[msp], "ReportModel", report)
+            members.ledger.submit(members.validators[msp], "ReportModel", claim)
         members.finalise(3)
         report = verify(members.ledger.blocks, members.artifacts.get)
         assert only_failure(report) == ("aggregates", len(members.ledger.blocks) - 1)
@@ -144,6 +144,10 @@ class TestAProvenLie:
         members.finalise(3)
         assert record(members, 3).liars == (MSPS[3],)
         assert verify(members.ledger.blocks, members.artifacts.get).complete
+        del members.artifacts[record(members, 3).aggregate_shares[0].digest]
+        report = verify(members.ledger.blocks, members.artifacts.get)
+        assert report.ok
+        assert "version 3 of heart, artifact missing" in report.check("aggregates").detail
 
 
 def test_server_momentum_is_followed_from_version_to_version() -> None:
