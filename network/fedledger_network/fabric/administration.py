@@ -1,0 +1,176 @@
+"""What an organisation's administrator does with Fabric's programs: join the channel, install and approve a contract.
+
+Every step says whether it was needed, so that all of them can be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedledger_network.consortium import Organisation
+from fedledger_network.fabric.channel import endorsement_policy
+from fedledger_network.fabric.commands import Command
+from fedledger_network.fabric.config import LOOPBACK, FabricConfig
+from fedledger_network.fabric.identities import (
+    ADMINISTRATION,
+    TLS_CERTIFICATE_FILE,
+    TLS_KEY_FILE,
+    TLS_ROOTS_FILE,
+)
+from fedledger_network.fabric.layout import Layout
+from fedledger_network.fabric.programs import Programs
+
+_CHANNEL_EXISTS = "channel already exists"
+_LEDGER_EXISTS = "already exists"
+_INSTALLED = "chaincode already successfully installed"
+_UNCHANGED = "attempted to redefine uncommitted sequence"
+_UNDEFINED = "is not defined"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The contract as the channel has it."""
+
+    version: str
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """One organisation's administrator at its own peer and orderer."""
+
+    config: FabricConfig
+    layout: Layout
+    programs: Programs
+    organisation: Organisation
+
+    def join_orderer(self) -> bool:
+        """Let the orderer join the channel; tell whether it had not."""
+        folder = self.layout.organisation(self.organisation.name)
+        tls = folder.node(ADMINISTRATION) / "tls"
+        output = Command(
+            (
+                str(self.programs.path("osnadmin")),
+                "channel",
+                "join",
+                "--channelID",
+                self.config.consortium.channel,
+                "--config-block",
+                str(self.layout.genesis),
+                "--orderer-address",
+                f"{LOOPBACK}:{self.config.ports(self.organisation).orderer_admin}",
+                "--ca-file",
+                str(tls / TLS_ROOTS_FILE),
+                "--client-cert",
+                str(tls / TLS_CERTIFICATE_FILE),
+                "--client-key",
+                str(tls / TLS_KEY_FILE),
+            )
+        ).run()
+        if output.says(_CHANNEL_EXISTS):
+            return False
+        # osnadmin ends with 0 also when the orderer has refused.
+        if output.code or not output.says("Status: 201"):
+            raise output.failure()
+        return True
+
+    def join_peer(self) -> bool:
+        """Let the peer join the channel; tell whether it had not."""
+        output = self._peer("channel", "join", "--blockpath", str(self.layout.genesis)).run()
+        if output.code and output.says(_LEDGER_EXISTS):
+            return False
+        output.require_success()
+        return True
+
+    def install(self) -> bool:
+        """Install the contract's package on the peer; tell whether it was not there."""
+        output = self._peer("lifecycle", "chaincode", "install", str(self.layout.package)).run()
+        if output.code and output.says(_INSTALLED):
+            return False
+        output.require_success()
+        return True
+
+    def definition(self) -> Definition | None:
+        """The contract's definition as the peer knows it; None when there is none yet."""
+        consortium = self.config.consortium
+        output = self._peer(
+            "lifecycle",
+            "chaincode",
+            "querycommitted",
+            "--channelID",
+            consortium.channel,
+            "--name",
+            consortium.chaincode,
+            "--output",
+            "json",
+        ).run()
+        if output.code and output.says(_UNDEFINED):
+            return None
+        answer = json.loads(output.require_success().out)
+        return Definition(answer["version"], answer["sequence"])
+
+    def approve(self, definition: Definition, package_id: str) -> bool:
+        """Approve a definition for the organisation; tell whether it had not been approved."""
+        output = self._peer(
+            "lifecycle",
+            "chaincode",
+            "approveformyorg",
+            *self._ordering(),
+            *self._defined(definition),
+            "--package-id",
+            package_id,
+        ).run()
+        if output.code and output.says(_UNCHANGED):
+            return False
+        output.require_success()
+        return True
+
+    def commit(self, definition: Definition, endorsers: Sequence[Organisation]) -> None:
+        """Commit a definition that enough organisations have approved."""
+        peers: list[str] = []
+        for endorser in endorsers:
+            peers += ["--peerAddresses", self.config.peer_address(endorser)]
+            peers += ["--tlsRootCertFiles", str(self._tls_roots(endorser))]
+        self._peer(
+            "lifecycle", "chaincode", "commit", *self._ordering(), *self._defined(definition), *peers
+        ).run().require_success()
+
+    def _defined(self, definition: Definition) -> tuple[str, ...]:
+        consortium = self.config.consortium
+        return (
+            "--channelID",
+            consortium.channel,
+            "--name",
+            consortium.chaincode,
+            "--version",
+            definition.version,
+            "--sequence",
+            str(definition.sequence),
+            "--signature-policy",
+            endorsement_policy(consortium),
+        )
+
+    def _ordering(self) -> tuple[str, ...]:
+        roots = str(self._tls_roots(self.organisation))
+        return ("--orderer", self.config.orderer_address(self.organisation), "--tls", "--cafile", roots)
+
+    def _peer(self, *arguments: str) -> Command:
+        folder = self.layout.organisation(self.organisation.name)
+        return Command(
+            (str(self.programs.path("peer")), *arguments),
+            environment={
+                "FABRIC_CFG_PATH": str(folder.root),
+                "FABRIC_LOGGING_SPEC": "warn",
+                "CORE_PEER_LOCALMSPID": self.organisation.msp_id,
+                "CORE_PEER_MSPCONFIGPATH": str(folder.node(ADMINISTRATION) / "msp"),
+                "CORE_PEER_ADDRESS": self.config.peer_address(self.organisation),
+                "CORE_PEER_TLS_ROOTCERT_FILE": str(self._tls_roots(self.organisation)),
+            },
+            folder=folder.root,
+        )
+
+    def _tls_roots(self, organisation: Organisation) -> Path:
+        return self.layout.organisation(organisation.name).definition / "tlscacerts" / "0.pem"

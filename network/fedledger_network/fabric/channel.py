@@ -1,0 +1,132 @@
+"""The channel's first configuration: members, consenters, policies; written by ``configtxgen``.
+
+The contract needs n - t organisations; the configuration itself Fabric's majority of administrators; a block the
+BFT quorum of its orderers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fedledger_network.consortium import Consortium, Organisation
+from fedledger_network.fabric.config import FabricConfig
+from fedledger_network.fabric.identities import TLS_CERTIFICATE_FILE
+from fedledger_network.fabric.layout import Layout
+
+PROFILE = "Consortium"
+PREFERRED_BLOCK_BYTES = 2 * 1024 * 1024
+
+
+def endorsement_policy(consortium: Consortium) -> str:
+    """The contract's endorsement policy: peers of any n - t organisations."""
+    peers = ", ".join(f"'{organisation.msp_id}.peer'" for organisation in consortium.organisations)
+    return f"OutOf({consortium.quorum}, {peers})"
+
+
+def configtx(config: FabricConfig, layout: Layout) -> dict[str, Any]:
+    """The content of ``configtx.yaml``; paths are relative to the folder that holds ``shared``."""
+    consortium = config.consortium
+    organisations = [organisation_section(config, each, layout) for each in consortium.organisations]
+    policies = {"Readers": _meta("ANY Readers"), "Writers": _meta("ANY Writers"), "Admins": _meta("MAJORITY Admins")}
+    orderer = {
+        "OrdererType": "BFT",
+        "Capabilities": {"V2_0": True},
+        "BatchTimeout": f"{config.ordering.batch_milliseconds}ms",
+        "BatchSize": {
+            "MaxMessageCount": consortium.blocks.most_transactions,
+            "AbsoluteMaxBytes": consortium.blocks.most_bytes,
+            "PreferredMaxBytes": PREFERRED_BLOCK_BYTES,
+        },
+        "SmartBFT": smart_bft(config),
+        "ConsenterMapping": [consenter(config, each, layout) for each in consortium.organisations],
+        "Organizations": organisations,
+        "Policies": {**policies, "BlockValidation": _meta("ANY Writers")},
+    }
+    application = {
+        "Capabilities": {"V2_5": True},
+        "Organizations": organisations,
+        "Policies": {
+            **policies,
+            "LifecycleEndorsement": _meta("MAJORITY Endorsement"),
+            "Endorsement": _meta("MAJORITY Endorsement"),
+        },
+    }
+    channel = {"Capabilities": {"V3_0": True}, "Policies": policies, "Orderer": orderer, "Application": application}
+    return {"Profiles": {PROFILE: channel}}
+
+
+def organisation_section(config: FabricConfig, organisation: Organisation, layout: Layout) -> dict[str, Any]:
+    """One member, as orderer's and as application's organisation."""
+    msp_id = organisation.msp_id
+
+    def members(*roles: str) -> dict[str, str]:
+        principals = ", ".join(f"'{msp_id}.{role}'" for role in roles)
+        return {"Type": "Signature", "Rule": f"OR({principals})"}
+
+    return {
+        "Name": msp_id,
+        "ID": msp_id,
+        "MSPDir": str(layout.organisation(organisation.name).definition.absolute()),
+        "Policies": {
+            # Orderers read each other's blocks when they catch up.
+            "Readers": members("admin", "peer", "client", "orderer"),
+            "Writers": members("admin", "client", "orderer"),
+            "Admins": members("admin"),
+            "Endorsement": members("peer"),
+        },
+        "OrdererEndpoints": [config.orderer_address(organisation)],
+        "AnchorPeers": [{"Host": config.host(organisation), "Port": config.ports(organisation).peer}],
+    }
+
+
+def consenter(config: FabricConfig, organisation: Organisation, layout: Layout) -> dict[str, Any]:
+    """One orderer of the channel; its number is the organisation's place, from 1 on."""
+    orderer = layout.organisation(organisation.name).node("orderer").absolute()
+    certificate = str(orderer / "tls" / TLS_CERTIFICATE_FILE)
+    return {
+        "ID": config.consortium.organisations.index(organisation) + 1,
+        "Host": config.host(organisation),
+        "Port": config.ports(organisation).orderer,
+        "MSPID": organisation.msp_id,
+        "Identity": str(orderer / "msp" / "signcerts" / "0.pem"),
+        "ClientTLSCert": certificate,
+        "ServerTLSCert": certificate,
+    }
+
+
+def smart_bft(config: FabricConfig) -> Mapping[str, str | int]:
+    """SmartBFT's options."""
+    ordering = config.ordering
+    return {
+        "RequestBatchMaxInterval": f"{ordering.batch_milliseconds}ms",
+        "RequestForwardTimeout": f"{ordering.forward_seconds}s",
+        "RequestComplainTimeout": f"{ordering.complain_seconds}s",
+        "RequestAutoRemoveTimeout": "3m0s",
+        "ViewChangeResendInterval": "1s",
+        "ViewChangeTimeout": f"{ordering.view_change_seconds}s",
+        "LeaderHeartbeatTimeout": f"{ordering.heartbeat_seconds}s",
+        "LeaderHeartbeatCount": 10,
+        "CollectTimeout": "1s",
+        "IncomingMessageBufferSize": 200,
+        "RequestPoolSize": ordering.pool,
+    }
+
+
+def write_configtx(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write ``configtx.yaml`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # configtxgen does not know YAML's references to what was written before.
+    (folder / "configtx.yaml").write_text(yaml.dump(document, Dumper=_PlainDumper, sort_keys=False))
+
+
+class _PlainDumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _meta(rule: str) -> dict[str, str]:
+    return {"Type": "ImplicitMeta", "Rule": rule}

@@ -1,0 +1,112 @@
+"""Which programs a network consists of: per organisation a peer, an orderer and a chaincode service."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from fedledger_network.consortium import Organisation
+from fedledger_network.fabric.config import LOOPBACK, FabricConfig
+from fedledger_network.fabric.errors import FabricError
+from fedledger_network.fabric.identities import CHAINCODE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE, TLS_ROOTS_FILE
+from fedledger_network.fabric.layout import Layout
+from fedledger_network.fabric.package import builder_configuration
+from fedledger_network.fabric.processes import Program
+from fedledger_network.fabric.programs import Programs
+from fedledger_network.fabric.settings import BUILDER_ENVIRONMENT
+
+PEER = "peer"
+ORDERER = "orderer"
+KINDS = (ORDERER, PEER, CHAINCODE)
+LOGGING = "info"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The programs of all organisations; their names are ``kind.organisation``."""
+
+    config: FabricConfig
+    layout: Layout
+    programs: Programs
+
+    def all(self) -> list[Program]:
+        """Every program, in the order in which they are started."""
+        return [program for kind in KINDS for program in self.of_kind(kind)]
+
+    def of_kind(self, kind: str) -> list[Program]:
+        """One program of every organisation: ``peer``, ``orderer`` or ``chaincode``."""
+        return [self.program(kind, organisation) for organisation in self.config.consortium.organisations]
+
+    def named(self, name: str) -> Program:
+        """The program of that name; raises ``UNKNOWN_PROGRAM``."""
+        kind, _, member = name.partition(".")
+        for organisation in self.config.consortium.organisations:
+            if kind in KINDS and organisation.name == member:
+                return self.program(kind, organisation)
+        known = ", ".join(f"{kind}.{each.name}" for kind in KINDS for each in self.config.consortium.organisations)
+        raise FabricError("UNKNOWN_PROGRAM", f"The network has no program {name!r}.", f"Choose one of: {known}.")
+
+    def program(self, kind: str, organisation: Organisation) -> Program:
+        """One organisation's peer, orderer or chaincode service."""
+        if kind == PEER:
+            return self._peer(organisation)
+        return self._orderer(organisation) if kind == ORDERER else self._chaincode(organisation)
+
+    def _orderer(self, organisation: Organisation) -> Program:
+        ports = self.config.ports(organisation)
+        return self._program(
+            ORDERER,
+            organisation,
+            (str(self.programs.path("orderer")),),
+            (ports.orderer, ports.orderer_admin, ports.orderer_operations),
+            {"FABRIC_LOGGING_SPEC": LOGGING},
+        )
+
+    def _peer(self, organisation: Organisation) -> Program:
+        ports = self.config.ports(organisation)
+        folder = self.layout.organisation(organisation.name)
+        tls = folder.node(PEER) / "tls"
+        builder = builder_configuration(
+            ports.chaincode,
+            (tls / TLS_ROOTS_FILE).read_bytes(),
+            (tls / TLS_CERTIFICATE_FILE).read_bytes(),
+            (tls / TLS_KEY_FILE).read_bytes(),
+        )
+        return self._program(
+            PEER,
+            organisation,
+            (str(self.programs.path("peer")), "node", "start"),
+            (ports.peer, ports.peer_chaincode, ports.peer_operations),
+            {"FABRIC_LOGGING_SPEC": LOGGING, BUILDER_ENVIRONMENT: builder},
+        )
+
+    def _chaincode(self, organisation: Organisation) -> Program:
+        port = self.config.ports(organisation).chaincode
+        environment = {
+            "CHAINCODE_ID": self.layout.package_id.read_text().strip() if self.layout.package_id.exists() else "",
+            "CHAINCODE_SERVER_ADDRESS": f"{LOOPBACK}:{port}",
+            "CHAINCODE_TLS_KEY": f"{CHAINCODE}/tls/{TLS_KEY_FILE}",
+            "CHAINCODE_TLS_CERT": f"{CHAINCODE}/tls/{TLS_CERTIFICATE_FILE}",
+            "CHAINCODE_CLIENT_CA_CERT": f"{CHAINCODE}/tls/{TLS_ROOTS_FILE}",
+        }
+        command = (sys.executable, "-m", "fedledger_chaincode.service")
+        return self._program(CHAINCODE, organisation, command, (port,), environment)
+
+    def _program(
+        self,
+        kind: str,
+        organisation: Organisation,
+        command: tuple[str, ...],
+        ports: tuple[int, ...],
+        environment: dict[str, str],
+    ) -> Program:
+        folder = self.layout.organisation(organisation.name)
+        return Program(
+            name=f"{kind}.{organisation.name}",
+            command=command,
+            folder=folder.root,
+            ports=ports,
+            log=folder.logs / f"{kind}.log",
+            pid_file=folder.processes / kind,
+            environment={"FABRIC_CFG_PATH": str(folder.root), **environment},
+        )

@@ -1,0 +1,265 @@
+"""A consortium on Hyperledger Fabric as processes of this machine: bring up, look at, take down, and up again.
+
+``up`` asks at every step what is there and does the rest, so that it continues wherever an earlier run ended. It
+refuses a folder of another consortium. It is for one machine; what separate hosts need lies in the folder of each
+organisation.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from fedledger.errors import BadInputError
+from fedledger.gateway import EndorseError
+from fedledger.identity.files import make_private_folder, write_atomic
+from fedledger.identity.profile import load_profile
+from fedledger_network.consortium import Organisation
+from fedledger_network.fabric.administration import Administrator, Definition
+from fedledger_network.fabric.channel import PROFILE, configtx, write_configtx
+from fedledger_network.fabric.commands import Command
+from fedledger_network.fabric.config import FabricConfig
+from fedledger_network.fabric.errors import FabricTimeout
+from fedledger_network.fabric.identities import ADMINISTRATOR, FabricIdentities, provision, write_changed
+from fedledger_network.fabric.inventory import PEER, Inventory
+from fedledger_network.fabric.layout import Layout
+from fedledger_network.fabric.package import contract_label, contract_package, package_id
+from fedledger_network.fabric.processes import start_all, stop_all
+from fedledger_network.fabric.profiles import write_all_profiles
+from fedledger_network.fabric.programs import Programs
+from fedledger_network.fabric.settings import orderer_settings, peer_settings
+
+SECONDS_TO_CONVERGE = 60.0
+_POLL_SECONDS = 0.1
+_METADATA = "org.hyperledger.fabric:GetMetadata"
+
+Progress = Callable[[str], None]
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class ProgramStatus:
+    """One program of the network: ``pid`` and ``memory`` (bytes) while it runs; where it listens; its log."""
+
+    name: str
+    pid: int | None
+    ports: tuple[int, ...]
+    memory: int | None
+    log: Path
+
+
+class FabricNetwork:
+    """The network of ``config`` in ``folder``, run by ``programs``."""
+
+    def __init__(self, config: FabricConfig, folder: Path, programs: Programs) -> None:
+        """Raises ``OTHER_CONSORTIUM`` when the folder belongs to another network."""
+        self.config = config
+        self.programs = programs
+        self.layout = Layout(folder.absolute())
+        self.inventory = Inventory(config, self.layout, programs)
+        self._refuse_other_consortium()
+
+    @classmethod
+    def existing(cls, folder: Path, programs: Programs) -> FabricNetwork:
+        """The network that an earlier ``up`` made in ``folder``; raises ``NOT_A_NETWORK``."""
+        path = Layout(folder.absolute()).consortium
+        if not path.exists():
+            raise BadInputError(
+                "NOT_A_NETWORK", f"{folder} holds no network.", "Make one there with `fedledger network up`."
+            )
+        return cls(FabricConfig.load(path), folder, programs)
+
+    # --- all of it
+
+    def up(self, progress: Progress = lambda _: None) -> None:
+        """Make what is missing, start what does not run, and return when every peer serves the contract.
+
+        Raises:
+            FabricError: ``PORT_TAKEN``, ``PROGRAM_DIED``, ``COMMAND_FAILED``; they show what the program said.
+            FabricTimeout: ``PROGRAM_SILENT``, ``COMMAND_SILENT``, ``NOT_CONVERGED``.
+        """
+        self.prepare(progress)
+        progress("starting orderers, peers and the contract's services")
+        start_all(self.inventory.all())
+        progress("joining the channel")
+        self._each(Administrator.join_orderer)
+        self._each(Administrator.join_peer)
+        self.deploy(progress)
+        progress("waiting until every peer answers")
+        self.wait_until_ready()
+        progress("ready")
+
+    def prepare(self, progress: Progress = lambda _: None) -> None:
+        """Make identities, settings, the channel's first block and the contract's package; starts nothing."""
+        progress("making identities")
+        make_private_folder(self.layout.root)
+        for folder in (self.layout.shared, self.layout.root / "organisations"):
+            folder.mkdir(exist_ok=True)
+        write_changed(self.layout.consortium, self.config.to_yaml().encode())
+        identities = self._provision()
+        write_all_profiles(self.config, self.layout, identities)
+        self._write_settings()
+        self._write_package()
+        if not self.layout.genesis.exists():
+            progress("writing the channel's first block")
+            self._write_genesis()
+
+    def deploy(self, progress: Progress = lambda _: None) -> None:
+        """Install, approve and commit the contract's definition where that is due."""
+        version = self.config.chaincode_version
+        current = self.administrator(self.config.consortium.organisations[0]).definition()
+        if current is not None and current.version == version:
+            return
+        progress("installing the contract")
+        self._each(Administrator.install)
+        progress("approving the contract")
+        wanted = Definition(version, 1 if current is None else current.sequence + 1)
+        identifier = self.layout.package_id.read_text().strip()
+        self._each(lambda administrator: administrator.approve(wanted, identifier))
+        progress("committing the contract")
+        members = self.config.consortium.organisations
+        self.administrator(members[0]).commit(wanted, members)
+
+    def down(self) -> None:
+        """Stop every program; everything stays on disk. Raises ``PROGRAM_STUCK``."""
+        stop_all(reversed(self.inventory.all()))
+
+    def destroy(self) -> None:
+        """Stop every program and delete the network with all its keys and data."""
+        self.down()
+        shutil.rmtree(self.layout.root)
+
+    # --- looking
+
+    def status(self) -> tuple[ProgramStatus, ...]:
+        """What runs."""
+        return tuple(
+            ProgramStatus(program.name, program.pid(), program.ports, program.memory(), program.log)
+            for program in self.inventory.all()
+        )
+
+    def logs(self, name: str, lines: int = 100) -> str:
+        """The end of one program's log; raises ``UNKNOWN_PROGRAM``."""
+        return self.inventory.named(name).tail(lines)
+
+    def require_running(self) -> None:
+        """Raise ``PROGRAM_DIED`` for a program that was started and has ended by itself."""
+        for program in self.inventory.all():
+            program.require_running()
+
+    def wait_until_ready(self, seconds: float = SECONDS_TO_CONVERGE) -> None:
+        """Wait until every organisation's peer runs the contract and can plan endorsements by enough others.
+
+        Raises:
+            FabricError: ``PROGRAM_DIED``.
+            FabricTimeout: ``NOT_CONVERGED`` with the last reason.
+        """
+        deadline = time.monotonic() + seconds
+        self._each(lambda administrator: self._wait_for_contract(administrator.organisation, deadline))
+
+    # --- one program
+
+    def start(self, *names: str) -> None:
+        """Start programs by name and wait until they listen."""
+        start_all([self.inventory.named(name) for name in names])
+
+    def stop(self, *names: str) -> None:
+        """End programs by name, in peace."""
+        stop_all([self.inventory.named(name) for name in names])
+
+    def kill(self, *names: str) -> None:
+        """End programs by SIGKILL."""
+        programs = [self.inventory.named(name) for name in names]
+        for program in programs:
+            program.send(signal.SIGKILL)
+        stop_all(programs)
+
+    # --- parts
+
+    def administrator(self, organisation: Organisation) -> Administrator:
+        """The administrator of one organisation."""
+        return Administrator(self.config, self.layout, self.programs, organisation)
+
+    def _provision(self) -> dict[str, FabricIdentities]:
+        members = self.config.consortium.organisations
+        with ThreadPoolExecutor(len(members)) as pool:  # it is the disk that takes time
+            made = pool.map(lambda each: provision(self.config, each, self.layout.organisation(each.name)), members)
+        return {organisation.name: identities for organisation, identities in zip(members, made, strict=True)}
+
+    def _write_settings(self) -> None:
+        for organisation in self.config.consortium.organisations:
+            folder = self.layout.organisation(organisation.name).root
+            for name, settings in (
+                ("orderer.yaml", orderer_settings(self.config, organisation)),
+                ("core.yaml", peer_settings(self.config, organisation, folder, self.programs.builder)),
+            ):
+                write_changed(folder / name, yaml.safe_dump(settings, sort_keys=False).encode())
+
+    def _write_package(self) -> None:
+        label = contract_label(self.config.consortium.chaincode, self.config.chaincode_version)
+        package = contract_package(label)
+        write_changed(self.layout.package, package)
+        write_changed(self.layout.package_id, package_id(label, package).encode())
+
+    def _write_genesis(self) -> None:
+        folder = self.layout.shared / "configtx"
+        write_configtx(folder, configtx(self.config, self.layout))
+        unfinished = self.layout.genesis.with_suffix(".unfinished")
+        Command(
+            (
+                str(self.programs.path("configtxgen")),
+                "-configPath",
+                str(folder),
+                "-profile",
+                PROFILE,
+                "-channelID",
+                self.config.consortium.channel,
+                "-outputBlock",
+                str(unfinished),
+            )
+        ).run().require_success()
+        write_atomic(self.layout.genesis, unfinished.read_bytes())
+        unfinished.unlink()
+
+    def _wait_for_contract(self, organisation: Organisation, deadline: float) -> None:
+        profile = load_profile(self.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")
+        program = self.inventory.program(PEER, organisation)
+        with profile.connect() as gateway:
+            contract = gateway.get_network(profile.channel).get_contract(profile.chaincode)
+            while True:
+                try:
+                    # Endorsed but never submitted: it needs what a submission needs, peers that know of each other.
+                    contract.new_proposal(_METADATA).endorse()
+                    return
+                except EndorseError as error:
+                    program.require_running()
+                    if time.monotonic() > deadline:
+                        raise FabricTimeout(
+                            "NOT_CONVERGED",
+                            f"The peer of {organisation.name} does not serve the contract: {error.message}",
+                            f"Look into {program.log}.",
+                        ) from error
+                time.sleep(_POLL_SECONDS)
+
+    def _each(self, step: Callable[[Administrator], ResultT]) -> list[ResultT]:
+        """Take one step for every organisation at the same time; the first error counts."""
+        administrators = [self.administrator(each) for each in self.config.consortium.organisations]
+        with ThreadPoolExecutor(len(administrators)) as pool:
+            return list(pool.map(step, administrators))
+
+    def _refuse_other_consortium(self) -> None:
+        path = self.layout.consortium
+        if path.exists() and FabricConfig.load(path).consortium.organisations != self.config.consortium.organisations:
+            raise BadInputError(
+                "OTHER_CONSORTIUM",
+                f"{self.layout.root} holds the network of another consortium.",
+                "Choose another folder, or that consortium's file.",
+            )

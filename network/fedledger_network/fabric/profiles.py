@@ -1,0 +1,46 @@
+"""Profiles of everybody in a network, for its own folder and for each organisation's; both name the same identities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fedledger.identity.profile import FILE_NAME, Profile, write_profiles
+from fedledger_network.consortium import Organisation
+from fedledger_network.fabric.config import FabricConfig
+from fedledger_network.fabric.identities import FabricIdentities
+from fedledger_network.fabric.layout import Layout
+
+
+def write_all_profiles(config: FabricConfig, layout: Layout, identities: Mapping[str, FabricIdentities]) -> None:
+    """Write ``fedledger.toml`` for all organisations, and into each one's folder that with its own members only."""
+    everybody: list[Profile] = []
+    for organisation in config.consortium.organisations:
+        own = organisation_profiles(config, layout, organisation, identities[organisation.name])
+        write_profiles(layout.organisation(organisation.name).root / FILE_NAME, own)
+        everybody += own
+    write_profiles(layout.profiles, everybody)
+
+
+def organisation_profiles(
+    config: FabricConfig, layout: Layout, organisation: Organisation, identities: FabricIdentities
+) -> list[Profile]:
+    """One profile per member of the organisation, at its own peer; named ``organisation-member``."""
+    folder = layout.organisation(organisation.name)
+    roots: Path = folder.definition / "tlscacerts" / "0.pem"
+    return [
+        Profile(
+            name=f"{organisation.name}-{member}",
+            gateway=config.peer_address(organisation),
+            channel=config.consortium.channel,
+            chaincode=config.consortium.chaincode,
+            msp_id=organisation.msp_id,
+            certificate=wallet.certificate_path,
+            key=wallet.key_path,
+            store=str(folder.store),
+            tls_roots=roots,
+            sealing_key=folder.root / "validator" / "sealing-key.pem" if member == "validator" else None,
+            participant=folder.root / "participant" if member == "participant" else None,
+        )
+        for member, wallet in identities.organisation.members.items()
+    ]
