@@ -20,8 +20,9 @@ from google.rpc import status_pb2
 from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.identity.msp import parse_serialized_identity
+from fedledger_network.embedded import query_chaincode
 from fedledger_network.embedded.channel import CurrentChannel
-from fedledger_network.embedded.endorser import EndorsementRefused, Endorser, PeerFailure
+from fedledger_network.embedded.endorser import REFUSED, EndorsementRefused, Endorser, PeerFailure
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.orderer import Orderer, OrderingRefused
 from fedledger_network.embedded.proposals import Proposal, ProposalRefused, check_signer, read_proposal
@@ -43,6 +44,8 @@ class GatewayService:
 
     def Evaluate(self, request: Any, context: grpc.ServicerContext) -> Any:
         proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
+        if proposal.chaincode == query_chaincode.NAME:
+            return gateway_pb2.EvaluateResponse(result=self._query(proposal, context))
         targets = [msp for msp in request.target_organizations if msp in self.endorser.organisations]
         if request.target_organizations and not targets:
             self._abort(
@@ -130,6 +133,14 @@ class GatewayService:
                 yield gateway_pb2.ChaincodeEventsResponse(events=events, block_number=number - 1)
         if context.is_active():
             self._abort(context, grpc.StatusCode.UNAVAILABLE, "the node is stopping")
+
+    def _query(self, proposal: Proposal, context: grpc.ServicerContext) -> Any:
+        result = query_chaincode.QueryChaincode(proposal.channel, self.view).evaluate(proposal.chaincode_input)
+        if result.status >= REFUSED:
+            failure = PeerFailure(proposal.msp_id, f"chaincode response {result.status}, {result.message}")
+            message = f"evaluate call to endorser returned error: {failure.message}"
+            self._abort(context, grpc.StatusCode.UNKNOWN, message, [failure])
+        return result
 
     # --- checks
 

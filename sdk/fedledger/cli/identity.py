@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from cryptography.hazmat.primitives import hashes
-from fedledger_chaincode.transactions.context import ROLE_ATTRIBUTE, ROLES
 
 from fedledger.cli.output import Format, facts, messages, show
 from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
@@ -17,6 +16,10 @@ from fedledger.identity.authority import NodeRole, certificate_attributes
 from fedledger.identity.files import write_atomic
 from fedledger.identity.profile import Profile
 from fedledger.identity.wallet import CERTIFICATE_FILE, KEY_FILE, Credentials, Wallet
+from fedledger_chaincode.transactions.context import ROLE_ATTRIBUTE, ROLES
+
+if TYPE_CHECKING:
+    from fedledger.identity.ca import FabricCa
 
 app = typer.Typer(help="Keys and certificates, by the organisation's Fabric CA.", no_args_is_help=True)
 
@@ -32,15 +35,13 @@ def register(
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Make an identity known to the CA and print the secret with which its owner enrols (registrar)."""
-    from fedledger.identity.ca import FabricCa, Registration
+    from fedledger.identity.ca import Registration
 
     if role not in ROLES:
         raise BadInputError("BAD_ROLE", f"There is no role {role!r}.", f"Choose one of: {', '.join(ROLES)}.")
     acting = chosen_profile(config, profile)
     node_role = NodeRole.ADMIN if role == "governor" else NodeRole.CLIENT
-    secret = FabricCa(_authority(acting), roots=acting.ca_roots).register(
-        acting.credentials(), Registration(name, node_role, {ROLE_ATTRIBUTE: role})
-    )
+    secret = _authority(acting).register(acting.credentials(), Registration(name, node_role, {ROLE_ATTRIBUTE: role}))
     show(
         {"name": name, "role": role, "secret": secret},
         f"{name} is registered as {role}. Its owner enrols once with the secret: {secret}",
@@ -60,8 +61,6 @@ def enroll(
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Make a key and get its certificate into the files that the profile names."""
-    from fedledger.identity.ca import FabricCa
-
     acting = chosen_profile(config, profile)
     wallet = _wallet(acting)
     if wallet.exists():
@@ -70,7 +69,7 @@ def enroll(
             f"{wallet.folder} holds an identity already.",
             "Renew it with `fedledger identity reenroll`, or name other files in the profile.",
         )
-    credentials = FabricCa(_authority(acting), roots=acting.ca_roots).enroll(name, secret)
+    credentials = _authority(acting).enroll(name, secret)
     wallet.save(credentials)
     _shown(acting, credentials, output)
 
@@ -83,10 +82,8 @@ def reenroll(
 
     A participant joined its tasks with the old key and joins them anew under the new one.
     """
-    from fedledger.identity.ca import FabricCa
-
     acting = chosen_profile(config, profile)
-    credentials = FabricCa(_authority(acting), roots=acting.ca_roots).reenroll(acting.credentials())
+    credentials = _authority(acting).reenroll(acting.credentials())
     _wallet(acting).save(credentials)
     _shown(acting, credentials, output)
 
@@ -113,10 +110,8 @@ def revoke(
 
     Peers refuse the certificates once the list is in the channel's configuration.
     """
-    from fedledger.identity.ca import FabricCa
-
     acting = chosen_profile(config, profile)
-    authority = FabricCa(_authority(acting), roots=acting.ca_roots)
+    authority = _authority(acting)
     registrar = acting.credentials()
     revoked = authority.revoke(registrar, name, reason)
     write_atomic(crl, authority.revocation_list(registrar))
@@ -128,12 +123,12 @@ def revoke(
     messages.print("The channel does not know it yet: see `fedledger network --help`.")
 
 
-def _authority(profile: Profile) -> str:
+def _authority(profile: Profile) -> FabricCa:
     if profile.ca is None:
         raise BadInputError(
             "PROFILE_MALFORMED", f"Profile {profile.name} names no Fabric CA.", 'Add ca = "https://HOST:PORT".'
         )
-    return profile.ca
+    return profile.certificate_authority()
 
 
 def _wallet(profile: Profile) -> Wallet:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from fedledger_chaincode.messages.records import EvaluationRecord, ModelRecord
 
 from fedledger.agents.stores import find_artifact, validator_stores
 from fedledger.cli.output import Format, facts, show, table
@@ -20,6 +19,7 @@ from fedledger.cli.session import (
     session,
 )
 from fedledger.identity.files import write_atomic
+from fedledger_chaincode.messages.records import EvaluationRecord, ModelRecord
 
 app = typer.Typer(help="The registry of global models, and the models themselves.", no_args_is_help=True)
 

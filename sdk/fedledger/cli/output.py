@@ -23,7 +23,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-messages = Console(stderr=True, highlight=False)
+messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress, warnings and errors."""
 _results = Console(highlight=False, soft_wrap=True)
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from fedledger_chaincode.messages.views import RoundView
 
 from fedledger.cli.output import Format, facts, show, table
 from fedledger.cli.session import (
@@ -18,6 +17,7 @@ from fedledger.cli.session import (
     session,
 )
 from fedledger.errors import BadInputError
+from fedledger_chaincode.messages.views import RoundView
 
 app = typer.Typer(help="Where a round stands and what it waits for.", no_args_is_help=True)
 

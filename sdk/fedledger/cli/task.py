@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.messages.views import TaskView
 
 from fedledger.cli.output import Format, facts, messages, show, table, tokens
 from fedledger.cli.session import (
@@ -19,6 +17,8 @@ from fedledger.cli.session import (
     session,
 )
 from fedledger.training import load_task
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import TaskView
 
 app = typer.Typer(help="Propose, read, approve and end tasks: the data-sharing agreements.", no_args_is_help=True)
 

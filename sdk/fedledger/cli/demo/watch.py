@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedledger_chaincode.messages.views import RoundView
-
+from fedledger.gateway import ChaincodeEvent, CloseableIterator
 from fedledger.ledger import LedgerEvent, TaskLedger
+from fedledger_chaincode.messages.views import RoundView
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,30 @@ class RoundWatch:
     """Site by MSP id."""
     on_row: Callable[[RoundRow], None]
     on_progress: Callable[[str], None]
-    started_at: float = field(default_factory=time.monotonic)
+    started_at: int = field(default_factory=lambda: int(time.time()))
+    """Seconds since the epoch."""
     rows: list[RoundRow] = field(default_factory=list)
     _opened: dict[int, float] = field(default_factory=dict)
     _ended: dict[int, LedgerEvent] = field(default_factory=dict)
     _took: dict[int, float | None] = field(default_factory=dict)
     _epsilon: dict[str, float] = field(default_factory=dict)
-    _live_from_block: int = 0
+    _events: CloseableIterator[ChaincodeEvent] | None = None
 
-    def follow(self, live_from_block: int) -> None:
-        """Read events from the first block until the task has ended and its last row is complete.
-
-        Args:
-            live_from_block: blocks from here on are made while this process watches.
-        """
-        self._live_from_block = live_from_block
-        events = self.ledger.events(start_block=0)
-        try:
+    def follow(self) -> None:
+        """Read events from the first block until the task has ended and its last row is complete, or ``give_up``."""
+        with closing(self.ledger.events(start_block=0)) as events:
+            self._events = events
             for raw in events:
                 event = LedgerEvent.decode(raw)
                 if event.task == self.task:
                     self._note(event)
                     if self._is_over():
                         return
-        finally:
-            events.close()
+
+    def give_up(self) -> None:
+        """Let ``follow`` return; from any thread."""
+        if self._events is not None:
+            self._events.close()
 
     def _note(self, event: LedgerEvent) -> None:
         number = event.fields.get("round", 0)
@@ -122,11 +122,16 @@ class RoundWatch:
 
     def _end(self, event: LedgerEvent) -> None:
         number = event.fields["round"]
-        seen = event.block_number >= self._live_from_block and number in self._opened
-        self._took[number] = time.monotonic() - self._opened[number] if seen else None
+        self._took[number] = self._seconds(number)
         self._ended[number] = event
         if event.name != "ModelPublished":
             self._print(number)
+
+    def _seconds(self, number: int) -> float | None:
+        """How long the round took; None when it ended before this process began to watch."""
+        if self.ledger.round(self.task, number).record.opened_at < self.started_at:
+            return None
+        return time.monotonic() - self._opened[number]
 
     def _complete(self, version: int) -> None:
         """Print the round of a version once everybody has judged it."""

@@ -1,0 +1,94 @@
+"""``fedledger audit``: recompute everything that a ledger decided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fedledger.audit.report import AuditReport, Outcome
+from fedledger.audit.sources import export_network, verify_file, verify_network
+from fedledger.cli.output import Format, show
+from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, session
+from fedledger.errors import BadInputError, ExitCode
+from fedledger.identity.profile import FILE_NAME, profile_names
+
+app = typer.Typer(
+    help="Recompute everything that a ledger decided, trusting its genesis block alone.", no_args_is_help=True
+)
+
+DirOption = Annotated[
+    Path | None, typer.Option("--dir", help="Folder of an embedded network that runs: its first auditor is used.")
+]
+GenesisOption = Annotated[
+    str | None, typer.Option("--genesis", help="Hex header hash of the genesis block that is trusted.")
+]
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Where to write the ledger.")],
+    folder: DirOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Write all blocks, models and aggregate shares into one file that can be verified offline."""
+    with session(*_auditor(folder, config, profile)) as opened:
+        summary = export_network(opened.network, out, chaincode=opened.profile.chaincode)
+    show(
+        {
+            "file": str(out),
+            "blocks": summary.blocks,
+            "artifacts": summary.artifacts,
+            "bytes": summary.size,
+            "missing": list(summary.missing),
+        },
+        f"Wrote {summary.blocks} blocks and {summary.artifacts} artifacts to {out} ({summary.size:,} bytes)"
+        + (f"; {len(summary.missing)} artifacts were not to be had." if summary.missing else "."),
+        output,
+    )
+
+
+@app.command()
+def verify(
+    file: Annotated[Path | None, typer.Argument(help="An exported ledger; else one is read from a peer.")] = None,
+    folder: DirOption = None,
+    genesis: GenesisOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Check a ledger from its first block on; exit code 1 when anything is wrong."""
+    if file is not None:
+        report = verify_file(file, trusted_genesis=genesis)
+    else:
+        with session(*_auditor(folder, config, profile)) as opened:
+            report = verify_network(opened.network, trusted_genesis=genesis, chaincode=opened.profile.chaincode)
+    show(report.document(), lines(report), output)
+    if not report.ok:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped", Outcome.STOPPED: "stopped"}
+
+
+def lines(report: AuditReport) -> list[str]:
+    """One line per check, and the verdict."""
+    found = [f"{_MARKS[check.outcome]:8} {check.name}: {check.detail}" for check in report.checks]
+    if not report.ok:
+        where = "" if report.first_bad_block is None else f" The first bad block is {report.first_bad_block}."
+        return [*found, f"The ledger of channel {report.channel} is NOT as it should be.{where}"]
+    incomplete = "" if report.complete else " Some checks could not be carried out; see above."
+    return [*found, f"The ledger of channel {report.channel} is as it should be: {report.blocks} blocks.{incomplete}"]
+
+
+def _auditor(folder: Path | None, config: Path, profile: str | None) -> tuple[Path, str | None]:
+    if folder is None:
+        return config, profile
+    profiles = folder / FILE_NAME
+    auditors = [name for name in profile_names(profiles) if name.endswith("-auditor")]
+    if not auditors:
+        raise BadInputError("PROFILE_MISSING", f"{profiles} has no auditor.", "Name a profile with --profile.")
+    return profiles, auditors[0]

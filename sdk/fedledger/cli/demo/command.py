@@ -1,0 +1,171 @@
+"""The command: bring everything up, let it run, compare, audit, say what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedledger.audit.report import AuditReport
+from fedledger.audit.sources import verify_network
+from fedledger.cli import model as model_command
+from fedledger.cli.demo import show as pages
+from fedledger.cli.demo.cast import Cast, processes, threads
+from fedledger.cli.demo.comparison import Comparison, compare
+from fedledger.cli.demo.options import DemoFolder, DemoOptions
+from fedledger.cli.demo.watch import RoundRow, RoundWatch
+from fedledger.cli.network import DEMO_ORGANISATIONS
+from fedledger.cli.output import MICRO, Format, messages, show
+from fedledger.cli.session import FormatOption, Session, connected, quiet_tensorflow
+from fedledger.errors import BadInputError, ExitCode, FedledgerError
+from fedledger.training import TaskDefinition
+from fedledger_chaincode.messages.views import MemberView
+from fedledger_network.consortium import Consortium
+from fedledger_network.embedded import running
+from fedledger_network.embedded.folder import NetworkFolder
+
+
+def demo(
+    rounds: Annotated[int | None, typer.Option(min=1, help="Number of rounds.")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="fedavg or fedprox.")] = None,
+    model: Annotated[str | None, typer.Option(help="logistic or mlp.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="Privacy budget of the whole run.")] = None,
+    no_dp: Annotated[bool, typer.Option("--no-dp", help="Train without differential privacy.")] = False,
+    as_processes: Annotated[
+        bool, typer.Option("--processes", help="Every agent a process of its own, instead of threads of this one.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights, splits and batches; never of privacy.")] = None,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Where everything is kept; else below run/.")] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Let four hospitals train one heart-disease model over an embedded ledger, on real data.
+
+    Interrupted at any moment, the same command goes on where it stopped. The embedded ledger is one process: a stand-in
+    for a Fabric network, not a distributed ledger.
+    """
+    quiet_tensorflow()
+    options = DemoOptions(rounds, algorithm, model, epsilon, no_dp, seed)
+    definition = options.definition()
+    place = DemoFolder.chosen(folder, options)
+    messages.print(f"Everything is kept in {place.path}")
+    consortium = Consortium.of_names(*DEMO_ORGANISATIONS)
+    network = NetworkFolder.create(place.path / "network", consortium)
+    with _node(network):
+        cast = Cast(network.profiles, consortium.organisations)
+        task = cast.agree(definition)
+        cast.enlist(task)
+        with connected(cast.profile(consortium.organisations[0], "auditor")) as opened:
+            agreed = definition.agree(opened.ledger.task(task).record.spec)
+            rows = _rounds(opened, cast, task, agreed, place, as_processes)
+            _conclude(opened, cast, task, agreed, rows, place, output)
+
+
+@contextmanager
+def _node(network: NetworkFolder) -> Iterator[None]:
+    if running.status(network) is not None:
+        raise BadInputError(
+            "LEDGER_IN_USE",
+            f"Another process runs {network.path}.",
+            "Wait for it, or choose another folder with --dir.",
+        )
+    messages.print("Starting the ledger and making keys and certificates for four organisations...")
+    process = running.launch(network, attached=True)
+    try:
+        yield
+    finally:
+        process.stop()
+
+
+def _rounds(
+    opened: Session, cast: Cast, task: str, definition: TaskDefinition, place: DemoFolder, as_processes: bool
+) -> list[RoundRow]:
+    """Run all agents until the task has ended."""
+    sites = sorted(cast.sites.values())
+    budget = definition.privacy.epsilon_budget if definition.is_private else 0.0
+    failures: list[tuple[str, Exception]] = []
+    watch = RoundWatch(
+        opened.ledger,
+        task,
+        cast.sites,
+        on_row=lambda row: messages.print(pages.line(row, sites, budget), markup=False),
+        on_progress=lambda text: status.update(text),
+    )
+
+    def failed(name: str, error: Exception) -> None:
+        failures.append((name, error))
+        watch.give_up()
+
+    agents = processes(cast, task, place.path / "logs", failed) if as_processes else threads(cast, task, failed)
+    messages.print("Loading TensorFlow and TensorFlow Federated...")
+    messages.print(pages.heading(sites, budget), markup=False)
+    with messages.status("waiting for the first round") as status, agents:
+        watch.follow()
+    if failures:
+        name, error = failures[0]
+        if isinstance(error, FedledgerError):
+            raise FedledgerError(error.code, f"The {name} stopped: {error.message}", error.remedy) from error
+        raise error
+    return watch.rows
+
+
+def _conclude(
+    opened: Session,
+    cast: Cast,
+    task: str,
+    definition: TaskDefinition,
+    rows: list[RoundRow],
+    place: DemoFolder,
+    output: Format,
+) -> None:
+    messages.print("Training on each site alone and on all data pooled, for comparison...")
+    head = opened.ledger.task(task).head
+    if head is None:
+        raise FedledgerError("NO_MODEL", f"Task {task} has no model.", f"Look into {place.path}.")
+    newest = opened.ledger.model(task, head.version)
+    data = {site: definition.load_data(site) for site in sorted(cast.sites.values())}
+    comparison = compare(definition, data, model_command.fetch(opened, task, newest))
+    messages.print("Auditing the ledger from its first block on...")
+    audit = verify_network(opened.network, chaincode=opened.profile.chaincode)
+    members = opened.ledger.members(task)
+    document = _document(task, rows, comparison, members, audit, newest.version, newest.model_digest)
+    result = place.keep_result(document)
+    hints = [
+        f"export FEDLEDGER_CONFIG={cast.profiles}; fedledger network up --dir {cast.profiles.parent}",
+        f"fedledger model lineage {task} --profile cleveland-auditor",
+        "fedledger audit export --profile cleveland-auditor --out ledger.bin && fedledger audit verify ledger.bin",
+    ]
+    show(document, pages.summary(comparison, members, cast.sites, audit, hints), output)
+    messages.print(f"The result is kept in {result}")
+    if not audit.ok:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _document(
+    task: str,
+    rows: list[RoundRow],
+    comparison: Comparison,
+    members: tuple[MemberView, ...],
+    audit: AuditReport,
+    version: int,
+    digest: str,
+) -> dict[str, Any]:
+    report = audit.document()
+    return {
+        "task": task,
+        "rounds": [row.document() for row in rows],
+        "auc": comparison.document(),
+        "delta": comparison.delta,
+        "wallet": {
+            view.member.participant: {
+                "balance": view.balance / MICRO,
+                "reputation": view.standing.reputation / MICRO,
+                "msp": view.member.msp,
+            }
+            for view in members
+        },
+        "audit": {"ok": report["ok"], "checks": report["checks"]},
+        "model": {"version": version, "digest": digest},
+    }
