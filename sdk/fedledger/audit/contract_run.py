@@ -92,9 +92,9 @@ def _compare(transaction: EndorserTransaction, recorded: NamespaceReadWriteSet, 
     said = None if event is None else (event.event_name, event.payload)
     if said != stub.event:
         raise _differs(transaction, "sets another event than the contract sets")
-    if event is not None and (event.transaction_id, event.chaincode_name) != (
-        transaction.transaction_id,
-        transaction.chaincode_name,
+    if event is not None and (
+        event.chaincode_name != transaction.chaincode_name
+        or event.transaction_id not in ("", transaction.transaction_id)
     ):
         raise _differs(transaction, "sets an event in the name of another transaction or chaincode")
 

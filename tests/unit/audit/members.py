@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,20 +15,26 @@ from fedledger.secure_aggregation.aggregate import aggregate_share_file
 from fedledger.secure_aggregation.sharing import Dealing
 from fedledger.training.weights import save_weights
 from fedledger_chaincode.messages.records import ModelRecord
-from fedledger_chaincode.messages.round import AggregateShare, ModelReport
+from fedledger_chaincode.messages.round import AggregateShare, ModelReport, ValidatorRegistration
 from fedledger_chaincode.rules.field import MODULUS
 from tests.unit.audit.block_ledger import BlockLedger
-from tests.unit.contract.ledger import MSPS, Consortium, task_spec
+from tests.unit.contract.ledger import MSPS, Actor, Consortium, Ledger, digest, task_spec
+
+ROLES = ("governor", "validator", "participant")
 
 
 @dataclass
 class TrainingConsortium(Consortium):
     """A consortium whose validators post real shares of a real sum and report the model that follows from it."""
 
-    ledger: BlockLedger
     artifacts: dict[str, bytes] = field(default_factory=dict)
     files: list[bytes] = field(default_factory=list)
     """Model files by version."""
+    store: str = "file:///stores"
+
+    def register(self, msp: str) -> None:
+        registration = ValidatorRegistration(task=self.task, sealing_key=digest(msp), store=f"{self.store}/{msp}")
+        self.ledger.submit(self.validators[msp], "RegisterValidator", registration)
 
     def keep(self, content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()
@@ -81,21 +88,32 @@ class TrainingConsortium(Consortium):
 def consortium(rounds: int = 1, **changes: Any) -> TrainingConsortium:
     """An active task of four organisations on a ``BlockLedger``, with so many whole rounds."""
     ledger = BlockLedger()
+    actors = {role: {msp: ledger.actor(msp, role, name=role) for msp in MSPS} for role in ROLES}
+    return founded(ledger, actors, rounds, **changes)
+
+
+def founded(
+    ledger: Ledger,
+    actors: Mapping[str, dict[str, Actor]],
+    rounds: int,
+    store: str = "file:///stores",
+    **changes: Any,
+) -> TrainingConsortium:
+    """The same on any ledger, by ``actors`` by role and organisation; ``store`` is the folder of all stores."""
     schedule = {"epsilon_budget": 12_000_000, "epsilon_schedule": [2_400_000 * count for count in range(1, 6)]}
     first = save_weights([np.zeros((3, 1)), np.zeros(1)], task_spec().model.tensors)
     model = {"initial_weights_digest": hashlib.sha256(first).hexdigest(), "initial_weights_size": len(first)}
     spec = task_spec(**{"training": {"rounds": 50}, "privacy": schedule, "model": model} | changes)
-    roles = ("governor", "validator", "participant")
-    governors, validators, participants = ({msp: ledger.actor(msp, role, name=role) for msp in MSPS} for role in roles)
-    founded = TrainingConsortium(ledger, spec, governors, validators, participants)
-    founded.keep(first)
-    founded.files.append(first)
-    founded.propose()
+    members = TrainingConsortium(ledger, spec, *(actors[role] for role in ROLES))
+    members.store = store
+    members.keep(first)
+    members.files.append(first)
+    members.propose()
     for msp in MSPS:
-        founded.approve(msp)
+        members.approve(msp)
     for msp in MSPS:
-        founded.register(msp)
-        founded.join(msp)
+        members.register(msp)
+        members.join(msp)
     for number in range(1, rounds + 1):
-        founded.through(number)
-    return founded
+        members.through(number)
+    return members
