@@ -146,7 +146,7 @@ def test_every_game_ends_justly(dealing: Dealing) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_two_liars_of_seven_harm_neither_an_honest_participant_nor_an_honest_validator(data: st.DataObject) -> None:
     true = SEVEN_OPENINGS
     corrupt = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=2, unique=True))
