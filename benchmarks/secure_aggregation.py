@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numba
 import numpy as np
+
 from fedledger.secure_aggregation import (
     Accumulator,
     OpenedShare,

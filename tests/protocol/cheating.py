@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+
 from fedledger.secure_aggregation import PreparedUpdate, UpdateContext
 from fedledger.secure_aggregation.challenges import project
 from fedledger.secure_aggregation.kernels import Elements
@@ -14,7 +15,6 @@ from fedledger.secure_aggregation.publication import commit, commit_proof, seal_
 from fedledger.secure_aggregation.sharing import Dealing
 from fedledger.secure_aggregation.update import UpdateRandomness
 from fedledger_chaincode.rules.field import MODULUS, centred
-
 from tests.protocol.parties import Validators
 
 Tamper = Callable[[int, Elements], Elements]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+
 from fedledger.secure_aggregation import PreparedUpdate, UpdateContext
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger_chaincode.rules.field import MODULUS, inverse
-
 from tests.protocol.cheating import cheat
 from tests.protocol.parties import Validators
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
 from fedledger.secure_aggregation import (
     OpenedShare,
     Parameters,

@@ -6,6 +6,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.secure_aggregation import (
     Accumulator,
     AggregateError,
@@ -17,9 +20,6 @@ from fedledger.secure_aggregation import (
 )
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger_chaincode.rules.field import MODULUS
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.protocol.parties import THRESHOLDS, Validators, context_of, manifest_of, readable
 
 DIMENSION = 9

@@ -8,6 +8,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.secure_aggregation import Parameters, PreparedUpdate
 from fedledger.secure_aggregation.judgement import is_complaint_unfounded, judge_disclosure
 from fedledger.secure_aggregation.publication import sealing_info
@@ -18,9 +21,6 @@ from fedledger_chaincode.rules.disputes import Outcome, Ruling, resolve, ruling_
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.reed_solomon import lagrange_at_zero
 from fedledger_chaincode.rules.verdicts import decide
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.protocol.cheating import cheat, off_by_one
 from tests.protocol.framing import framing_update
 from tests.protocol.parties import Validators, context_of, manifest_of

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from fedledger.secure_aggregation import AggregateError, UpdateError, decode_sum, encode_update
-from fedledger.secure_aggregation.encoding import within_norm
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
+from fedledger.secure_aggregation import AggregateError, UpdateError, decode_sum, encode_update
+from fedledger.secure_aggregation.encoding import within_norm
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 norms = st.sampled_from([1, 2, 255, 1 << 16, 1 << 24, 30_854_650, 1 << 29])

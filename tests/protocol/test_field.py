@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.randomness import (
     PublicStream,
@@ -12,8 +15,6 @@ from fedledger.secure_aggregation.randomness import (
     elements_to_bytes,
 )
 from fedledger_chaincode.rules.field import MODULUS, centred, inverse, is_element
-from hypothesis import given
-from hypothesis import strategies as st
 
 EDGES = [0, 1, 2, MODULUS - 1, MODULUS - 2, MODULUS // 2, MODULUS // 2 + 1, 1 << 32, (1 << 32) - 1, 1 << 60]
 elements = st.one_of(st.sampled_from(EDGES), st.integers(0, MODULUS - 1))

@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from fedledger.secure_aggregation import Parameters
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import Value
@@ -20,10 +24,6 @@ from fedledger_chaincode.messages.round import (
     UpdateFinding,
 )
 from fedledger_chaincode.rules.field import MODULUS
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
-
 from tests.protocol.parties import Validators, context_of, manifest_of
 
 ELEMENT = f"{5:016x}"

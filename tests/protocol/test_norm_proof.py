@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.secure_aggregation import Parameters, encode_update
 from fedledger.secure_aggregation.challenges import project
 from fedledger.secure_aggregation.norm_proof import projection_bits
@@ -13,9 +16,6 @@ from fedledger_chaincode.messages.round import Opening
 from fedledger_chaincode.rules.field import MODULUS, centred, inverse
 from fedledger_chaincode.rules.norm_bound import NormBound
 from fedledger_chaincode.rules.verdicts import Decision
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.protocol.cheating import cheat, off_by_one
 from tests.protocol.framing import framing_update
 from tests.protocol.parties import THRESHOLDS, Integers, Validators, context_of, manifest_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from fedledger.secure_aggregation import Parameters, ParametersError
-from fedledger_chaincode.rules.field import MODULUS
-from fedledger_chaincode.rules.norm_bound import CHECKS, LARGEST_NORM, NormBound
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedledger.secure_aggregation import Parameters, ParametersError
+from fedledger_chaincode.rules.field import MODULUS
+from fedledger_chaincode.rules.norm_bound import CHECKS, LARGEST_NORM, NormBound
 from tests.protocol.parties import THRESHOLDS
 
 

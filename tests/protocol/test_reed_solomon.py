@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.reed_solomon import (
     correctable,
@@ -11,9 +14,6 @@ from fedledger_chaincode.rules.reed_solomon import (
     is_consistent,
     value_at_zero,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.protocol.parties import THRESHOLDS
 
 elements = st.integers(0, MODULUS - 1)

@@ -6,6 +6,9 @@ import pytest
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.identity.keys import generate_key, private_key_pem
 from fedledger.secure_aggregation import KeyFileError, SealingKey, UpdateError
 from fedledger.secure_aggregation.sealing import (
@@ -16,8 +19,6 @@ from fedledger.secure_aggregation.sealing import (
     seal,
     sender_schedule,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 # RFC 9180, appendix A.1.1: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-128-GCM, base mode.
 RFC_INFO = bytes.fromhex("4f6465206f6e2061204772656369616e2055726e")

@@ -6,6 +6,9 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.secure_aggregation import (
     Defect,
     OpenedShare,
@@ -24,9 +27,6 @@ from fedledger.secure_aggregation.share import check_plaintext
 from fedledger_chaincode.messages.round import Manifest, ProofCommitments, SealedShareReference
 from fedledger_chaincode.rules.commitments import UpdateContext, root_digest, roots_match
 from fedledger_chaincode.rules.field import MODULUS
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.protocol.cheating import cheat, off_by_one
 from tests.protocol.parties import THRESHOLDS, Validators, context_of, manifest_of, readable
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from fedledger.secure_aggregation import Parameters, SealingKey, UpdateContext, open_share, opening_of
 from fedledger.secure_aggregation.challenges import project
 from fedledger.secure_aggregation.update import UpdateRandomness, share_update
 from fedledger_chaincode.rules.verdicts import decide
-
 from tests.protocol.parties import manifest_of, readable
 from tests.reference import secure_aggregation as reference
 from tests.reference.make_vectors import VECTORS, rows, stream_bytes, stream_elements, vectors

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
+
 from fedledger_chaincode.messages.round import Opening
 from fedledger_chaincode.rules.verdicts import decide
-
 from tests.reference.make_verdicts import VERDICTS, verdicts
 
 CASES = json.loads(VERDICTS.read_text())["cases"]

@@ -19,8 +19,6 @@ Specified in docs/protocol/secure-aggregation.md. Refuses to decide anything: ve
     mean = decode_sum(result.total, wanted.weight_sum, clip_norm, parameters.quantised_norm)  # float64[d]
 """
 
-from fedledger_chaincode.rules.commitments import UpdateContext
-
 from fedledger.secure_aggregation.aggregate import Accumulator, WeightedSum, read_aggregate_share
 from fedledger.secure_aggregation.encoding import decode_sum, encode_update
 from fedledger.secure_aggregation.errors import (
@@ -37,6 +35,7 @@ from fedledger.secure_aggregation.reconstruction import Reconstruction, reconstr
 from fedledger.secure_aggregation.sealing import SealingKey
 from fedledger.secure_aggregation.share import OpenedShare, Unreadable, open_share
 from fedledger.secure_aggregation.update import prepare_update
+from fedledger_chaincode.rules.commitments import UpdateContext
 
 __all__ = [
     "Accumulator",

@@ -10,8 +10,6 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from fedledger_chaincode.rules.commitments import frame, integer
-from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.errors import AggregateError
@@ -19,6 +17,8 @@ from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.parameters import Parameters
 from fedledger.secure_aggregation.randomness import elements_from_bytes, elements_to_bytes
 from fedledger.secure_aggregation.share import OpenedShare
+from fedledger_chaincode.rules.commitments import frame, integer
+from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 
 _MAGIC = b"FLDGAGG1"
 _SUM = b"fedledger/weighted-sum/1"

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from fedledger_chaincode.rules.commitments import frame, integer
-from fedledger_chaincode.rules.norm_bound import CHALLENGES, CHECKS, NormBound
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.randomness import PublicStream
+from fedledger_chaincode.rules.commitments import frame, integer
+from fedledger_chaincode.rules.norm_bound import CHALLENGES, CHECKS, NormBound
 
 _PROJECTIONS = b"fedledger/projections/1"
 _CHALLENGE = b"fedledger/challenge/1"

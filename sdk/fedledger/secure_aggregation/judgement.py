@@ -5,16 +5,15 @@ docs/protocol/secure-aggregation.md, section 11. Every honest judge finds the sa
 
 from __future__ import annotations
 
-from fedledger_chaincode.messages.round import Manifest, Opening
-from fedledger_chaincode.rules.commitments import UpdateContext
-from fedledger_chaincode.rules.disputes import Ruling
-
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.opening import opening_of
 from fedledger.secure_aggregation.parameters import Parameters
 from fedledger.secure_aggregation.publication import sealing_info
 from fedledger.secure_aggregation.sealing import SEED_BYTES, open_with_seed
 from fedledger.secure_aggregation.share import OpenedShare, check_plaintext
+from fedledger_chaincode.messages.round import Manifest, Opening
+from fedledger_chaincode.rules.commitments import UpdateContext
+from fedledger_chaincode.rules.disputes import Ruling
 
 
 def judge_disclosure(

@@ -12,9 +12,10 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
-from fedledger_chaincode.rules.field import MODULUS
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
+
+from fedledger_chaincode.rules.field import MODULUS
 
 Elements = npt.NDArray[np.uint64]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from fedledger_chaincode.rules.field import centred
-from fedledger_chaincode.rules.norm_bound import NormBound
 
 from fedledger.secure_aggregation.challenges import project
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.kernels import Elements
+from fedledger_chaincode.rules.field import centred
+from fedledger_chaincode.rules.norm_bound import NormBound
 
 
 def norm_bits(update: Integers, bound: NormBound) -> Elements:

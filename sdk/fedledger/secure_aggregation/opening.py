@@ -6,15 +6,15 @@ docs/protocol/secure-aggregation.md, section 7.3.
 from __future__ import annotations
 
 import numpy as np
-from fedledger_chaincode.messages.round import Opening
-from fedledger_chaincode.rules.field import MODULUS
-from fedledger_chaincode.rules.norm_bound import CHALLENGES, NormBound
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.challenges import Challenge, challenges, project
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.share import OpenedShare
+from fedledger_chaincode.messages.round import Opening
+from fedledger_chaincode.rules.field import MODULUS
+from fedledger_chaincode.rules.norm_bound import CHALLENGES, NormBound
 
 
 def opening_of(share: OpenedShare, reference: Integers | None = None) -> Opening:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from fedledger.secure_aggregation.errors import ParametersError
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.commitments import SALT_BYTES
 from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 from fedledger_chaincode.rules.norm_bound import NormBound
-
-from fedledger.secure_aggregation.errors import ParametersError
 
 ProofKind = Literal["none", "norm"]
 

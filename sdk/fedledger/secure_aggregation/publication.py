@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from fedledger.secure_aggregation.kernels import Elements
+from fedledger.secure_aggregation.randomness import elements_to_bytes
+from fedledger.secure_aggregation.sealing import seal
 from fedledger_chaincode.messages.round import ProofCommitments, SealedShareReference
 from fedledger_chaincode.rules.commitments import (
     UpdateContext,
@@ -20,10 +23,6 @@ from fedledger_chaincode.rules.commitments import (
     proof_root_digest,
     root_digest,
 )
-
-from fedledger.secure_aggregation.kernels import Elements
-from fedledger.secure_aggregation.randomness import elements_to_bytes
-from fedledger.secure_aggregation.sealing import seal
 
 ShareOf: TypeAlias = Callable[[int], Elements]
 """The share of validator j in 1..n."""

@@ -10,9 +10,9 @@ import os
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 
 from fedledger.secure_aggregation.kernels import Elements
+from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 
 _KEY_BYTES = 32
 _BLOCK = bytes(1 << 20)

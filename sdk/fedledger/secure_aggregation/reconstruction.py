@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fedledger_chaincode.rules.reed_solomon import decode_certain, lagrange_at_zero, parity_checks
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.errors import AggregateError
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.randomness import SecretElements
+from fedledger_chaincode.rules.reed_solomon import decode_certain, lagrange_at_zero, parity_checks
 
 
 @dataclass(frozen=True, repr=False)

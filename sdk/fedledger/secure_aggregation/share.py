@@ -10,6 +10,13 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+
+from fedledger.secure_aggregation.errors import Defect
+from fedledger.secure_aggregation.kernels import Elements
+from fedledger.secure_aggregation.parameters import Parameters
+from fedledger.secure_aggregation.publication import sealing_info
+from fedledger.secure_aggregation.randomness import elements_from_bytes
+from fedledger.secure_aggregation.sealing import SealingKey
 from fedledger_chaincode.messages.round import Manifest
 from fedledger_chaincode.rules.commitments import (
     SALT_BYTES,
@@ -19,13 +26,6 @@ from fedledger_chaincode.rules.commitments import (
     roots_match,
 )
 from fedledger_chaincode.rules.field import ELEMENT_BYTES
-
-from fedledger.secure_aggregation.errors import Defect
-from fedledger.secure_aggregation.kernels import Elements
-from fedledger.secure_aggregation.parameters import Parameters
-from fedledger.secure_aggregation.publication import sealing_info
-from fedledger.secure_aggregation.randomness import elements_from_bytes
-from fedledger.secure_aggregation.sealing import SealingKey
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from fedledger_chaincode.rules.commitments import SALT_BYTES, UpdateContext
-from fedledger_chaincode.rules.norm_bound import CHALLENGES
 
 from fedledger.secure_aggregation import kernels
 from fedledger.secure_aggregation.encoding import Integers, within_norm
@@ -26,6 +24,8 @@ from fedledger.secure_aggregation.publication import PreparedUpdate, commit, com
 from fedledger.secure_aggregation.randomness import SecretElements
 from fedledger.secure_aggregation.sealing import new_seed
 from fedledger.secure_aggregation.sharing import Dealing
+from fedledger_chaincode.rules.commitments import SALT_BYTES, UpdateContext
+from fedledger_chaincode.rules.norm_bound import CHALLENGES
 
 
 @dataclass(frozen=True, repr=False)
