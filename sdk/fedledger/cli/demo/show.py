@@ -20,7 +20,8 @@ def heading(sites: Sequence[str], budget: float) -> str:
     """Column titles of the rounds."""
     columns = "  ".join(f"{site:>15}" for site in sites)
     privacy = f"epsilon of {budget:g}" if budget else "epsilon"
-    return f"round  {columns}    worst  {privacy:>14}  seconds  block\n(+ update accepted, ! refused, . none; AUC of the new model there)"
+    titles = f"round  {columns}    worst  {privacy:>15}  seconds  block"
+    return f"{titles}\n(+ update accepted, ! refused, . none; AUC of the new model on each site's held-out records)"
 
 
 def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
@@ -36,9 +37,8 @@ def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
     ended = "" if row.state == "finalised" else "  aborted"
     refused = "".join(f"\n       {site}: {verdict}" for site, verdict in row.refused.items())
-    return (
-        f"{row.round:>5}  {'  '.join(cells)}    {worst:>5}  {privacy:>14}  {seconds:>7}  {row.block:>5}{ended}{refused}"
-    )
+    figures = f"{worst:>5}  {privacy:>15}  {seconds:>7}  {row.block:>5}"
+    return f"{row.round:>5}  {'  '.join(cells)}    {figures}{ended}{refused}"
 
 
 def summary(
