@@ -5,6 +5,10 @@ RUN := .venv/bin
 READY := .venv/.ready
 SOURCES := chaincode sdk network fl_tasks tests benchmarks
 
+# The machine's own certificates count, so that installing works behind an organisation's proxy.
+export UV_SYSTEM_CERTS := 1
+export UV_NATIVE_TLS := 1
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench docs clean
 
