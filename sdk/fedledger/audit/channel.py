@@ -78,6 +78,14 @@ class ChannelConfig:
             group = group.groups[part]
         return name in group.policies
 
+    def organisation_policy(self, msp_id: str, name: str) -> Policy | None:
+        """A policy of an application organisation, by its MSP id; None when there is none."""
+        application = self.config.channel_group.groups["Application"]
+        for organisation, group in sorted(application.groups.items()):
+            if _msp(organisation, group).msp_id == msp_id:
+                return group_policy(group, name, f"/{ROOT}/Application/{organisation}")
+        return None
+
     def identify(self, serialized_identity: bytes, at: datetime) -> VerifiedIdentity:
         """Return who that is, valid at the aware time ``at``; raises ``IdentityError``."""
         msp_id, _ = parse_serialized_identity(serialized_identity)
@@ -124,17 +132,21 @@ def _msps(channel: Any) -> dict[str, Msp]:
     found: dict[str, Msp] = {}
     for section in ("Orderer", "Application"):
         for name, organisation in sorted(channel.groups[section].groups.items()):
-            outer = msp_config_pb2.MSPConfig()
-            _value(organisation, "MSP", outer)
-            if outer.type != _FABRIC_MSP:
-                raise unsupported_configuration(f"the MSP of {name} is of type {outer.type}, not X.509")
-            try:
-                msp = Msp.from_proto(outer.config)
-            except IdentityError as error:
-                raise bad_configuration(f"the MSP of {name} is refused ({error.message})") from error
+            msp = _msp(name, organisation)
             if found.setdefault(msp.msp_id, msp) != msp:
                 raise bad_configuration(f"there are two different definitions of {msp.msp_id}")
     return found
+
+
+def _msp(name: str, organisation: Any) -> Msp:
+    outer = msp_config_pb2.MSPConfig()
+    _value(organisation, "MSP", outer)
+    if outer.type != _FABRIC_MSP:
+        raise unsupported_configuration(f"the MSP of {name} is of type {outer.type}, not X.509")
+    try:
+        return Msp.from_proto(outer.config)
+    except IdentityError as error:
+        raise bad_configuration(f"the MSP of {name} is refused ({error.message})") from error
 
 
 def _consenters(orderer: Any) -> dict[int, bytes]:

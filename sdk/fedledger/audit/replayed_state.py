@@ -86,13 +86,18 @@ class ReplayedState:
         """Make a block's updates the state that the next block sees."""
         for update in updates:
             place = (update.namespace, update.collection, update.key)
-            values = {} if update.collection else self._values[update.namespace]
             if update.value is None:
                 self._versions.pop(place, None)
-                values.pop(update.key.decode(), None)
             else:
                 self._versions[place] = update.version
-                values[update.key.decode()] = update.value
+            if not update.collection:  # of private data there are only hashes, which nobody reads as values
+                self._set_value(update.namespace, update.key.decode(), update.value)
+
+    def _set_value(self, namespace: str, key: str, value: bytes | None) -> None:
+        if value is None:
+            self._values[namespace].pop(key, None)
+        else:
+            self._values[namespace][key] = value
 
     def conflict(self, transaction: EndorserTransaction, pending: BlockUpdates) -> int:
         """The validation code of a transaction whose signatures and endorsements hold."""

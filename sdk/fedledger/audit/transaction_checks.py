@@ -14,7 +14,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.peer import transaction_pb2
 
 from fedledger.audit.channel import ChannelConfig
-from fedledger.audit.endorsement_policies import chaincode_policy
+from fedledger.audit.endorsement_policies import required_policies
 from fedledger.audit.findings import CheckName
 from fedledger.audit.replayed_state import MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, VALID, ReplayedState
 from fedledger.gateway.blocks import EndorserTransaction, EnvelopeHeader, parse_envelope_header
@@ -101,8 +101,7 @@ def judge(envelope: bytes, config: ChannelConfig, state: ReplayedState, known: C
 def _endorsed(
     transaction: EndorserTransaction, config: ChannelConfig, state: ReplayedState, at: datetime, name: str
 ) -> Judgement:
-    written = [entry.namespace for entry in transaction.read_write_sets if entry.writes or entry.collections]
-    policies = [chaincode_policy(chaincode, config, state) for chaincode in {transaction.chaincode_name, *written}]
+    policies = required_policies(transaction, config, state)
     signers, refused = _endorsers(transaction, config, at)
     if all(policy.satisfied_by(signers) for policy in policies):
         return Judgement(VALID, CheckName.CODES, "", transaction, len(signers))

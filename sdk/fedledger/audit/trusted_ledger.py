@@ -18,6 +18,7 @@ from fedledger.audit.block_checks import check_data, check_links, check_metadata
 from fedledger.audit.channel import ChannelConfig, parse_config
 from fedledger.audit.config_updates import updated_config
 from fedledger.audit.contract_run import check_run, check_untouched, check_version
+from fedledger.audit.endorsement_policies import LIFECYCLE
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding, Tally
 from fedledger.audit.replayed_state import VALID, BlockUpdates, ReplayedState, supported
@@ -32,6 +33,9 @@ from fedledger.gateway.blocks import (
     validation_codes,
 )
 from fedledger.gateway.errors import BlockFormatError
+
+OTHER_CHAINCODES = "transactions of other chaincodes"
+"""What the tally notes of them; those that define chaincodes are no chaincode's of a user."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,8 @@ class TrustedLedger:
             return
         if transaction.chaincode_name != self.chaincode:
             check_untouched(transaction, self.chaincode)
-            self.tally.note("transactions of other chaincodes")
+            if transaction.chaincode_name != LIFECYCLE:
+                self.tally.note(OTHER_CHAINCODES)
             return
         check_version(transaction)
         self.tally.add(CheckName.VERSION)

@@ -12,7 +12,7 @@ from fedledger.audit.models import model_checks
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
-from fedledger.audit.trusted_ledger import TrustedLedger
+from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, TrustedLedger
 from fedledger.audit.world import World
 
 CHAINCODE = "fedledger"
@@ -86,8 +86,17 @@ def _block_check(name: CheckName, ledger: TrustedLedger, finding: Finding | None
         return Check(name.value, Outcome.FAILED, count, f"block {ledger.height}: {finding.reason}", ledger.height)
     detail = _detail(name, count, ledger)
     if finding is None:
-        return Check(name.value, Outcome.PASSED, count, detail)
+        return Check(name.value, Outcome.SKIPPED if _idle(name, ledger) else Outcome.PASSED, count, detail)
     return Check(name.value, Outcome.STOPPED, count, f"{detail}, up to block {ledger.height - 1}")
+
+
+def _idle(name: CheckName, ledger: TrustedLedger) -> bool:
+    """Whether there was nothing to run again because the contract has another name on this channel."""
+    return (
+        name in (CheckName.VERSION, CheckName.CONTRACT)
+        and not ledger.tally.counts[name]
+        and bool(ledger.tally.notes[OTHER_CHAINCODES])
+    )
 
 
 def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
@@ -114,8 +123,9 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
         case CheckName.VERSION:
             return f"{count} transactions by this version of the contract"
         case CheckName.CONTRACT:
-            others = notes["transactions of other chaincodes"]
-            return f"{count} transactions run again" + (f"; {others} of other chaincodes not run" if others else "")
+            others = notes[OTHER_CHAINCODES]
+            run = f"{count} transactions of chaincode {ledger.chaincode} run again"
+            return run + (f"; {others} of other chaincodes not run" if others else "")
         case CheckName.CONSERVATION:
             held = f"{ledger.balances.accounts} accounts hold the supply of {ledger.balances.supply} micro-tokens"
             return f"{held}, after each of {count} blocks that move any"

@@ -43,7 +43,7 @@ def state(template: EndorserTransaction) -> ReplayedState:
     """Keys a, c and e of version (1, 0), and one private key."""
     state = ReplayedState()
     updates = BlockUpdates()
-    private = CollectionReadWriteSet("secret", (), (HashedWrite(b"k", b"v", False),), b"")
+    private = CollectionReadWriteSet("secret", (), (HashedWrite(b"\xff", b"v", False),), b"")
     writes = tuple(Write(key, b"1") for key in "ace")
     updates.add(_with(template, replace(NOTHING, writes=writes, collections=(private,))), FIRST)
     state.apply(updates)
@@ -90,7 +90,7 @@ class TestReads:
 
     def test_of_private_keys_hold_by_their_hashes(self, template: EndorserTransaction, state: ReplayedState) -> None:
         def reading(version: Version | None) -> EndorserTransaction:
-            private = CollectionReadWriteSet("secret", (HashedRead(b"k", version),), (), b"")
+            private = CollectionReadWriteSet("secret", (HashedRead(b"\xff", version),), (), b"")
             return _with(template, replace(NOTHING, collections=(private,)))
 
         assert state.conflict(reading(FIRST), BlockUpdates()) == VALID

@@ -62,6 +62,11 @@ class TestAnUntouchedLedger:
         assert "2 not checked" in report.check("models").detail
         assert "artifact missing" in report.check("models").detail
 
+    def test_of_a_contract_of_another_name_is_not_called_checked(self, audited: TrainingConsortium) -> None:
+        report = verify(audited.ledger.blocks, chaincode="another")
+        assert report.ok and report.check("contract re-run").outcome is Outcome.SKIPPED
+        assert "of other chaincodes not run" in report.check("contract re-run").detail
+
     def test_is_reported_as_json(self, audited: TrainingConsortium) -> None:
         document = json.loads(json.dumps(verify(audited.ledger.blocks).document()))
         assert document["ok"] is True and document["complete"] is False
@@ -204,7 +209,7 @@ class TestBlocks:
         )
         assert fails(verify(members.ledger.blocks), CheckName.FORMAT, number)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(data=st.data())
     def test_any_flipped_bit_of_any_block_is_found(self, audited: TrainingConsortium, data: st.DataObject) -> None:
         number = data.draw(st.integers(1, 12))
