@@ -28,6 +28,8 @@ class Inventory:
     config: FabricConfig
     layout: Layout
     programs: Programs
+    attached: bool = False
+    """Whether the programs end with the thread that starts them."""
 
     def all(self) -> list[Program]:
         """Every program, in the order in which they are started."""
@@ -109,4 +111,5 @@ class Inventory:
             log=folder.logs / f"{kind}.log",
             pid_file=folder.processes / kind,
             environment={"FABRIC_CFG_PATH": str(folder.root), **environment},
+            attached=self.attached,
         )

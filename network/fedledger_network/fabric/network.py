@@ -59,12 +59,15 @@ class ProgramStatus:
 class FabricNetwork:
     """The network of ``config`` in ``folder``, run by ``programs``."""
 
-    def __init__(self, config: FabricConfig, folder: Path, programs: Programs) -> None:
-        """Raises ``OTHER_CONSORTIUM`` when the folder belongs to another network."""
+    def __init__(self, config: FabricConfig, folder: Path, programs: Programs, *, attached: bool = False) -> None:
+        """With ``attached`` its processes end with the thread that starts them; else only ``down`` ends them.
+
+        Raises ``OTHER_CONSORTIUM`` when the folder belongs to another network.
+        """
         self.config = config
         self.programs = programs
         self.layout = Layout(folder.absolute())
-        self.inventory = Inventory(config, self.layout, programs)
+        self.inventory = Inventory(config, self.layout, programs, attached)
         self._refuse_other_consortium()
 
     @classmethod

@@ -1,17 +1,19 @@
 """Programs as processes of this machine: started in sessions of their own, found again by pid file, stopped by pid.
 
-They outlive the command that started them and end with ``stop`` or the machine. A pid counts only together with the
+They outlive the command that started them and end with ``stop`` or the machine; attached ones end with the thread that
+started them, whatever ends that. A pid counts only together with the
 time at which its process started, so that no other process is ever stopped for one whose number it inherited.
 Linux's ``/proc`` tells who listens where, which no program notices.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,8 @@ SECONDS_TO_STOP = 20.0
 _POLL_SECONDS = 0.03
 _LISTENING = "0A"
 _ZOMBIE = "Z"
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Program:
     log: Path
     pid_file: Path
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attached: bool = False
 
     def pid(self) -> int | None:
         """The pid of its process while that runs."""
@@ -72,6 +77,7 @@ class Program:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    preexec_fn=_ending_with_parent() if self.attached else None,
                 )
             except OSError as error:
                 raise FabricError("PROGRAM_DIED", f"{self.name} cannot be started: {error}.", "") from error
@@ -208,6 +214,18 @@ def listening_ports() -> set[int]:
                 if state == _LISTENING:
                     ports.add(int(local.rpartition(":")[2], 16))
     return ports
+
+
+def _ending_with_parent() -> Callable[[], None]:
+    """What a child does to get SIGTERM when who started it dies (prctl(2), PR_SET_PDEATHSIG)."""
+    parent = os.getpid()
+
+    def end_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return end_with_parent
 
 
 def _from_panic_on(text: str) -> str:
