@@ -224,6 +224,8 @@ class SettledUpdate(Value):
     weight: Natural
     """Integer weight in the sum."""
     score: Fraction
+    trust: Annotated[int, Field(ge=0, le=15)] = 0
+    """How much an accepted update agrees with the round's reference direction; 15 in a round without one."""
     proven: bool = False
     """The verdict proves a fault of the participant, for which its stake is reduced."""
 

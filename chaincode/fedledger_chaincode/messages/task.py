@@ -160,9 +160,26 @@ class PrivacySpec(Value):
 
 
 class RobustnessSpec(Value):
-    """How strange updates are treated. Trust weighting compares with a reference direction."""
+    """How strange updates are treated. Trust weighting compares each with a reference direction."""
 
-    trust_weighting: Literal["off"]
+    trust_weighting: Literal["off", "last-step", "reference-data"]
+    """``last-step``: the direction from the model before the round's base model to that model. ``reference-data``: the
+    step of a training on reference data, computed by the validator that opens the round and checked by the others."""
+    no_trust: Fraction = 0
+    """Agreement at or below which an update counts nothing, in micro-units."""
+    full_trust: Annotated[int, Field(ge=1, le=MICRO)] = MICRO
+    """Agreement from which on it counts fully. With privacy noise an honest update's agreement is smaller: the task
+    has to say what is to be expected of its own mechanism."""
+    reference_digest: Digest | None = None
+    """SHA-256 of the reference data's features and labels, with ``reference-data``."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.no_trust >= self.full_trust:
+            raise ValueError("no_trust has to be below full_trust")
+        if (self.trust_weighting == "reference-data") != (self.reference_digest is not None):
+            raise ValueError("reference_digest belongs to reference-data, and reference-data needs it")
+        return self
 
 
 class IncentiveSpec(Value):
@@ -259,6 +276,8 @@ class TaskSpec(Value):
         strangers = [msp for msp in self.aggregation.validators if msp not in self.organisations]
         if strangers:
             raise ValueError(f"validators {strangers} are not among the organisations")
+        if self.robustness.trust_weighting != "off" and self.aggregation.proof == "none":
+            raise ValueError("trust weighting needs the norm proof: without it inner products prove nothing")
         if self.aggregation.proof == "norm":
             NormBound(self.aggregation.quantised_norm, self.model.parameter_count)
         return self

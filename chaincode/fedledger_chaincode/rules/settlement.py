@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import (
+    CohortEntry,
     CohortRecord,
     FixedSetRecord,
     FixedUpdate,
@@ -16,6 +16,7 @@ from fedledger_chaincode.messages.round import Attestation
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.evidence import Evidence, Judged, final_verdict
 from fedledger_chaincode.rules.reputation import absent_score, accepted_score
+from fedledger_chaincode.rules.trust import LEVELS, trust_level, trust_score
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
 
 
@@ -47,10 +48,12 @@ def settle(
     attestations: Mapping[str, Attestation],
     equivocated: frozenset[str],
     evidence: Evidence,
+    has_reference: bool = False,
 ) -> SettlementRecord | None:
     """Decide a closed round; None while a dispute goes on.
 
     Args:
+        has_reference: validators' inner products are with the round's reference direction.
         attestations: by validator's MSP id; each covers exactly the fixed set.
         equivocated: participants with a proven equivocation in this round.
     """
@@ -60,11 +63,12 @@ def settle(
         if decided is None:
             return None
         judged[update.participant] = decided
-    weights = _weights(spec, cohort, fixed, judged)
+    trust = _trust(spec, judged, has_reference)
+    weights = _weights(spec, cohort, fixed, judged, trust)
     convicted = {msp for decided in judged.values() for msp in decided.convicted}
     return SettlementRecord(
         updates=tuple(
-            _settled(spec, entry.participant, entry.msp, judged.get(entry.participant), weight)
+            _settled(spec, entry, judged.get(entry.participant), weight, trust.get(entry.participant, LEVELS))
             for entry, weight in zip(cohort.participants, weights, strict=True)
         ),
         weight_sum=sum(weights),
@@ -74,26 +78,47 @@ def settle(
 
 
 def _weights(
-    spec: TaskSpec, cohort: CohortRecord, fixed: FixedSetRecord, judged: Mapping[str, Judged]
+    spec: TaskSpec,
+    cohort: CohortRecord,
+    fixed: FixedSetRecord,
+    judged: Mapping[str, Judged],
+    trust: Mapping[str, int],
 ) -> Sequence[int]:
-    """Integer weight of each member of the cohort; 0 for who is refused, absent or quarantined."""
+    """Integer weight of each member of the cohort: examples, capped, times trust where there is a reference direction;
+    0 for who is refused, absent or quarantined."""
     examples = {update.participant: update.num_examples for update in fixed.updates}
     counted = [
-        examples[entry.participant]
+        min(examples[entry.participant], spec.aggregation.max_examples) * trust.get(entry.participant, 1)
         if entry.participant in judged and judged[entry.participant].verdict == "accepted" and not entry.quarantined
         else 0
         for entry in cohort.participants
     ]
-    capped = capped_weights(counted, spec.aggregation.max_examples, spec.aggregation.max_share)
+    capped = capped_weights(
+        counted, spec.aggregation.max_examples * (LEVELS if trust else 1), spec.aggregation.max_share
+    )
     return fit_field(capped, spec.aggregation.quantised_norm)
 
 
-def _settled(spec: TaskSpec, participant: str, msp: str, judged: Judged | None, weight: int) -> SettledUpdate:
+def _trust(spec: TaskSpec, judged: Mapping[str, Judged], has_reference: bool) -> dict[str, int]:
+    """Trust level by participant; empty in a round without a reference direction."""
+    return {
+        participant: trust_level(decided.inner_product, spec.aggregation.quantised_norm, spec.robustness)
+        for participant, decided in judged.items()
+        if has_reference and decided.inner_product is not None
+    }
+
+
+def _settled(spec: TaskSpec, entry: CohortEntry, judged: Judged | None, weight: int, trust: int) -> SettledUpdate:
     if judged is None:
-        return SettledUpdate(
-            participant=participant, msp=msp, verdict="absent", weight=0, score=absent_score(spec.reputation)
-        )
-    score = accepted_score(spec.reputation, agreement=MICRO) if judged.verdict == "accepted" else 0
+        score = absent_score(spec.reputation)
+        return SettledUpdate(participant=entry.participant, msp=entry.msp, verdict="absent", weight=0, score=score)
+    accepted = judged.verdict == "accepted"
     return SettledUpdate(
-        participant=participant, msp=msp, verdict=judged.verdict, weight=weight, score=score, proven=judged.proven
+        participant=entry.participant,
+        msp=entry.msp,
+        verdict=judged.verdict,
+        weight=weight,
+        score=accepted_score(spec.reputation, trust_score(trust)) if accepted else 0,
+        proven=judged.proven,
+        trust=trust if accepted else 0,
     )
