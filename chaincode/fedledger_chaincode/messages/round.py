@@ -168,6 +168,9 @@ class Attestation(Value):
     task: Identifier
     round: RoundNumber
     findings: tuple[UpdateFinding, ...]
+    reference: Literal["none", "used", "rejected"] = "none"
+    """Whether the findings hold inner products with the round's reference direction; ``rejected``: the direction that
+    was revealed is not what the validator computes itself."""
 
 
 class RevealedShare(Value):

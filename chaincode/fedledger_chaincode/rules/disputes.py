@@ -7,6 +7,7 @@ than t of them say, an honest one says.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +43,7 @@ def resolve(
     tolerated_faults: int,
     justifications: Mapping[int, Ruling | None],
     rebuttals: Mapping[int, Ruling | None],
+    with_products: AbstractSet[int] | None = None,
 ) -> Outcome:
     """Decide an update after the time for disputes is over (section 11.3).
 
@@ -49,15 +51,18 @@ def resolve(
         openings: as for :func:`decide`.
         justifications: by accused validator: the ruling on the share that it disclosed itself; absent or None when
             it disclosed nothing.
+        with_products: as for :func:`decide`.
         rebuttals: by validator that the participant named: the ruling on the share that the participant disclosed.
     """
-    first = decide(openings, validators, tolerated_faults)
+    first = decide(openings, validators, tolerated_faults, with_products=with_products)
     convicted = {accused for accused in first.accused if justifications.get(accused) != "confirms"}
     if len(convicted) < len(first.accused):
         return Outcome(Decision("refused: inconsistent"), tuple(sorted(convicted)), participant_at_fault=True)
     if first.is_contested:
         convicted.update(named for named, ruling in rebuttals.items() if ruling == "contradicts")
-    final = decide(openings, validators, tolerated_faults, convicted) if convicted else first
+    final = first
+    if convicted:
+        final = decide(openings, validators, tolerated_faults, convicted, with_products)
     return Outcome(
         final,
         tuple(sorted(convicted.union(final.liars))),

@@ -68,6 +68,16 @@ def openings_of(
     }
 
 
+def reference_points(attestations: Mapping[str, Attestation], aggregation: AggregationSpec) -> frozenset[int]:
+    """Points of the validators whose inner products count; none unless n - t of them used the round's reference."""
+    used = frozenset(
+        point
+        for point, msp in enumerate(aggregation.validators, start=1)
+        if msp in attestations and attestations[msp].reference == "used"
+    )
+    return used if len(used) >= aggregation.quorum else frozenset()
+
+
 def find_disputes(
     fixed: FixedSetRecord, attestations: Mapping[str, Attestation], aggregation: AggregationSpec
 ) -> tuple[Dispute, ...]:
@@ -75,9 +85,10 @@ def find_disputes(
     if aggregation.proof == "none":
         return ()
     found = []
+    with_products = reference_points(attestations, aggregation)
     for index, update in enumerate(fixed.updates):
         openings = openings_of(index, attestations, aggregation)
-        decision = decide(openings, aggregation.n, aggregation.tolerated_faults)
+        decision = decide(openings, aggregation.n, aggregation.tolerated_faults, with_products=with_products)
         if decision.is_contested:
             accused = tuple(aggregation.validators[point - 1] for point in decision.accused)
             found.append(Dispute(participant=update.participant, accused=accused))
@@ -106,7 +117,7 @@ def final_verdict(
             return Judged("refused: inconsistent", proven=False)
         points = {aggregation.validators.index(msp) + 1: ruling for msp, ruling in rulings.items()}
         justifications, rebuttals = (points, {}) if dispute.accused else ({}, points)
-    outcome = resolve(openings, n, t, justifications, rebuttals)
+    outcome = resolve(openings, n, t, justifications, rebuttals, reference_points(attestations, aggregation))
     convicted = frozenset(aggregation.validators[point - 1] for point in outcome.convicted)
     verdict: Verdict = outcome.decision.verdict
     if verdict == "refused: norm":

@@ -48,12 +48,10 @@ def settle(
     attestations: Mapping[str, Attestation],
     equivocated: frozenset[str],
     evidence: Evidence,
-    has_reference: bool = False,
 ) -> SettlementRecord | None:
     """Decide a closed round; None while a dispute goes on.
 
     Args:
-        has_reference: validators' inner products are with the round's reference direction.
         attestations: by validator's MSP id; each covers exactly the fixed set.
         equivocated: participants with a proven equivocation in this round.
     """
@@ -63,7 +61,7 @@ def settle(
         if decided is None:
             return None
         judged[update.participant] = decided
-    trust = _trust(spec, judged, has_reference)
+    trust = _trust(spec, judged)
     weights = _weights(spec, cohort, fixed, judged, trust)
     convicted = {msp for decided in judged.values() for msp in decided.convicted}
     return SettlementRecord(
@@ -84,8 +82,10 @@ def _weights(
     judged: Mapping[str, Judged],
     trust: Mapping[str, int],
 ) -> Sequence[int]:
-    """Integer weight of each member of the cohort: examples, capped, times trust where there is a reference direction;
-    0 for who is refused, absent or quarantined."""
+    """Integer weight of each member of the cohort: examples, capped, times trust in a round with a reference direction.
+
+    0 for who is refused, absent or quarantined.
+    """
     examples = {update.participant: update.num_examples for update in fixed.updates}
     counted = [
         min(examples[entry.participant], spec.aggregation.max_examples) * trust.get(entry.participant, 1)
@@ -99,12 +99,12 @@ def _weights(
     return fit_field(capped, spec.aggregation.quantised_norm)
 
 
-def _trust(spec: TaskSpec, judged: Mapping[str, Judged], has_reference: bool) -> dict[str, int]:
+def _trust(spec: TaskSpec, judged: Mapping[str, Judged]) -> dict[str, int]:
     """Trust level by participant; empty in a round without a reference direction."""
     return {
         participant: trust_level(decided.inner_product, spec.aggregation.quantised_norm, spec.robustness)
         for participant, decided in judged.items()
-        if has_reference and decided.inner_product is not None
+        if decided.inner_product is not None
     }
 
 

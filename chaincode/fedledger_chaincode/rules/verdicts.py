@@ -42,6 +42,7 @@ def decide(
     validators: int,
     tolerated_faults: int,
     convicted: AbstractSet[int] = frozenset(),
+    with_products: AbstractSet[int] | None = None,
 ) -> Decision:
     """Decide one update (section 8.3).
 
@@ -50,6 +51,7 @@ def decide(
         validators: n.
         tolerated_faults: t.
         convicted: validators proven to have lied about this update in a dispute; their values do not count.
+        with_products: validators whose inner products count, all unless given; none in a round without a reference.
     """
     counted = {
         validator: opening
@@ -75,7 +77,13 @@ def decide(
         is_zero = is_zero and value_at_zero(values, 2 * tolerated_faults) == 0
     if not is_zero:
         return Decision("refused: norm")
-    products = {validator: int(opening.inner_product, 16) for validator, opening in counted.items()}
+    products = {
+        validator: int(opening.inner_product, 16)
+        for validator, opening in counted.items()
+        if with_products is None or validator in with_products
+    }
+    if not products:
+        return Decision("accepted")
     product = decode_certain(products, tolerated_faults, tolerated_faults)
     if product is None:
         return Decision("refused: inconsistent")

@@ -87,6 +87,8 @@ def _check_openings(spec: TaskSpec, message: Attestation) -> None:
                 f"is {spec.aggregation.proof}.",
                 "Attest with the task's parameters.",
             )
+    if message.reference != "none" and spec.robustness.trust_weighting == "off":
+        raise ContractError(400, "REFERENCE", "The task has no reference direction.", "Attest without one.")
 
 
 def settle_round(context: Context, task: str, number: int) -> bytes:
