@@ -11,11 +11,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.round import SignedManifest
-
 from fedledger.errors import FedledgerError
 from fedledger.identity.files import make_private_folder, read_private, write_private
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.round import SignedManifest
 
 _MANIFEST = "manifest.json"
 _SEEDS = "seeds.json"

@@ -12,25 +12,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from fedledger_chaincode.messages.records import MemberRecord
-from fedledger_chaincode.messages.round import EvaluationReport, Manifest, RevealedShare, SignedManifest
-from fedledger_chaincode.messages.views import RoundView, TaskView
-from fedledger_chaincode.rules.submission import agreed_privacy
 
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.reference import round_reference
 from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
-from fedledger.agents.validator import posted_opening
+from fedledger.agents.validator import has_used_reference, posted_opening
 from fedledger.errors import FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.secure_aggregation import Parameters, UpdateContext, encode_update, prepare_update
+from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.judgement import judge_disclosure
 from fedledger.secure_aggregation.publication import sealing_info
 from fedledger.secure_aggregation.sealing import open_with_seed
 from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
 from fedledger.training.examples import Split
 from fedledger.training.task import TaskDefinition
+from fedledger_chaincode.messages.records import MemberRecord
+from fedledger_chaincode.messages.round import EvaluationReport, Manifest, RevealedShare, SignedManifest
+from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.submission import agreed_privacy
 
 _log = structlog.get_logger(__name__)
 _MICRO = 1_000_000
@@ -183,7 +185,8 @@ class Participant:
         pending = self.journal.read(self.task, current.record.round) if contested else None
         if pending is None or any(record.share.participant == self.pseudonym for record in current.reveals):
             return
-        disclosure = find_liar(pending, view, current)
+        reference = round_reference(view, current, lambda version: self._model(view, version))
+        disclosure = find_liar(pending, view, current, reference)
         if disclosure is None:
             _log.error("validators contradict each other about this update and none of them is wrong", site=self.site)
             return
@@ -235,7 +238,9 @@ def pseudonym_of(key: PrivateKey) -> str:
     return hashlib.sha256(public_key_der(key.public_key())).hexdigest()
 
 
-def find_liar(pending: PendingUpdate, view: TaskView, current: RoundView) -> tuple[str, bytes] | None:
+def find_liar(
+    pending: PendingUpdate, view: TaskView, current: RoundView, reference: Integers | None
+) -> tuple[str, bytes] | None:
     """The first validator whose attested values are not those of the share that it was sealed, with that share.
 
     Whose values are right is never revealed: its share is one of the secrets that protect the update.
@@ -250,6 +255,7 @@ def find_liar(pending: PendingUpdate, view: TaskView, current: RoundView) -> tup
         plaintext = open_with_seed(sealed, validator.sealing_key, info, seed)
         if posted is None or plaintext is None:
             continue
-        if judge_disclosure(plaintext, posted, manifest, parameters, point) == "contradicts":
+        used = reference if has_used_reference(current, validator.msp) else None
+        if judge_disclosure(plaintext, posted, manifest, parameters, point, used) == "contradicts":
             return validator.msp, plaintext
     return None

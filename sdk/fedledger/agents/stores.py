@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fedledger_chaincode.messages.views import TaskView
-
 from fedledger.store import ArtifactStore, StoreError
+from fedledger_chaincode.messages.views import TaskView
 
 
 class ValidatorStore:

@@ -11,23 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from fedledger_chaincode.messages.records import ValidatorRecord
-from fedledger_chaincode.messages.round import (
-    AbortRequest,
-    AggregateShare,
-    Attestation,
-    Manifest,
-    ModelReport,
-    Opening,
-    RevealedShare,
-    RevealJudgement,
-    UpdateFinding,
-    ValidatorRegistration,
-)
-from fedledger_chaincode.messages.views import RoundView, TaskView
 
 from fedledger.agents.duties import Duty, accusations, duties, unjudged
 from fedledger.agents.follow import LedgerBell, keep_stepping
+from fedledger.agents.reference import round_reference
 from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.outcome import outcome, settled_sum
@@ -43,9 +30,24 @@ from fedledger.secure_aggregation import (
     open_share,
     opening_of,
 )
+from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.judgement import judge_disclosure
 from fedledger.secure_aggregation.publication import sealing_info
 from fedledger.store import ArtifactStore, StoreError
+from fedledger_chaincode.messages.records import ValidatorRecord
+from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    AggregateShare,
+    Attestation,
+    Manifest,
+    ModelReport,
+    Opening,
+    RevealedShare,
+    RevealJudgement,
+    UpdateFinding,
+    ValidatorRegistration,
+)
+from fedledger_chaincode.messages.views import RoundView, TaskView
 
 _log = structlog.get_logger(__name__)
 
@@ -172,15 +174,22 @@ class Validator:
         if current.fixed is None:
             raise AssertionError("a closed round without a fixed set")
         manifests = _manifests(current)
-        findings = tuple(self._finding(view, manifests[update.participant]) for update in current.fixed.updates)
-        return Attestation(task=self.task, round=current.record.round, findings=findings)
+        reference = round_reference(view, current, lambda version: self._model(self._stores(view), version))
+        return Attestation(
+            task=self.task,
+            round=current.record.round,
+            findings=tuple(
+                self._finding(view, manifests[update.participant], reference) for update in current.fixed.updates
+            ),
+            reference="none" if reference is None else "used",
+        )
 
-    def _finding(self, view: TaskView, manifest: Manifest) -> UpdateFinding:
+    def _finding(self, view: TaskView, manifest: Manifest, reference: Integers | None) -> UpdateFinding:
         opened = self._open(view, manifest)
         if not isinstance(opened, OpenedShare):
             return UpdateFinding(participant=manifest.participant, readable=False, reason=opened)
         proves = view.record.spec.aggregation.proof == "norm"
-        opening = opening_of(opened) if proves else None
+        opening = opening_of(opened, reference) if proves else None
         return UpdateFinding(participant=manifest.participant, readable=True, opening=opening)
 
     def _point(self, view: TaskView) -> int:
@@ -228,14 +237,17 @@ class Validator:
 
     def _judge(self, view: TaskView, current: RoundView, share: RevealedShare) -> None:
         spec = view.record.spec
-        stores = [store.artifacts for store in validator_stores(view)]
-        plaintext = find_artifact([self.store.artifacts, *stores], share.digest, share.size)
+        stores = self._stores(view)
+        plaintext = find_artifact(stores, share.digest, share.size)
+        reference = None
+        if has_used_reference(current, share.validator):
+            reference = round_reference(view, current, lambda version: self._model(stores, version))
         posted = posted_opening(current, share.participant, share.validator)
         if posted is None:
             raise AssertionError("a revealed share without an attested opening")
         point = spec.aggregation.validators.index(share.validator) + 1
         ruling = judge_disclosure(
-            plaintext, posted, _manifests(current)[share.participant], Parameters.of_task(spec), point
+            plaintext, posted, _manifests(current)[share.participant], Parameters.of_task(spec), point, reference
         )
         self.ledger.judge_reveal(
             RevealJudgement(
@@ -288,7 +300,7 @@ class Validator:
                 )
             except StoreError as reason:
                 _log.warning("aggregate share not to be had", validator=record.validator, reason=str(reason))
-        own_first = [self.store.artifacts, *(store.artifacts for store in stores)]
+        own_first = self._stores(view)
         version = current.record.base_version
         base = self._model(own_first, version)
         momentum = view.record.spec.training.server_optimizer.momentum
@@ -305,6 +317,10 @@ class Validator:
                 liars=result.liars,
             )
         )
+
+    def _stores(self, view: TaskView) -> list[ArtifactStore]:
+        """Where models are looked for, the own store first."""
+        return [self.store.artifacts, *(store.artifacts for store in validator_stores(view))]
 
     def _model(self, stores: Sequence[ArtifactStore], version: int) -> bytes:
         record = self.ledger.model(self.task, version)
@@ -337,3 +353,8 @@ def posted_opening(current: RoundView, participant: str, msp: str) -> Opening | 
                 if finding.participant == participant:
                     return finding.opening
     return None
+
+
+def has_used_reference(current: RoundView, msp: str) -> bool:
+    """Whether the validator of ``msp`` attested inner products with the round's reference direction."""
+    return any(r.validator == msp and r.attestation.reference == "used" for r in current.attestations)

@@ -20,7 +20,7 @@ Specified in docs/protocol/secure-aggregation.md. Refuses to decide anything: ve
 """
 
 from fedledger.secure_aggregation.aggregate import Accumulator, WeightedSum, read_aggregate_share
-from fedledger.secure_aggregation.encoding import decode_sum, encode_update
+from fedledger.secure_aggregation.encoding import decode_sum, encode_direction, encode_update
 from fedledger.secure_aggregation.errors import (
     AggregateError,
     Defect,
@@ -53,6 +53,7 @@ __all__ = [
     "UpdateError",
     "WeightedSum",
     "decode_sum",
+    "encode_direction",
     "encode_update",
     "open_share",
     "opening_of",

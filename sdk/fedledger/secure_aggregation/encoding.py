@@ -53,6 +53,26 @@ def encode_update(
     return rounded
 
 
+def encode_direction(vector: npt.ArrayLike, quantised_norm: int) -> Integers | None:
+    """A direction as integers, int64[d] of norm at most C_q and next to it; None for the zero vector.
+
+    Bit for bit the same on every machine: the norm is an exactly rounded sum, all else one IEEE 754 operation each.
+
+    Raises:
+        UpdateError: NaN or infinity in the vector (``UPDATE_NOT_FINITE``).
+    """
+    numbers = np.asarray(vector, dtype=np.float64).reshape(-1)
+    if not np.isfinite(numbers).all():
+        raise UpdateError("UPDATE_NOT_FINITE", "The direction holds NaN or infinity.", "Look at the models it is from.")
+    largest = float(np.abs(numbers).max(initial=0.0))
+    if largest == 0.0:
+        return None
+    relative = numbers / largest
+    scaled = relative / math.sqrt(math.fsum((relative * relative).tolist())) * quantised_norm
+    direction: Integers = np.rint(scaled).astype(np.int64)
+    return direction if within_norm(direction, quantised_norm) else np.trunc(scaled).astype(np.int64)
+
+
 def decode_sum(
     total: npt.ArrayLike,
     weight_sum: int,
