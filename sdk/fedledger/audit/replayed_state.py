@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from fabric_protos.peer import transaction_pb2
 
+from fedledger.audit.range_summaries import SMALLEST_DEGREE, merkle_summary
 from fedledger.gateway.blocks import (
     EndorserTransaction,
     NamespaceReadWriteSet,
@@ -125,26 +126,26 @@ class ReplayedState:
     def _no_phantom(self, namespace: str, query: RangeQuery, pending: BlockUpdates) -> bool:
         """Whether the range would still be read as it was, with the block's earlier updates in it."""
         now = self._range(namespace, query, pending)
-        return query.reads is not None and now == [(read.key, read.version) for read in query.reads]
+        if query.merkle_summary is None:
+            return tuple(now) == query.reads
+        degree = query.merkle_summary.max_degree
+        return degree >= SMALLEST_DEGREE and merkle_summary(now, degree) == query.merkle_summary
 
-    def _range(self, namespace: str, query: RangeQuery, pending: BlockUpdates) -> list[tuple[str, Version | None]]:
+    def _range(self, namespace: str, query: RangeQuery, pending: BlockUpdates) -> list[Read]:
         updates = pending.in_namespace(namespace)
         keys = sorted({*self._values[namespace], *updates})
-        found: list[tuple[str, Version | None]] = []
+        found: list[Read] = []
         for key in keys[bisect_left(keys, query.start_key) :]:
             if query.end_key and (key > query.end_key or (key == query.end_key and query.exhausted)):
                 break
             update = updates.get(key)
             if update is None:
-                found.append((key, self.version((namespace, "", key.encode()))))
+                found.append(Read(key, self.version((namespace, "", key.encode()))))
             elif update.value is not None:
-                found.append((key, update.version))
+                found.append(Read(key, update.version))
         return found
 
 
 def supported(transaction: EndorserTransaction) -> bool:
-    """Whether a transaction can be judged here: no Merkle summaries of range queries, no key-level policies."""
-    return not any(
-        entry.metadata_writes or any(query.reads is None for query in entry.range_queries)
-        for entry in transaction.read_write_sets
-    )
+    """Whether a transaction can be judged here: it sets no key-level endorsement policies."""
+    return not any(entry.metadata_writes for entry in transaction.read_write_sets)

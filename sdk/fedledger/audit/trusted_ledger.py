@@ -137,8 +137,8 @@ class TrustedLedger:
                 if not supported(judgement.transaction):
                     raise Finding(
                         CheckName.CODES,
-                        f"transaction {judgement.transaction.transaction_id[:16]} reads a range by Merkle hashes or "
-                        "sets a key's policy, which this audit cannot judge",
+                        f"transaction {judgement.transaction.transaction_id[:16]} sets a key's own endorsement "
+                        "policy, which this audit cannot judge",
                     )
                 code = self.state.conflict(judgement.transaction, updates)
                 if code == VALID:

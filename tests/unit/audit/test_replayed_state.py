@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
+from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 
+from fedledger.audit.range_summaries import merkle_summary
 from fedledger.audit.replayed_state import (
     MVCC_READ_CONFLICT,
     PHANTOM_READ_CONFLICT,
@@ -20,6 +23,7 @@ from fedledger.gateway.blocks import (
     HashedRead,
     HashedWrite,
     MerkleSummary,
+    MetadataWrite,
     NamespaceReadWriteSet,
     RangeQuery,
     Read,
@@ -131,7 +135,72 @@ class TestRanges:
         assert state.conflict(transaction, _writing(template, "d", b"new")) == VALID
         assert state.conflict(transaction, _writing(template, "c", None)) == PHANTOM_READ_CONFLICT
 
-    def test_given_by_merkle_hashes_are_not_judged(self, template: EndorserTransaction) -> None:
-        query = RangeQuery("a", "z", True, None, MerkleSummary(50, 1, (b"hash",)))
-        assert not supported(_with(template, replace(NOTHING, range_queries=(query,))))
-        assert supported(template)
+    def test_of_many_keys_hold_by_their_merkle_hashes(
+        self, template: EndorserTransaction, state: ReplayedState
+    ) -> None:
+        summary = merkle_summary([Read(key, FIRST) for key in "ace"], 2)
+        query = replace(NOTHING, range_queries=(RangeQuery("a", "z", True, None, summary),))
+        assert state.conflict(_with(template, query), BlockUpdates()) == VALID
+        for key, value in (("b", b"new"), ("c", None), ("c", b"other")):
+            assert state.conflict(_with(template, query), _writing(template, key, value)) == PHANTOM_READ_CONFLICT
+
+    def test_with_a_senseless_summary_do_not_hold(self, template: EndorserTransaction, state: ReplayedState) -> None:
+        query = replace(NOTHING, range_queries=(RangeQuery("a", "z", True, None, MerkleSummary(0, 1, ())),))
+        assert state.conflict(_with(template, query), BlockUpdates()) == PHANTOM_READ_CONFLICT
+
+
+def test_policies_of_keys_are_not_judged(template: EndorserTransaction) -> None:
+    assert supported(template)
+    assert not supported(_with(template, replace(NOTHING, metadata_writes=(MetadataWrite("a", ()),))))
+
+
+class TestMerkleSummaries:
+    """The cases of Fabric's ``query_results_helper_test.go``."""
+
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_are_not_made_of_few_reads(self, count: int) -> None:
+        assert merkle_summary(_reads(count), 3) is None
+
+    def test_have_one_level(self) -> None:
+        reads = _reads(9)
+        leaves = (_leaf(reads[0:4]), _leaf(reads[4:8]), _leaf(reads[8:]))
+        assert merkle_summary(reads, 3) == MerkleSummary(3, 1, leaves)
+
+    def test_have_two_levels(self) -> None:
+        leaves = _leaves(_reads(25), 4)
+        assert merkle_summary(_reads(25), 3) == MerkleSummary(3, 2, (_node(leaves[:4]), _node(leaves[4:])))
+
+    def test_have_three_levels_and_a_leaf_that_moves_up(self) -> None:
+        leaves = _leaves(_reads(65), 4)
+        second = [_node(leaves[start : start + 4]) for start in range(0, 16, 4)]
+        assert merkle_summary(_reads(65), 3) == MerkleSummary(3, 3, (_node(second), leaves[16]))
+
+    def test_grow_a_level_at_the_end(self) -> None:
+        leaves = _leaves(_reads(24), 3)
+        second = [_node(leaves[0:3]), _node(leaves[3:6]), _node(leaves[6:8])]
+        assert merkle_summary(_reads(24), 2) == MerkleSummary(2, 3, (_node(second),))
+
+    def test_of_no_degree_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="degree 1"):
+            merkle_summary(_reads(3), 1)
+
+
+def _reads(count: int) -> list[Read]:
+    return [Read(f"key_{number}", Version(1, number)) for number in range(count)]
+
+
+def _leaves(reads: list[Read], size: int) -> list[bytes]:
+    return [_leaf(reads[start : start + size]) for start in range(0, len(reads), size)]
+
+
+def _leaf(reads: list[Read]) -> bytes:
+    message = kv_rwset_pb2.QueryReads()
+    for read in reads:
+        assert read.version is not None
+        version = kv_rwset_pb2.Version(block_num=read.version.block_number, tx_num=read.version.transaction_number)
+        message.kv_reads.add(key=read.key, version=version)
+    return hashlib.sha256(message.SerializeToString()).digest()
+
+
+def _node(hashes: list[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(hashes)).digest()
