@@ -187,4 +187,4 @@ def test_a_network_that_was_stopped_goes_on_with_its_state(network: FabricNetwor
 def test_the_folder_of_another_consortium_is_refused(network: FabricNetwork, programs: Programs) -> None:
     other = FabricConfig(Consortium.of_names("a", "b", "c", "d"))
     with pytest.raises(BadInputError, match="OTHER_CONSORTIUM"):
-        FabricNetwork(other, network.layout.root, programs)
+        FabricNetwork(other, network.layout.root, programs).up()

@@ -5,10 +5,16 @@ Every step says whether it was needed, so that all of them can be repeated.
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from fabric_protos.msp import msp_principal_pb2
+from fabric_protos.peer import policy_pb2
 
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.channel import endorsement_policy
@@ -36,6 +42,33 @@ class Definition:
 
     version: str
     sequence: int
+    endorsements: int
+    """How many organisations have to endorse, of"""
+    organisations: frozenset[str]
+    """these, by MSP id."""
+
+    @classmethod
+    def of(cls, config: FabricConfig, sequence: int) -> Definition:
+        """What the consortium wants, as the definition of that number."""
+        consortium = config.consortium
+        members = frozenset(organisation.msp_id for organisation in consortium.organisations)
+        return cls(config.chaincode_version, sequence, consortium.quorum, members)
+
+    @classmethod
+    def committed(cls, answer: Mapping[str, Any]) -> Definition:
+        """The definition in the answer of ``querycommitted``."""
+        policy = policy_pb2.ApplicationPolicy.FromString(base64.b64decode(answer["validation_parameter"]))
+        roles = [msp_principal_pb2.MSPRole.FromString(each.principal) for each in policy.signature_policy.identities]
+        return cls(
+            version=answer["version"],
+            sequence=answer["sequence"],
+            endorsements=policy.signature_policy.rule.n_out_of.n,
+            organisations=frozenset(role.msp_identifier for role in roles),
+        )
+
+    def means_the_same_as(self, other: Definition) -> bool:
+        """Tell whether the two differ in their number at most."""
+        return replace(self, sequence=other.sequence) == other
 
 
 @dataclass(frozen=True)
@@ -47,8 +80,8 @@ class Administrator:
     programs: Programs
     organisation: Organisation
 
-    def join_orderer(self) -> bool:
-        """Let the orderer join the channel; tell whether it had not."""
+    def join_orderer(self, config_block: Path) -> bool:
+        """Let the orderer join the channel from one of its configuration blocks; tell whether it had not."""
         folder = self.layout.organisation(self.organisation.name)
         tls = folder.node(ADMINISTRATION) / "tls"
         output = Command(
@@ -59,7 +92,7 @@ class Administrator:
                 "--channelID",
                 self.config.consortium.channel,
                 "--config-block",
-                str(self.layout.genesis),
+                str(config_block),
                 "--orderer-address",
                 f"{LOOPBACK}:{self.config.ports(self.organisation).orderer_admin}",
                 "--ca-file",
@@ -109,8 +142,7 @@ class Administrator:
         ).run()
         if output.code and output.says(_UNDEFINED):
             return None
-        answer = json.loads(output.require_success().out)
-        return Definition(answer["version"], answer["sequence"])
+        return Definition.committed(json.loads(output.require_success().out))
 
     def approve(self, definition: Definition, package_id: str) -> bool:
         """Approve a definition for the organisation; tell whether it had not been approved."""
@@ -137,6 +169,16 @@ class Administrator:
         self._peer(
             "lifecycle", "chaincode", "commit", *self._ordering(), *self._defined(definition), *peers
         ).run().require_success()
+
+    def update_channel(self, envelope: bytes) -> None:
+        """Sign a channel update, beside those who have signed it, and have it ordered."""
+        with tempfile.TemporaryDirectory() as folder:
+            update = Path(folder) / "update.tx"
+            update.write_bytes(envelope)
+            channel = self.config.consortium.channel
+            self._peer(
+                "channel", "update", "--file", str(update), "--channelID", channel, *self._ordering()
+            ).run().require_success()
 
     def _defined(self, definition: Definition) -> tuple[str, ...]:
         consortium = self.config.consortium

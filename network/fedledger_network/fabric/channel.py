@@ -6,6 +6,7 @@ BFT quorum of its orderers.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import yaml
 
 from fedledger_network.consortium import Consortium, Organisation
+from fedledger_network.fabric.commands import Command
 from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.identities import TLS_CERTIFICATE_FILE
 from fedledger_network.fabric.layout import Layout
+from fedledger_network.fabric.programs import Programs
 
 PROFILE = "Consortium"
 PREFERRED_BLOCK_BYTES = 2 * 1024 * 1024
@@ -28,7 +31,7 @@ def endorsement_policy(consortium: Consortium) -> str:
 
 
 def configtx(config: FabricConfig, layout: Layout) -> dict[str, Any]:
-    """The content of ``configtx.yaml``; paths are relative to the folder that holds ``shared``."""
+    """The content of ``configtx.yaml``; paths are absolute."""
     consortium = config.consortium
     organisations = [organisation_section(config, each, layout) for each in consortium.organisations]
     policies = {"Readers": _meta("ANY Readers"), "Writers": _meta("ANY Writers"), "Admins": _meta("MAJORITY Admins")}
@@ -116,11 +119,27 @@ def smart_bft(config: FabricConfig) -> Mapping[str, str | int]:
     }
 
 
-def write_configtx(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write ``configtx.yaml`` into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    # configtxgen does not know YAML's references to what was written before.
-    (folder / "configtx.yaml").write_text(yaml.dump(document, Dumper=_PlainDumper, sort_keys=False))
+def first_block(config: FabricConfig, layout: Layout, programs: Programs) -> bytes:
+    """The ``common.Block`` with the channel's first configuration, by ``configtxgen``; raises ``COMMAND_FAILED``."""
+    with tempfile.TemporaryDirectory() as folder:
+        # configtxgen does not know YAML's references to what was written before.
+        document = yaml.dump(configtx(config, layout), Dumper=_PlainDumper, sort_keys=False)
+        (Path(folder) / "configtx.yaml").write_text(document)
+        block = Path(folder) / "genesis.block"
+        Command(
+            (
+                str(programs.path("configtxgen")),
+                "-configPath",
+                folder,
+                "-profile",
+                PROFILE,
+                "-channelID",
+                config.consortium.channel,
+                "-outputBlock",
+                str(block),
+            )
+        ).run().require_success()
+        return block.read_bytes()
 
 
 class _PlainDumper(yaml.SafeDumper):

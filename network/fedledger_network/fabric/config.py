@@ -29,7 +29,9 @@ class Ports:
     peer: int
     peer_chaincode: int
     peer_operations: int
-    chaincode: int
+    chaincode_a: int
+    chaincode_b: int
+    """Two versions of the contract run side by side during an upgrade."""
     orderer: int
     orderer_admin: int
     orderer_operations: int

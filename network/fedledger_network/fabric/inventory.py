@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedledger_network.consortium import Organisation
@@ -10,7 +11,7 @@ from fedledger_network.fabric.config import LOOPBACK, FabricConfig
 from fedledger_network.fabric.errors import FabricError
 from fedledger_network.fabric.identities import CHAINCODE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE, TLS_ROOTS_FILE
 from fedledger_network.fabric.layout import Layout
-from fedledger_network.fabric.package import builder_configuration
+from fedledger_network.fabric.package import Place, Release, builder_configuration
 from fedledger_network.fabric.processes import Program
 from fedledger_network.fabric.programs import Programs
 from fedledger_network.fabric.settings import BUILDER_ENVIRONMENT
@@ -18,7 +19,10 @@ from fedledger_network.fabric.settings import BUILDER_ENVIRONMENT
 PEER = "peer"
 ORDERER = "orderer"
 KINDS = (ORDERER, PEER, CHAINCODE)
-LOGGING = "info"
+_LOGGING = {
+    "FABRIC_LOGGING_SPEC": "info",
+    "FABRIC_LOGGING_FORMAT": "%{time:2006-01-02T15:04:05.000Z07:00} %{level:.4s} [%{module}] %{message}",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Inventory:
         """One organisation's peer, orderer or chaincode service."""
         if kind == PEER:
             return self._peer(organisation)
-        return self._orderer(organisation) if kind == ORDERER else self._chaincode(organisation)
+        return self._orderer(organisation) if kind == ORDERER else self._chaincode(organisation, self.release())
 
     def _orderer(self, organisation: Organisation) -> Program:
         ports = self.config.ports(organisation)
@@ -61,7 +65,7 @@ class Inventory:
             organisation,
             (str(self.programs.path("orderer")),),
             (ports.orderer, ports.orderer_admin, ports.orderer_operations),
-            {"FABRIC_LOGGING_SPEC": LOGGING},
+            _LOGGING,
         )
 
     def _peer(self, organisation: Organisation) -> Program:
@@ -69,7 +73,7 @@ class Inventory:
         folder = self.layout.organisation(organisation.name)
         tls = folder.node(PEER) / "tls"
         builder = builder_configuration(
-            ports.chaincode,
+            {Place.A: ports.chaincode_a, Place.B: ports.chaincode_b},
             (tls / TLS_ROOTS_FILE).read_bytes(),
             (tls / TLS_CERTIFICATE_FILE).read_bytes(),
             (tls / TLS_KEY_FILE).read_bytes(),
@@ -79,20 +83,31 @@ class Inventory:
             organisation,
             (str(self.programs.path("peer")), "node", "start"),
             (ports.peer, ports.peer_chaincode, ports.peer_operations),
-            {"FABRIC_LOGGING_SPEC": LOGGING, BUILDER_ENVIRONMENT: builder},
+            {**_LOGGING, BUILDER_ENVIRONMENT: builder},
         )
 
-    def _chaincode(self, organisation: Organisation) -> Program:
-        port = self.config.ports(organisation).chaincode
+    def services(self, release: Release) -> list[Program]:
+        """Every organisation's chaincode service of one release."""
+        return [self._chaincode(organisation, release) for organisation in self.config.consortium.organisations]
+
+    def release(self) -> Release:
+        """The contract's release that the network runs or is about to run."""
+        if self.layout.release.exists():
+            return Release.from_json(self.layout.release.read_bytes())
+        return Release(self.config.consortium.chaincode, self.config.chaincode_version)
+
+    def _chaincode(self, organisation: Organisation, release: Release) -> Program:
+        ports = self.config.ports(organisation)
+        port = {Place.A: ports.chaincode_a, Place.B: ports.chaincode_b}[release.place]
         environment = {
-            "CHAINCODE_ID": self.layout.package_id.read_text().strip() if self.layout.package_id.exists() else "",
+            "CHAINCODE_ID": release.package_id,
             "CHAINCODE_SERVER_ADDRESS": f"{LOOPBACK}:{port}",
             "CHAINCODE_TLS_KEY": f"{CHAINCODE}/tls/{TLS_KEY_FILE}",
             "CHAINCODE_TLS_CERT": f"{CHAINCODE}/tls/{TLS_CERTIFICATE_FILE}",
             "CHAINCODE_CLIENT_CA_CERT": f"{CHAINCODE}/tls/{TLS_ROOTS_FILE}",
         }
         command = (sys.executable, "-m", "fedledger_chaincode.service")
-        return self._program(CHAINCODE, organisation, command, (port,), environment)
+        return self._program(CHAINCODE, organisation, command, (port,), environment, f"{CHAINCODE}-{release.place}")
 
     def _program(
         self,
@@ -100,7 +115,8 @@ class Inventory:
         organisation: Organisation,
         command: tuple[str, ...],
         ports: tuple[int, ...],
-        environment: dict[str, str],
+        environment: Mapping[str, str],
+        pid_file: str | None = None,
     ) -> Program:
         folder = self.layout.organisation(organisation.name)
         return Program(
@@ -109,7 +125,7 @@ class Inventory:
             folder=folder.root,
             ports=ports,
             log=folder.logs / f"{kind}.log",
-            pid_file=folder.processes / kind,
+            pid_file=folder.processes / (pid_file or kind),
             environment={"FABRIC_CFG_PATH": str(folder.root), **environment},
             attached=self.attached,
         )

@@ -85,6 +85,6 @@ class Layout:
         return self.shared / "contract.tar.gz"
 
     @property
-    def package_id(self) -> Path:
-        """Fabric's id of that package, which every chaincode service is told."""
-        return self.shared / "contract.id"
+    def release(self) -> Path:
+        """Which version of the contract that package is."""
+        return self.shared / "contract.json"

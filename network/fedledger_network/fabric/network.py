@@ -12,26 +12,26 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from fedledger.errors import BadInputError
 from fedledger.gateway import EndorseError
+from fedledger.gateway.blocks import parse_block
 from fedledger.identity.files import make_private_folder, write_atomic
 from fedledger.identity.profile import load_profile
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator, Definition
-from fedledger_network.fabric.channel import PROFILE, configtx, write_configtx
-from fedledger_network.fabric.commands import Command
+from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
+from fedledger_network.fabric.config_edits import config_of_block
 from fedledger_network.fabric.errors import FabricTimeout
 from fedledger_network.fabric.identities import ADMINISTRATOR, FabricIdentities, provision, write_changed
 from fedledger_network.fabric.inventory import PEER, Inventory
 from fedledger_network.fabric.layout import Layout
-from fedledger_network.fabric.package import contract_label, contract_package, package_id
 from fedledger_network.fabric.processes import start_all, stop_all
 from fedledger_network.fabric.profiles import write_all_profiles
 from fedledger_network.fabric.programs import Programs
@@ -60,15 +60,11 @@ class FabricNetwork:
     """The network of ``config`` in ``folder``, run by ``programs``."""
 
     def __init__(self, config: FabricConfig, folder: Path, programs: Programs, *, attached: bool = False) -> None:
-        """With ``attached`` its processes end with the thread that starts them; else only ``down`` ends them.
-
-        Raises ``OTHER_CONSORTIUM`` when the folder belongs to another network.
-        """
+        """With ``attached`` its processes end with the thread that starts them; else only ``down`` ends them."""
         self.config = config
         self.programs = programs
         self.layout = Layout(folder.absolute())
         self.inventory = Inventory(config, self.layout, programs, attached)
-        self._refuse_other_consortium()
 
     @classmethod
     def existing(cls, folder: Path, programs: Programs) -> FabricNetwork:
@@ -93,7 +89,7 @@ class FabricNetwork:
         progress("starting orderers, peers and the contract's services")
         start_all(self.inventory.all())
         progress("joining the channel")
-        self._each(Administrator.join_orderer)
+        self._each(lambda administrator: administrator.join_orderer(self.layout.genesis))
         self._each(Administrator.join_peer)
         self.deploy(progress)
         progress("waiting until every peer answers")
@@ -101,39 +97,55 @@ class FabricNetwork:
         progress("ready")
 
     def prepare(self, progress: Progress = lambda _: None) -> None:
-        """Make identities, settings, the channel's first block and the contract's package; starts nothing."""
-        progress("making identities")
+        """Make identities, settings, the channel's first block and the contract's package; starts nothing.
+
+        Raises ``OTHER_CONSORTIUM`` when the folder belongs to another network.
+        """
+        self._refuse_other_consortium()
         make_private_folder(self.layout.root)
+        self.save()
+        self.provide(progress)
+
+    def save(self) -> None:
+        """Write the consortium's file."""
+        write_changed(self.layout.consortium, self.config.to_yaml().encode())
+
+    def provide(self, progress: Progress = lambda _: None) -> None:
+        """Make whatever is missing beside the consortium's file."""
+        progress("making identities")
         for folder in (self.layout.shared, self.layout.root / "organisations"):
             folder.mkdir(exist_ok=True)
-        write_changed(self.layout.consortium, self.config.to_yaml().encode())
         identities = self._provision()
         write_all_profiles(self.config, self.layout, identities)
         self._write_settings()
         self._write_package()
         if not self.layout.genesis.exists():
             progress("writing the channel's first block")
-            self._write_genesis()
+            write_atomic(self.layout.genesis, first_block(self.config, self.layout, self.programs))
 
     def deploy(self, progress: Progress = lambda _: None) -> None:
-        """Install, approve and commit the contract's definition where that is due."""
-        version = self.config.chaincode_version
-        current = self.administrator(self.config.consortium.organisations[0]).definition()
-        if current is not None and current.version == version:
-            return
-        progress("installing the contract")
-        self._each(Administrator.install)
-        progress("approving the contract")
-        wanted = Definition(version, 1 if current is None else current.sequence + 1)
-        identifier = self.layout.package_id.read_text().strip()
-        self._each(lambda administrator: administrator.approve(wanted, identifier))
-        progress("committing the contract")
+        """Install, approve and commit the contract's definition where that is due.
+
+        Services of the old version serve until the new one is committed; then they are stopped.
+        """
         members = self.config.consortium.organisations
-        self.administrator(members[0]).commit(wanted, members)
+        release = self.inventory.release()
+        current = self.administrator(members[0]).definition()
+        wanted = Definition.of(self.config, 1 if current is None else current.sequence + 1)
+        if current is None or not current.means_the_same_as(wanted):
+            progress("installing the contract")
+            self._each(Administrator.install)
+            progress("approving the contract")
+            self._each(lambda administrator: administrator.approve(wanted, release.package_id))
+            progress("committing the contract")
+            self.administrator(members[0]).commit(wanted, members)
+        stop_all(self.inventory.services(replace(release, place=release.place.other)))
 
     def down(self) -> None:
         """Stop every program; everything stays on disk. Raises ``PROGRAM_STUCK``."""
-        stop_all(reversed(self.inventory.all()))
+        release = self.inventory.release()
+        earlier = self.inventory.services(replace(release, place=release.place.other))
+        stop_all([*earlier, *reversed(self.inventory.all())])
 
     def destroy(self) -> None:
         """Stop every program and delete the network with all its keys and data."""
@@ -191,6 +203,10 @@ class FabricNetwork:
         """The administrator of one organisation."""
         return Administrator(self.config, self.layout, self.programs, organisation)
 
+    def fresh_config(self) -> Any:
+        """The ``common.Config`` that the channel would have if it were made now."""
+        return config_of_block(parse_block(first_block(self.config, self.layout, self.programs)))
+
     def _provision(self) -> dict[str, FabricIdentities]:
         members = self.config.consortium.organisations
         with ThreadPoolExecutor(len(members)) as pool:  # it is the disk that takes time
@@ -207,30 +223,11 @@ class FabricNetwork:
                 write_changed(folder / name, yaml.safe_dump(settings, sort_keys=False).encode())
 
     def _write_package(self) -> None:
-        label = contract_label(self.config.consortium.chaincode, self.config.chaincode_version)
-        package = contract_package(label)
-        write_changed(self.layout.package, package)
-        write_changed(self.layout.package_id, package_id(label, package).encode())
-
-    def _write_genesis(self) -> None:
-        folder = self.layout.shared / "configtx"
-        write_configtx(folder, configtx(self.config, self.layout))
-        unfinished = self.layout.genesis.with_suffix(".unfinished")
-        Command(
-            (
-                str(self.programs.path("configtxgen")),
-                "-configPath",
-                str(folder),
-                "-profile",
-                PROFILE,
-                "-channelID",
-                self.config.consortium.channel,
-                "-outputBlock",
-                str(unfinished),
-            )
-        ).run().require_success()
-        write_atomic(self.layout.genesis, unfinished.read_bytes())
-        unfinished.unlink()
+        release = self.inventory.release()
+        if release.version != self.config.chaincode_version:
+            release = release.successor(self.config.chaincode_version)
+        write_changed(self.layout.package, release.package)
+        write_changed(self.layout.release, release.to_json())
 
     def _wait_for_contract(self, organisation: Organisation, deadline: float) -> None:
         profile = load_profile(self.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")

@@ -1,7 +1,8 @@
 """The contract's package for Fabric's lifecycle: where a peer finds the chaincode service, nothing of the contract.
 
 Every organisation packs the same bytes and gets the same package id; addresses and TLS files are filled in by its own
-peer. The contract's code is agreed on by its version.
+peer. The contract's code is agreed on by its version. Two places, A and B, take turns from version to version, so that
+the services of the old version serve until those of the new one take over.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from fedledger_network.fabric.config import LOOPBACK
 
 _CONNECTION = {
-    "address": "{{.address}}",
     "dial_timeout": "10s",
     "tls_required": True,
     "client_auth_required": True,
@@ -26,27 +28,63 @@ _CONNECTION = {
 }
 
 
-def contract_label(chaincode: str, version: str) -> str:
-    """The package's label."""
-    return f"{chaincode}_{version}"
+class Place(StrEnum):
+    """Which of an organisation's two ports for chaincode services a version has."""
+
+    A = "a"
+    B = "b"
+
+    @property
+    def other(self) -> Place:
+        """The next version's."""
+        return Place.B if self is Place.A else Place.A
 
 
-def contract_package(label: str) -> bytes:
-    """The package, the same bytes wherever it is made."""
-    code = _archive({"connection.json": _json(_CONNECTION)})
-    return _archive({"metadata.json": _json({"type": "ccaas", "label": label}), "code.tar.gz": code})
+@dataclass(frozen=True)
+class Release:
+    """A version of the contract, and the place of its services."""
+
+    chaincode: str
+    version: str
+    place: Place = Place.A
+
+    @property
+    def label(self) -> str:
+        """The package's label."""
+        return f"{self.chaincode}_{self.version}"
+
+    @property
+    def package(self) -> bytes:
+        """The package, the same bytes wherever it is made."""
+        connection = {**_CONNECTION, "address": f"{{{{.address_{self.place}}}}}"}
+        code = _archive({"connection.json": _json(connection)})
+        return _archive({"metadata.json": _json({"type": "ccaas", "label": self.label}), "code.tar.gz": code})
+
+    @property
+    def package_id(self) -> str:
+        """Fabric's id of the package: its label and the SHA-256 of its bytes."""
+        return f"{self.label}:{hashlib.sha256(self.package).hexdigest()}"
+
+    def successor(self, version: str) -> Release:
+        """The release of another version."""
+        return Release(self.chaincode, version, self.place.other)
+
+    def to_json(self) -> bytes:
+        """What ``from_json`` reads."""
+        return _json(asdict(self))
+
+    @classmethod
+    def from_json(cls, document: bytes) -> Release:
+        """A release that was written down."""
+        fields = json.loads(document)
+        return cls(fields["chaincode"], fields["version"], Place(fields["place"]))
 
 
-def package_id(label: str, package: bytes) -> str:
-    """Fabric's id of a package: its label and the SHA-256 of its bytes."""
-    return f"{label}:{hashlib.sha256(package).hexdigest()}"
-
-
-def builder_configuration(port: int, roots: bytes, certificate: bytes, key: bytes) -> str:
-    """What the peer's builder fills into the package: the service's port on this host, and the peer's TLS identity."""
+def builder_configuration(ports: Mapping[Place, int], roots: bytes, certificate: bytes, key: bytes) -> str:
+    """What the peer's builder fills into packages: the services' ports on this host, and the peer's TLS identity."""
     return json.dumps(
         {
-            "address": f"{LOOPBACK}:{port}",
+            **{f"address_{place}": f"{LOOPBACK}:{port}" for place, port in ports.items()},
             "root_cert": roots.decode(),
             "client_cert": certificate.decode(),
             "client_key": key.decode(),

@@ -19,6 +19,8 @@ EXECUTION_SECONDS = 30
 BUILDER_ENVIRONMENT = "CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG"
 
 _KEYS_PER_MESSAGE = 1000
+_SHORTEST_PING = "10s"
+"""A peer's gateway pings peers and orderers that often while it waits for them, and Fabric's default is to hang up."""
 
 
 def orderer_settings(config: FabricConfig, organisation: Organisation) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def orderer_settings(config: FabricConfig, organisation: Organisation) -> dict[s
             "ListenAddress": config.host(organisation),
             "ListenPort": ports.orderer,
             "TLS": {**tls, "ClientAuthRequired": False},
+            "Keepalive": {"ServerMinInterval": _SHORTEST_PING},
             # Orderers meet on the listener of clients, each showing this certificate; the channel knows it.
             "Cluster": {
                 "ClientCertificate": f"orderer/tls/{TLS_CERTIFICATE_FILE}",
@@ -74,6 +77,7 @@ def peer_settings(config: FabricConfig, organisation: Organisation, folder: Path
             "localMspId": organisation.msp_id,
             "mspConfigPath": "peer/msp",
             "fileSystemPath": "peer/data",
+            "keepalive": {"minInterval": _SHORTEST_PING},
             "gossip": _gossip(address),
             "tls": {**tls, "clientAuthRequired": False, "rootcert": {"file": f"peer/tls/{TLS_ROOTS_FILE}"}},
             "gateway": {
@@ -100,7 +104,8 @@ def peer_settings(config: FabricConfig, organisation: Organisation, folder: Path
             ],
             "executetimeout": f"{EXECUTION_SECONDS}s",
             "installTimeout": "60s",
-            "startuptimeout": "60s",
+            # A transaction that waits for a service which does not answer holds up the peer's next block so long.
+            "startuptimeout": "10s",
             "system": {"_lifecycle": "enable", "cscc": "enable", "lscc": "enable", "qscc": "enable"},
             "runtimeParams": {
                 "useWriteBatch": True,

@@ -1,0 +1,71 @@
+"""Edits of a channel's configuration: a revocation list, a member and its orderer, an orderer's certificates.
+
+Pure functions from one ``common.Config`` to the next; whether the members agree is decided by their signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fabric_protos.common import common_pb2, configtx_pb2
+from fabric_protos.msp import msp_config_pb2
+
+from fedledger.gateway import BlockFormatError
+
+APPLICATION = "Application"
+ORDERER = "Orderer"
+_ORDERERS = "Orderers"
+_BLOCK_VALIDATION = "BlockValidation"
+_MSP = "MSP"
+
+
+def config_of_block(block: Any) -> Any:
+    """The ``common.Config`` in a configuration block; raises ``BlockFormatError`` when it is none."""
+    envelope = common_pb2.Envelope.FromString(block.data.data[0])
+    payload = common_pb2.Payload.FromString(envelope.payload)
+    header = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+    if header.type != common_pb2.HeaderType.CONFIG:
+        raise BlockFormatError(
+            "MALFORMED_BLOCK", f"Block {block.header.number} holds no configuration.", "Ask for the last that does."
+        )
+    return configtx_pb2.ConfigEnvelope.FromString(payload.data).config
+
+
+def with_revocation_list(config: Any, msp_id: str, revocation_list: Sequence[bytes]) -> Any:
+    """The configuration in which ``msp_id`` refuses the certificates in its lists (PEM), as member and as orderer."""
+    edited = _copy(config)
+    for part in (APPLICATION, ORDERER):
+        value = edited.channel_group.groups[part].groups[msp_id].values[_MSP]
+        wrapper = msp_config_pb2.MSPConfig.FromString(value.value)
+        msp = msp_config_pb2.FabricMSPConfig.FromString(wrapper.config)
+        msp.revocation_list[:] = revocation_list
+        wrapper.config = msp.SerializeToString(deterministic=True)
+        value.value = wrapper.SerializeToString(deterministic=True)
+    return edited
+
+
+def with_member(config: Any, msp_id: str, wanted: Any) -> Any:
+    """The configuration with one more member, taken from ``wanted``: a configuration of all of them made anew.
+
+    Its orderer becomes a consenter, so the quorum of orderers that a block needs follows from ``wanted`` too.
+    """
+    edited = _copy(config)
+    for part in (APPLICATION, ORDERER):
+        edited.channel_group.groups[part].groups[msp_id].CopyFrom(wanted.channel_group.groups[part].groups[msp_id])
+    return with_consenters(edited, wanted)
+
+
+def with_consenters(config: Any, wanted: Any) -> Any:
+    """The configuration with the orderers of ``wanted``, their certificates, and the quorum that goes with them."""
+    edited = _copy(config)
+    old, new = (each.channel_group.groups[ORDERER] for each in (edited, wanted))
+    old.values[_ORDERERS].value = new.values[_ORDERERS].value
+    old.policies[_BLOCK_VALIDATION].policy.CopyFrom(new.policies[_BLOCK_VALIDATION].policy)
+    return edited
+
+
+def _copy(config: Any) -> Any:
+    copy = configtx_pb2.Config()
+    copy.CopyFrom(config)
+    return copy

@@ -1,0 +1,140 @@
+"""A network that runs is changed: contract, certificates, nodes, members; members go on, and the audit follows."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from fedledger.audit import CheckName, Outcome, verify_network
+from fedledger.audit.findings import BLOCK_CHECKS
+from fedledger.gateway import EndorseError, EvaluateError
+from fedledger.ledger import TaskLedger
+from fedledger_network.ca.authority import DevelopmentAuthority
+from fedledger_network.ca.in_process import in_process_ca
+from fedledger_network.ca.organisation import authority_folder
+from fedledger_network.ca.service import CaService
+from fedledger_network.consortium import Consortium, Organisation
+from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
+from fedledger_network.fabric.changes import add_member, publish_revocation_list, replace_node, rotate_certificates
+from fedledger_network.fabric.identities import provision
+from tests.fabric.conftest import ORGANISATIONS, free_ports
+from tests.fabric.ledger import channel, commit_hashes
+from tests.fabric.load import under_load
+from tests.unit.contract.ledger import MSPS, task_spec
+
+pytestmark = pytest.mark.fabric
+
+FIFTH = Organisation("budapest", "BudapestMSP")
+
+
+@pytest.fixture(scope="module")
+def network(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
+    """A network for changes alone; the last one makes it larger."""
+    config = FabricConfig(Consortium.of_names(*ORGANISATIONS), first_port=free_ports())
+    running = FabricNetwork(config, tmp_path_factory.mktemp("changing"), programs, attached=True)
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()
+        FabricNetwork.existing(running.layout.root, programs).down()
+
+
+def proposed(network: FabricNetwork, organisation: str = "cleveland", **changes: object) -> str:
+    task = f"task-{secrets.token_hex(4)}"
+    with channel(network, f"{organisation}-governor") as opened:
+        TaskLedger(opened, "fedledger").propose_task(task_spec(task=task, **changes))
+    return task
+
+
+def is_known_everywhere(network: FabricNetwork, task: str) -> bool:
+    commit_hashes(network)
+    for organisation in network.config.consortium.organisations:
+        with channel(network, f"{organisation.name}-auditor") as opened:
+            if TaskLedger(opened, "fedledger").task(task).record.state != "proposed":
+                return False
+    return True
+
+
+def test_the_contract_is_upgraded_and_its_state_is_kept(network: FabricNetwork) -> None:
+    task = proposed(network)
+    newer = FabricNetwork(
+        replace(network.config, chaincode_version="1.1"), network.layout.root, network.programs, attached=True
+    )
+    with under_load(network, "long_beach", "switzerland") as load:
+        load.goes_on()
+        newer.up()
+        load.goes_on()
+    for organisation in network.config.consortium.organisations:
+        definition = newer.administrator(organisation).definition()
+        assert definition is not None
+        assert (definition.version, definition.sequence) == ("1.1", 2)
+    assert is_known_everywhere(newer, task)
+    network.config = newer.config
+
+
+def test_a_revoked_certificate_is_refused_by_every_peer(network: FabricNetwork) -> None:
+    organisation = network.config.organisation("hungary")
+    folder = network.layout.organisation("hungary")
+    authority = DevelopmentAuthority.open(authority_folder(folder.identities), organisation.msp_id)
+    try:
+        ca = in_process_ca(CaService(authority), authority.name)
+        registrar = provision(network.config, organisation, folder).organisation.registrar.load()
+        assert ca.revoke(registrar, f"participant@{organisation.msp_id}")
+        revocation_list = ca.revocation_list(registrar)
+    finally:
+        authority.close()
+    publish_revocation_list(network, "hungary", [revocation_list])
+    with channel(network, "hungary-participant") as opened:
+        contract = opened.get_contract("fedledger")
+        with pytest.raises(EvaluateError):
+            contract.evaluate_transaction("ListTasks")
+        with pytest.raises(EndorseError):
+            contract.submit_transaction("LeaveTask", "any")
+    assert is_known_everywhere(network, proposed(network, "hungary"))
+
+
+def test_peer_and_orderer_get_new_certificates_while_others_submit(network: FabricNetwork) -> None:
+    before = network.layout.organisation("hungary").node("orderer") / "msp" / "signcerts" / "0.pem"
+    old = before.read_bytes()
+    with under_load(network, "long_beach", "switzerland") as load:
+        load.goes_on()
+        rotate_certificates(network, "hungary")
+        load.goes_on()
+    assert before.read_bytes() != old
+    assert is_known_everywhere(network, proposed(network, "hungary"))
+
+
+@pytest.mark.parametrize("node", ["orderer.switzerland", "peer.switzerland"])
+def test_a_node_that_lost_its_data_fetches_it_from_the_others(network: FabricNetwork, node: str) -> None:
+    with under_load(network, "cleveland", "long_beach") as load:
+        load.goes_on()
+        replace_node(network, node)
+        load.goes_on()
+    assert len(set(commit_hashes(network).values())) == 1
+    assert is_known_everywhere(network, proposed(network, "switzerland"))
+
+
+def test_a_fifth_organisation_joins_and_validates_in_the_next_task(network: FabricNetwork) -> None:
+    earlier = proposed(network)
+    with under_load(network, "long_beach", "switzerland") as load:
+        load.goes_on()
+        larger = add_member(network, FIFTH)
+        load.goes_on()
+    assert is_known_everywhere(larger, earlier)
+    members = [*MSPS, FIFTH.msp_id]
+    task = proposed(larger, FIFTH.name, organisations=members, aggregation={"validators": members})
+    assert is_known_everywhere(larger, task)
+    larger.kill(f"orderer.{ORGANISATIONS[1]}")
+    assert proposed(larger, FIFTH.name)
+    larger.start(f"orderer.{ORGANISATIONS[1]}")
+
+
+def test_the_audit_follows_every_change(network: FabricNetwork) -> None:
+    with channel(network, "cleveland-auditor") as opened:
+        report = verify_network(opened)
+    outcomes = {check.name: check.outcome for check in report.checks}
+    assert {outcomes[name] for name in (*BLOCK_CHECKS, CheckName.ROUNDS)} == {Outcome.PASSED}, report.checks
