@@ -96,7 +96,17 @@ class ChannelConfig:
                 f"{msp_id or 'No MSP'} is no organisation of channel {self.channel_id}.",
                 "Use an identity of an organisation of the channel.",
             )
-        return msp.validate(serialized_identity, at)
+        try:
+            return msp.validate(serialized_identity, at)
+        except IdentityError:
+            raise
+        except Exception as error:
+            # Anybody may put any bytes into a block, and X.509 parsers fail on them in many ways.
+            raise IdentityError(
+                "MALFORMED_IDENTITY",
+                f"The certificate cannot be used ({type(error).__name__}).",
+                "Enrol at the organisation's CA and use the certificate that it returns.",
+            ) from error
 
 
 def parse_config(serialized: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from fedledger.audit.findings import BLOCK_CHECKS
 from fedledger.gateway.blocks import header_hash, parse_block
 from fedledger.identity.authority import NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import generate_key
-from fedledger.identity.msp import serialize_identity
+from fedledger.identity.msp import parse_serialized_identity, serialize_identity
 from tests.unit.audit.block_ledger import (
     BAD_PAYLOAD,
     MVCC_CONFLICT,
@@ -103,6 +104,18 @@ class TestAnUntouchedLedger:
             number, lambda block: _set_metadata(block, common_pb2.TRANSACTIONS_FILTER, bytes([POLICY_FAILURE]))
         )
         assert verify(ledger.blocks).ok
+
+    def test_may_hold_endorsements_under_certificates_that_no_parser_takes(self, members: TrainingConsortium) -> None:
+        ledger = members.ledger
+        number = len(ledger.blocks)
+        ledger.submit(members.governors[MSPS[0]], "Transfer", f"org:{MSPS[1]}", 5)
+        peer = ledger.peers[MSPS[3]]
+        msp_id, pem = parse_serialized_identity(peer.serialized)
+        der = ssl.PEM_cert_to_DER_cert(pem.decode()).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x64", 1)
+        crafted = serialize_identity(msp_id, ssl.DER_cert_to_PEM_cert(der).encode())
+        ledger.peers = ledger.peers | {MSPS[3]: Signatory(crafted, peer.key)}
+        ledger.change_result(number, _unchanged)
+        assert verify(ledger.blocks).ok  # three others have endorsed it
 
 
 class TestGenesis:
