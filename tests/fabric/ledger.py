@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from fabric_protos.common import ledger_pb2
 
+from fedledger.audit import AuditReport, Outcome
 from fedledger.gateway import CommitError, Contract, EndorseError, GatewayError, Network
 from fedledger.gateway.blocks import recorded_commit_hash
 from fedledger.identity.msp import serialize_identity
@@ -95,6 +96,11 @@ def consortium(network: FabricNetwork, spec: TaskSpec) -> Iterator[Consortium]:
                 actors[role][msp] = Actor(msp, role, credentials.key, creator)
                 ledger.channels[creator] = stack.enter_context(profile.connect()).get_network(profile.channel)
         yield Consortium(ledger, spec, actors["governor"], actors["validator"], actors["participant"])  # type: ignore[arg-type]
+
+
+def failures(report: AuditReport) -> list[str]:
+    """What an audit found wrong."""
+    return [f"{check.name}: {check.detail}" for check in report.checks if check.outcome is Outcome.FAILED]
 
 
 def height(network: Network) -> int:

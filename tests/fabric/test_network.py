@@ -29,7 +29,7 @@ from fedledger_chaincode.messages.records import ModelRecord
 from fedledger_network.consortium import Consortium
 from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
 from tests.fabric.conftest import ORGANISATIONS
-from tests.fabric.ledger import channel, commit_hashes, consortium
+from tests.fabric.ledger import channel, commit_hashes, consortium, failures
 from tests.unit.contract.ledger import MSPS, digest, task_spec
 
 pytestmark = pytest.mark.fabric
@@ -165,7 +165,7 @@ def test_the_audit_accepts_fabrics_own_blocks_from_any_peer(network: FabricNetwo
             report = verify_network(opened)
         outcomes = {check.name: check.outcome for check in report.checks}
         # What is about models and privacy needs a real task: these updates and models are made up.
-        assert {outcomes[name] for name in (*BLOCK_CHECKS, CheckName.ROUNDS)} == {Outcome.PASSED}, report.checks
+        assert {outcomes[name] for name in (*BLOCK_CHECKS, CheckName.ROUNDS)} == {Outcome.PASSED}, failures(report)
 
 
 def test_a_network_that_was_stopped_goes_on_with_its_state(network: FabricNetwork) -> None:

@@ -34,6 +34,7 @@ _LEDGER_EXISTS = "already exists"
 _INSTALLED = "chaincode already successfully installed"
 _UNCHANGED = "attempted to redefine uncommitted sequence"
 _UNDEFINED = "is not defined"
+_STRANGER = "creator org unknown"
 
 
 @dataclass(frozen=True)
@@ -82,33 +83,19 @@ class Administrator:
 
     def join_orderer(self, config_block: Path) -> bool:
         """Let the orderer join the channel from one of its configuration blocks; tell whether it had not."""
-        folder = self.layout.organisation(self.organisation.name)
-        tls = folder.node(ADMINISTRATION) / "tls"
-        output = Command(
-            (
-                str(self.programs.path("osnadmin")),
-                "channel",
-                "join",
-                "--channelID",
-                self.config.consortium.channel,
-                "--config-block",
-                str(config_block),
-                "--orderer-address",
-                f"{LOOPBACK}:{self.config.ports(self.organisation).orderer_admin}",
-                "--ca-file",
-                str(tls / TLS_ROOTS_FILE),
-                "--client-cert",
-                str(tls / TLS_CERTIFICATE_FILE),
-                "--client-key",
-                str(tls / TLS_KEY_FILE),
-            )
-        ).run()
+        output = self._osnadmin("join", "--config-block", str(config_block)).run()
         if output.says(_CHANNEL_EXISTS):
             return False
         # osnadmin ends with 0 also when the orderer has refused.
         if output.code or not output.says("Status: 201"):
             raise output.failure()
         return True
+
+    def orderer_takes_part(self) -> bool:
+        """Tell whether the orderer has all blocks and is one of those that agree on the next."""
+        output = self._osnadmin("list", "--no-status").run().require_success()
+        told = json.loads(output.out)
+        return bool((told.get("status"), told.get("consensusRelation")) == ("active", "consenter"))
 
     def join_peer(self) -> bool:
         """Let the peer join the channel; tell whether it had not."""
@@ -127,7 +114,7 @@ class Administrator:
         return True
 
     def definition(self) -> Definition | None:
-        """The contract's definition as the peer knows it; None when there is none yet."""
+        """The contract's definition; None while the peer knows of none, or not even of the organisation."""
         consortium = self.config.consortium
         output = self._peer(
             "lifecycle",
@@ -140,7 +127,7 @@ class Administrator:
             "--output",
             "json",
         ).run()
-        if output.code and output.says(_UNDEFINED):
+        if output.code and (output.says(_UNDEFINED) or output.says(_STRANGER)):
             return None
         return Definition.committed(json.loads(output.require_success().out))
 
@@ -198,6 +185,27 @@ class Administrator:
     def _ordering(self) -> tuple[str, ...]:
         roots = str(self._tls_roots(self.organisation))
         return ("--orderer", self.config.orderer_address(self.organisation), "--tls", "--cafile", roots)
+
+    def _osnadmin(self, action: str, *arguments: str) -> Command:
+        tls = self.layout.organisation(self.organisation.name).node(ADMINISTRATION) / "tls"
+        return Command(
+            (
+                str(self.programs.path("osnadmin")),
+                "channel",
+                action,
+                "--channelID",
+                self.config.consortium.channel,
+                *arguments,
+                "--orderer-address",
+                f"{LOOPBACK}:{self.config.ports(self.organisation).orderer_admin}",
+                "--ca-file",
+                str(tls / TLS_ROOTS_FILE),
+                "--client-cert",
+                str(tls / TLS_CERTIFICATE_FILE),
+                "--client-key",
+                str(tls / TLS_KEY_FILE),
+            )
+        )
 
     def _peer(self, *arguments: str) -> Command:
         folder = self.layout.organisation(self.organisation.name)

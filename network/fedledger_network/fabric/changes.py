@@ -21,7 +21,7 @@ from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.consortium import Organisation
-from fedledger_network.fabric.administration import Administrator, Definition
+from fedledger_network.fabric.administration import Administrator
 from fedledger_network.fabric.channel_update import (
     compute_update,
     current_config,
@@ -76,6 +76,8 @@ def add_member(network: FabricNetwork, member: Organisation, progress: Progress 
     joining = grown.administrator(member)
     joining.join_orderer(_newest_config_block(network, consortium.organisations[0]))
     joining.join_peer()
+    _wait_for_orderer(joining)
+    _wait_for_peer(joining)
     progress("agreeing on the contract's new endorsement policy")
     grown.deploy(progress)
     grown.wait_until_ready()
@@ -98,6 +100,7 @@ def rotate_certificates(network: FabricNetwork, name: str) -> None:
     # The builder's output holds the peer's old TLS key; the peer makes it anew from the installed package.
     shutil.rmtree(network.layout.organisation(name).node(PEER) / "data" / "externalbuilder", ignore_errors=True)
     start_all([network.inventory.program(kind, organisation) for kind in (ORDERER, PEER)])
+    _wait_for_orderer(network.administrator(organisation))
     network.wait_until_ready()
 
 
@@ -118,12 +121,12 @@ def replace_node(network: FabricNetwork, name: str) -> None:
     start_all([program])
     if kind == ORDERER:
         administrator.join_orderer(_newest_config_block(network, organisation))
+        _wait_for_orderer(administrator)
         return
     administrator.join_peer()
-    administrator.install()
-    committed = _wait_for_definition(administrator)
-    # Which package the organisation runs was known to its peer alone.
-    administrator.approve(committed, network.inventory.release().package_id)
+    _wait_for_peer(administrator)
+    # What the organisation had approved was its peer's alone to know: all approve the same once more.
+    network.deploy(renew=True)
     network.wait_until_ready()
 
 
@@ -140,18 +143,26 @@ def _issue_anew(network: FabricNetwork, organisation: Organisation) -> None:
         authority.close()
 
 
-def _wait_for_definition(administrator: Administrator) -> Definition:
+def _wait_for_peer(administrator: Administrator) -> None:
     """A peer that has just joined gets the contract's definition with the blocks."""
+    _wait_until(lambda: administrator.definition() is not None, f"The peer of {administrator.organisation.name}")
+
+
+def _wait_for_orderer(administrator: Administrator) -> None:
+    """An orderer that has just joined first fetches the blocks and then agrees on further ones."""
+    _wait_until(administrator.orderer_takes_part, f"The orderer of {administrator.organisation.name}")
+
+
+def _wait_until(caught_up: Callable[[], bool], who: str) -> None:
     deadline = time.monotonic() + SECONDS_TO_CATCH_UP
-    while (definition := administrator.definition()) is None:
+    while not caught_up():
         if time.monotonic() > deadline:
             raise FabricTimeout(
                 "NOT_CONVERGED",
-                f"The new peer of {administrator.organisation.name} does not catch up.",
+                f"{who} does not catch up with the others.",
                 "Look into its log with `fedledger network logs`.",
             )
         time.sleep(_POLL_SECONDS)
-    return definition
 
 
 def _newest_config_block(network: FabricNetwork, organisation: Organisation) -> Path:

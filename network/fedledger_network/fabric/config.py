@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fedledger.errors import BadInputError
+from fedledger_chaincode.contract import VERSION as CONTRACT_VERSION
 from fedledger_network.consortium import BlockCutting, Consortium, Organisation
 
 PORTS_PER_ORGANISATION = 10
@@ -75,7 +76,7 @@ class FabricConfig:
     hosts: Mapping[str, str] = field(default_factory=dict)
     """By organisation: the name or address under which others reach its peer and orderer; else this machine alone."""
     ordering: Ordering = Ordering()
-    chaincode_version: str = "1.0"
+    chaincode_version: str = CONTRACT_VERSION
     """Version of the contract's definition; a new one is an upgrade, approved by every organisation."""
 
     def __post_init__(self) -> None:

@@ -123,8 +123,8 @@ class FabricNetwork:
             progress("writing the channel's first block")
             write_atomic(self.layout.genesis, first_block(self.config, self.layout, self.programs))
 
-    def deploy(self, progress: Progress = lambda _: None) -> None:
-        """Install, approve and commit the contract's definition where that is due.
+    def deploy(self, progress: Progress = lambda _: None, *, renew: bool = False) -> None:
+        """Install, approve and commit the contract's definition where that is due, with ``renew`` in any case.
 
         Services of the old version serve until the new one is committed; then they are stopped.
         """
@@ -132,7 +132,7 @@ class FabricNetwork:
         release = self.inventory.release()
         current = self.administrator(members[0]).definition()
         wanted = Definition.of(self.config, 1 if current is None else current.sequence + 1)
-        if current is None or not current.means_the_same_as(wanted):
+        if renew or current is None or not current.means_the_same_as(wanted):
             progress("installing the contract")
             self._each(Administrator.install)
             progress("approving the contract")
