@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from fedledger.privacy.accountant import membership_accuracy
 from fedledger.training import Examples, TaskDefinition, concatenate, evaluate, load_task
 from fedledger.training.baselines import train_alone, train_federated, train_pooled

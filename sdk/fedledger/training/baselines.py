@@ -6,9 +6,9 @@ These need data in one place or updates in the clear; no agent calls them on oth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
-from fedledger_chaincode.rules.weights import capped_weights
 
 from fedledger.training.examples import Examples, concatenate
 from fedledger.training.local import LocalTrainer, train_once
@@ -17,11 +17,17 @@ from fedledger.training.settings import to_micro
 from fedledger.training.specification import optimizer_spec
 from fedledger.training.task import TaskDefinition
 from fedledger.training.weights import Float32Array, flatten, load_weights, unflatten
+from fedledger_chaincode.rules.weights import capped_weights
 
 
 def train_alone(task: TaskDefinition, examples: Examples, *, site: str) -> list[Float32Array]:
-    """The task's model trained on one site's records: same model, optimiser, rounds and epochs, without DP or clip."""
-    public = task.override(no_dp=True, algorithm="fedavg")
+    """The task's model trained on one site's records by plain SGD: same model, client optimiser and number of
+    rounds, without DP, proximal term or clip.
+
+    A server step that multiplies the mean update by r stands for r times the epochs here: multiplying the update of
+    a single site instead would overshoot.
+    """
+    public = _lengthened(task.override(no_dp=True, algorithm="fedavg"))
     weights = public.initial_weights()
     for round_number in range(1, public.training.rounds + 1):
         trained = train_once(public, weights, examples, site=site, round_number=round_number)
@@ -56,3 +62,11 @@ def train_federated(
         if after_round is not None:
             after_round(round_number, load_weights(base, task.tensors))
     return load_weights(base, task.tensors)
+
+
+def _lengthened(task: TaskDefinition) -> TaskDefinition:
+    """``task`` with local epochs multiplied by the server's learning rate, rounded, at least by one."""
+    training = task.training
+    epochs = training.local_epochs * max(1, round(training.server_optimizer.learning_rate))
+    settings = task.settings.model_copy(update={"training": training.model_copy(update={"local_epochs": epochs})})
+    return replace(task, settings=settings)

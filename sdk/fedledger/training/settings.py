@@ -170,7 +170,18 @@ class Privacy(Table):
 class Robustness(Table):
     """``[robustness]``: how strange updates are treated."""
 
-    trust_weighting: Literal["off"]
+    trust_weighting: Literal["off", "last-step"]
+    """last-step: an update counts the more the better it agrees with the last accepted step of the model."""
+    no_trust: Share = 0.0
+    """Agreement (a cosine, shortened where the update is shorter than the clip norm) up to which it counts nothing."""
+    full_trust: PositiveShare = 1.0
+    """Agreement from which on it counts fully. Privacy noise makes agreement smaller: the task has to allow for it."""
+
+    @model_validator(mode="after")
+    def _thresholds(self) -> Self:
+        if self.no_trust >= self.full_trust:
+            raise ValueError("no_trust has to be below full_trust")
+        return self
 
 
 class Incentive(Table):
@@ -183,6 +194,13 @@ class Incentive(Table):
     validator_share: Share
     equal_share: Share
     slashing_equivocation: Share
+    """Part of the stake taken for two different updates in one round."""
+    slashing_norm: Share = 0.0
+    """For an update that is proven to exceed the clip norm."""
+    slashing_dealing: Share = 0.0
+    """For shares that are proven not to belong together."""
+    slashing_validator: Share = 0.0
+    """Part of a validator's stake taken for a value that is proven to be false."""
 
 
 class Reputation(Table):
@@ -210,6 +228,7 @@ class Deadlines(Table):
     updates: Count
     attestations: Count
     aggregates: Count
+    disputes: Count = 60
 
 
 class TaskSettings(Table):

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedledger_chaincode.messages.task import OptimizerSpec, TaskSpec
 from pydantic import ValidationError
 
 from fedledger.errors import BadInputError
@@ -18,6 +17,7 @@ from fedledger.privacy.accountant import covers, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro, validate_settings
 from fedledger.training.weights import save_weights
+from fedledger_chaincode.messages.task import OptimizerSpec, TaskSpec
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -187,7 +187,7 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
             "proof": task.aggregation.proof,
         },
         "privacy": _privacy_spec(task),
-        "robustness": settings.robustness.model_dump(),
+        "robustness": _in_micro(settings.robustness.model_dump()),
         "incentive": _in_micro(settings.incentive.model_dump()),
         "reputation": _in_micro(settings.reputation.model_dump()),
         "deadlines": settings.deadlines.model_dump(),

@@ -16,8 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fedledger_chaincode.messages.task import TaskSpec
-
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import calibrate_noise, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
@@ -33,6 +31,7 @@ from fedledger.training.settings import (
 )
 from fedledger.training.specification import agreed_settings, check_agreement, initial_model, specification
 from fedledger.training.weights import Float32Array, Tensor, initial_weights, parameter_count, weights_of
+from fedledger_chaincode.messages.task import TaskSpec
 
 PACKAGE_FILES = ("data.py", "model.py", "task.toml")
 _DIGEST_TAG = b"fedledger/task-package/1"

@@ -7,11 +7,12 @@ import math
 import dp_accounting
 import pytest
 from dp_accounting import pld, rdp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import calibrate_noise, covers, epsilon_micro, epsilon_schedule, membership_accuracy
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MICRO = 1_000_000
 MECHANISM = PoissonSampledGaussian(sampling_rate=0.2, noise_multiplier=2.982, steps=10)

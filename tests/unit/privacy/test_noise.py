@@ -6,11 +6,12 @@ import random
 
 import numpy as np
 import pytest
-from fedledger.errors import BadInputError
-from fedledger.privacy.noise import gaussian, poisson_sample
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from fedledger.errors import BadInputError
+from fedledger.privacy.noise import gaussian, poisson_sample
 
 
 def test_noise_is_normal_with_the_given_standard_deviation() -> None:

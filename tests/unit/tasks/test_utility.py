@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
+
 from fedledger.training import Examples, TaskDefinition, concatenate, evaluate, load_task
 from fedledger.training.baselines import train_alone, train_federated, train_pooled
 from fedledger.training.weights import Float32Array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from fedledger.training import Examples, Split, TaskDefinition, load_task
 
 

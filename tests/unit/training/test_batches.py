@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from fedledger.training.batches import batch_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fedledger.training.batches import batch_order
 
 
 @given(st.integers(0, 200), st.integers(1, 4), st.integers(0, 2**63 - 1), st.text(max_size=5), st.integers(1, 2**40))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fedledger.errors import BadInputError
-from fedledger.training import Examples, Split, TaskDefinition, evaluate, predict, unflatten
-from fedledger.training.evaluation import metrics_of, roc_auc
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from fedledger.errors import BadInputError
+from fedledger.training import Examples, Split, TaskDefinition, evaluate, predict, unflatten
+from fedledger.training.evaluation import metrics_of, roc_auc
 
 scored = st.lists(
     st.tuples(st.integers(0, 20).map(lambda value: value / 20), st.booleans()), min_size=2, max_size=60

@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger.errors import BadInputError
 from fedledger.training import Examples, LocalTrainer, Split, TaskDefinition, save_weights, unflatten
 from fedledger.training.local import clip, l2_norm, train_once
-from hypothesis import given
-from hypothesis import strategies as st
 
 MICRO = 1_000_000
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training import Examples, LocalTrainer, TaskDefinition, flatten
 from fedledger.training.model import trainable_model

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from fedledger.training import LocalTrainer, ServerStep, Split, TaskDefinition
 from fedledger.training.runtime import tensorflow_federated
 

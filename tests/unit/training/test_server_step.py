@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger.errors import BadInputError
 from fedledger.training import ReferenceServerStep, ServerStep, Tensor, flatten, save_weights, unflatten
 from fedledger.training.runtime import tensorflow, tensorflow_federated
 from fedledger.training.server_reference import velocity
 from fedledger.training.weights import load_weights
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TENSORS = (Tensor("hidden/kernel", (3, 2)), Tensor("hidden/bias", (2,)))
 MICRO = 1_000_000

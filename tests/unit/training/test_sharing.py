@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
 from fedledger.training import LocalTrainer, Split, TaskDefinition, evaluate, load_task, predict
 from fedledger.training.client_work import client_work
 from fedledger.training.model import trainable_model

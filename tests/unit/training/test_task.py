@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from fedledger.errors import BadInputError
 from fedledger.training import TaskDefinition, load_task
 from fedledger.training.specification import recomputed_schedule
@@ -122,7 +123,7 @@ def test_the_specification_holds_the_settings_in_integers(task: TaskDefinition) 
     assert spec.aggregation.clip_norm == 2_000_000
     assert spec.aggregation.quantised_norm == 1 << 24
     assert spec.training.proximal_mu == 0
-    assert spec.training.client_optimizer.learning_rate == 500_000
+    assert spec.training.client_optimizer.learning_rate == 200_000
     assert spec.privacy.delta_pico == 10_000_000
     assert spec.privacy.epsilon_budget == 3_000_000
     assert spec.privacy.epsilon_schedule == recomputed_schedule(spec)

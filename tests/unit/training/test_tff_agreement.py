@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fedledger.training import Split, TaskDefinition, flatten
 from fedledger.training.baselines import train_federated
 

@@ -7,6 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 import safetensors.numpy
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger.errors import BadInputError
 from fedledger.training.weights import (
     Tensor,
@@ -17,8 +20,6 @@ from fedledger.training.weights import (
     save_weights,
     unflatten,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 TENSORS = (Tensor("hidden/kernel", (3, 2)), Tensor("hidden/bias", (2,)), Tensor("scale", ()))
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+
 from fedledger.training import TaskDefinition, flatten, load_task
 from fedledger.training.batches import batch_order
 
