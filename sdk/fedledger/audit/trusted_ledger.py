@@ -17,7 +17,7 @@ from fedledger.audit.balances import Balances
 from fedledger.audit.block_checks import check_data, check_links, check_metadata, check_orderers, read_block
 from fedledger.audit.channel import ChannelConfig, parse_config
 from fedledger.audit.config_updates import updated_config
-from fedledger.audit.contract_run import check_run, check_untouched, check_version
+from fedledger.audit.contract_run import check_run, check_untouched, run_version
 from fedledger.audit.endorsement_policies import LIFECYCLE
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding, Tally
@@ -33,7 +33,9 @@ from fedledger.gateway.blocks import (
     validation_codes,
 )
 from fedledger.gateway.errors import BlockFormatError
+from fedledger_chaincode.contract import VERSION
 
+OTHER_VERSIONS = "transactions of other versions of the contract"
 OTHER_CHAINCODES = "transactions of other chaincodes"
 """What the tally notes of them; those that define chaincodes are no chaincode's of a user."""
 
@@ -155,9 +157,10 @@ class TrustedLedger:
             if transaction.chaincode_name != LIFECYCLE:
                 self.tally.note(OTHER_CHAINCODES)
             return
-        check_version(transaction)
-        self.tally.add(CheckName.VERSION)
         check_run(transaction, self.state)
+        self.tally.add(CheckName.VERSION)
+        if run_version(transaction) != VERSION:
+            self.tally.note(OTHER_VERSIONS)
         self.tally.add(CheckName.CONTRACT)
         self.tally.note(transaction.function)
 

@@ -12,8 +12,9 @@ from fedledger.audit.models import model_checks
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
-from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, TrustedLedger
+from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OTHER_VERSIONS, TrustedLedger
 from fedledger.audit.world import World
+from fedledger_chaincode.contract import VERSION
 
 CHAINCODE = "fedledger"
 
@@ -121,7 +122,9 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
         case CheckName.COMMIT:
             return f"{count} commit hashes of the replayed state"
         case CheckName.VERSION:
-            return f"{count} transactions by this version of the contract"
+            others = notes[OTHER_VERSIONS]
+            run = f"{count} transactions have the results of version {VERSION} of the contract"
+            return run + (f"; {others} of them were made by another version" if others else "")
         case CheckName.CONTRACT:
             others = notes[OTHER_CHAINCODES]
             run = f"{count} transactions of chaincode {ledger.chaincode} run again"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from fabric_protos.common import common_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedledger.audit import AuditReport, CheckName, GenesisError, Outcome, verify
-from fedledger.audit.findings import BLOCK_CHECKS
+from fedledger.audit import CheckName, GenesisError, Outcome, verify
 from fedledger.gateway.blocks import header_hash, parse_block
 from fedledger.identity.authority import NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import generate_key
@@ -27,18 +25,8 @@ from tests.unit.audit.block_ledger import (
     Signatory,
 )
 from tests.unit.audit.members import TrainingConsortium
+from tests.unit.audit.tampering import double_a_balance, fails, set_metadata, unchanged
 from tests.unit.contract.ledger import MSPS
-
-
-def fails(report: AuditReport, check: CheckName, block: int) -> bool:
-    """Whether that check alone fails, at that block, and all checks on blocks that come after it have stopped."""
-    failed = [entry for entry in report.checks if entry.outcome is Outcome.FAILED]
-    assert [(entry.name, entry.first_bad_block) for entry in failed] == [(check.value, block)], failed
-    assert f"block {block}" in failed[0].detail
-    later = report.checks[len(BLOCK_CHECKS) :]
-    stopped = [entry for entry in report.checks if entry.name != check.value and entry not in later]
-    assert all(entry.outcome is Outcome.STOPPED for entry in stopped)
-    return not report.ok and report.first_bad_block == block and report.blocks == block
 
 
 class TestAnUntouchedLedger:
@@ -101,7 +89,7 @@ class TestAnUntouchedLedger:
         ledger.submit(members.governors[MSPS[0]], "Transfer", f"org:{MSPS[1]}", 5)
         ledger.change_result(number, other_chaincode, endorsers=(), chaincode=chaincode)
         ledger.change(
-            number, lambda block: _set_metadata(block, common_pb2.TRANSACTIONS_FILTER, bytes([POLICY_FAILURE]))
+            number, lambda block: set_metadata(block, common_pb2.TRANSACTIONS_FILTER, bytes([POLICY_FAILURE]))
         )
         assert verify(ledger.blocks).ok
 
@@ -114,7 +102,7 @@ class TestAnUntouchedLedger:
         der = ssl.PEM_cert_to_DER_cert(pem.decode()).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x64", 1)
         crafted = serialize_identity(msp_id, ssl.DER_cert_to_PEM_cert(der).encode())
         ledger.peers = ledger.peers | {MSPS[3]: Signatory(crafted, peer.key)}
-        ledger.change_result(number, _unchanged)
+        ledger.change_result(number, unchanged)
         assert verify(ledger.blocks).ok  # three others have endorsed it
 
 
@@ -159,10 +147,10 @@ class TestBlocks:
 
         def repeat(block: Any) -> None:
             block.data.data.append(block.data.data[0])
-            _set_metadata(block, common_pb2.TRANSACTIONS_FILTER, bytes([VALID, VALID]))
+            set_metadata(block, common_pb2.TRANSACTIONS_FILTER, bytes([VALID, VALID]))
 
         members.ledger.change(number, repeat)
-        members.ledger.change(number, lambda block: _set_metadata(block, common_pb2.SIGNATURES, kept), resealed=False)
+        members.ledger.change(number, lambda block: set_metadata(block, common_pb2.SIGNATURES, kept), resealed=False)
         assert fails(verify(members.ledger.blocks), CheckName.ORDERERS, number)
 
     def test_a_dropped_block_is_missed(self, members: TrainingConsortium) -> None:
@@ -205,7 +193,7 @@ class TestBlocks:
             metadata = common_pb2.Metadata.FromString(block.metadata.metadata[common_pb2.SIGNATURES])
             header = common_pb2.IdentifierHeader(identifier=9, nonce=b"9").SerializeToString()
             metadata.signatures[0].identifier_header = header
-            _set_metadata(block, common_pb2.SIGNATURES, metadata.SerializeToString())
+            set_metadata(block, common_pb2.SIGNATURES, metadata.SerializeToString())
 
         members.ledger.change(number, rename, resealed=False)
         assert fails(verify(members.ledger.blocks), CheckName.ORDERERS, number)
@@ -218,7 +206,7 @@ class TestBlocks:
     def test_a_block_without_codes_comes_from_no_peer(self, members: TrainingConsortium) -> None:
         number = len(members.ledger.blocks) - 1
         members.ledger.change(
-            number, lambda block: _set_metadata(block, common_pb2.TRANSACTIONS_FILTER, b""), resealed=False
+            number, lambda block: set_metadata(block, common_pb2.TRANSACTIONS_FILTER, b""), resealed=False
         )
         assert fails(verify(members.ledger.blocks), CheckName.FORMAT, number)
 
@@ -261,16 +249,16 @@ class TestTransactions:
 
     def test_a_forged_endorsement_leaves_too_few(self, members: TrainingConsortium) -> None:
         number = members.ledger.block_of("SettleRound")
-        members.ledger.change_result(number, _unchanged, forgers=MSPS[:2])
+        members.ledger.change_result(number, unchanged, forgers=MSPS[:2])
         assert fails(verify(members.ledger.blocks), CheckName.ENDORSEMENTS, number)
 
     def test_a_forged_endorsement_beside_a_quorum_does_no_harm(self, members: TrainingConsortium) -> None:
-        members.ledger.change_result(members.ledger.block_of("SettleRound"), _unchanged, forgers=MSPS[:1])
+        members.ledger.change_result(members.ledger.block_of("SettleRound"), unchanged, forgers=MSPS[:1])
         assert verify(members.ledger.blocks).ok
 
     def test_one_organisation_cannot_endorse_alone(self, members: TrainingConsortium) -> None:
         number = members.ledger.block_of("FinaliseRound")
-        members.ledger.change_result(number, _double_a_balance, endorsers=MSPS[:1])
+        members.ledger.change_result(number, double_a_balance, endorsers=MSPS[:1])
         assert fails(verify(members.ledger.blocks), CheckName.ENDORSEMENTS, number)
 
     def test_two_peers_of_one_organisation_are_one_organisation(self, members: TrainingConsortium) -> None:
@@ -303,7 +291,7 @@ class TestValidationCodes:
     def test_a_valid_transaction_cannot_be_suppressed(self, members: TrainingConsortium) -> None:
         number = members.ledger.block_of("AttestUpdates")
         codes = bytes([POLICY_FAILURE])
-        members.ledger.change(number, lambda block: _set_metadata(block, common_pb2.TRANSACTIONS_FILTER, codes))
+        members.ledger.change(number, lambda block: set_metadata(block, common_pb2.TRANSACTIONS_FILTER, codes))
         assert fails(verify(members.ledger.blocks), CheckName.CODES, number)
 
     def test_a_conflicting_transaction_cannot_be_called_valid(self, members: TrainingConsortium) -> None:
@@ -326,76 +314,8 @@ class TestValidationCodes:
     def test_a_commit_hash_is_that_of_the_state(self, members: TrainingConsortium) -> None:
         number = members.ledger.block_of("SettleRound")
         other = common_pb2.Metadata(value=bytes(32)).SerializeToString()
-        members.ledger.change(number, lambda block: _set_metadata(block, common_pb2.COMMIT_HASH, other), resealed=False)
+        members.ledger.change(number, lambda block: set_metadata(block, common_pb2.COMMIT_HASH, other), resealed=False)
         assert fails(verify(members.ledger.blocks), CheckName.COMMIT, number)
-
-
-class TestTheContract:
-    @pytest.mark.parametrize(
-        "change",
-        [
-            pytest.param(lambda action, rwset: _double_a_balance(action, rwset), id="another balance"),
-            pytest.param(lambda action, rwset: _other_model(action, rwset), id="another model digest"),
-            pytest.param(
-                lambda action, rwset: rwset.writes.add(key="balance/org:Eve", value=b'{"balance":1}'), id="more"
-            ),
-            pytest.param(lambda action, rwset: rwset.writes.pop(), id="less"),
-            pytest.param(lambda action, rwset: setattr(rwset.writes[0], "is_delete", True), id="a deletion"),
-            pytest.param(lambda action, rwset: rwset.reads.pop(), id="an unread key"),
-            pytest.param(lambda action, rwset: setattr(action, "events", b""), id="no event"),
-            pytest.param(lambda action, rwset: setattr(action.response, "payload", b"{}"), id="another response"),
-            pytest.param(lambda action, rwset: setattr(action.response, "status", 201), id="another status"),
-        ],
-    )
-    def test_computes_again_what_all_organisations_endorsed(
-        self, members: TrainingConsortium, change: Callable[[Any, Any], None]
-    ) -> None:
-        number = members.ledger.block_of("FinaliseRound")
-        members.ledger.change_result(number, change)
-        assert fails(verify(members.ledger.blocks), CheckName.CONTRACT, number)
-
-    def test_never_sets_policies_of_keys(self, members: TrainingConsortium) -> None:
-        number = members.ledger.block_of("FinaliseRound")
-        members.ledger.change_result(number, lambda action, rwset: rwset.metadata_writes.add(key="head/heart"))
-        assert fails(verify(members.ledger.blocks), CheckName.CODES, number)
-
-    def test_of_another_version_is_not_run_again(self, members: TrainingConsortium) -> None:
-        number = members.ledger.block_of("OpenRound")
-        members.ledger.change_result(number, lambda action, rwset: setattr(action.chaincode_id, "version", "0.9"))
-        assert fails(verify(members.ledger.blocks), CheckName.VERSION, number)
-
-    def test_refuses_what_it_would_have_refused(self, members: TrainingConsortium) -> None:
-        ledger = members.ledger
-        number = len(ledger.blocks)
-
-        def as_auditor(stub: Any) -> None:
-            stub.creator = auditor.creator
-
-        auditor = ledger.actor(MSPS[0], "auditor", name="auditor")
-        ledger.submit_forged(members.governors[MSPS[0]], as_auditor, "Transfer", f"org:{MSPS[1]}", 5, consistent=True)
-        report = verify(ledger.blocks)
-        assert fails(report, CheckName.CONTRACT, number)
-        assert "WRONG_ROLE" in report.check("contract re-run").detail
-
-
-def _set_metadata(block: Any, index: int, content: bytes) -> None:
-    block.metadata.metadata[index] = content
-
-
-def _unchanged(action: Any, rwset: Any) -> None:
-    """Endorse the same result again."""
-
-
-def _double_a_balance(action: Any, rwset: Any) -> None:
-    write = next(write for write in rwset.writes if write.key.startswith("balance/org:"))
-    record = json.loads(write.value)
-    write.value = json.dumps({"balance": record["balance"] * 2}, separators=(",", ":")).encode()
-
-
-def _other_model(action: Any, rwset: Any) -> None:
-    write = next(write for write in rwset.writes if write.key.startswith("model/"))
-    record = json.loads(write.value) | {"model_digest": "0" * 64}
-    write.value = json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _peer(ledger: BlockLedger, msp: str) -> Signatory:

@@ -1,0 +1,84 @@
+"""Whatever all organisations endorsed, the contract computes it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fedledger.audit import CheckName, verify
+from tests.unit.audit.members import TrainingConsortium
+from tests.unit.audit.tampering import double_a_balance, fails
+from tests.unit.contract.ledger import MSPS
+
+
+class TestTheContract:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(lambda action, rwset: double_a_balance(action, rwset), id="another balance"),
+            pytest.param(lambda action, rwset: _other_model(action, rwset), id="another model digest"),
+            pytest.param(
+                lambda action, rwset: rwset.writes.add(key="balance/org:Eve", value=b'{"balance":1}'), id="more"
+            ),
+            pytest.param(lambda action, rwset: rwset.writes.pop(), id="less"),
+            pytest.param(lambda action, rwset: setattr(rwset.writes[0], "is_delete", True), id="a deletion"),
+            pytest.param(lambda action, rwset: rwset.reads.pop(), id="an unread key"),
+            pytest.param(lambda action, rwset: setattr(action, "events", b""), id="no event"),
+            pytest.param(lambda action, rwset: setattr(action.response, "payload", b"{}"), id="another response"),
+            pytest.param(lambda action, rwset: setattr(action.response, "status", 201), id="another status"),
+        ],
+    )
+    def test_computes_again_what_all_organisations_endorsed(
+        self, members: TrainingConsortium, change: Callable[[Any, Any], None]
+    ) -> None:
+        number = members.ledger.block_of("FinaliseRound")
+        members.ledger.change_result(number, change)
+        assert fails(verify(members.ledger.blocks), CheckName.CONTRACT, number)
+
+    def test_never_sets_policies_of_keys(self, members: TrainingConsortium) -> None:
+        number = members.ledger.block_of("FinaliseRound")
+        members.ledger.change_result(number, lambda action, rwset: rwset.metadata_writes.add(key="head/heart"))
+        assert fails(verify(members.ledger.blocks), CheckName.CODES, number)
+
+    def test_of_another_version_may_have_computed_the_same(self, members: TrainingConsortium) -> None:
+        members.ledger.change_result(members.ledger.block_of("OpenRound"), _by_version_0_9)
+        report = verify(members.ledger.blocks)
+        assert report.ok
+        assert "1 of them were made by another version" in report.check("contract version").detail
+
+    def test_of_another_version_cannot_be_judged_where_the_result_differs(self, members: TrainingConsortium) -> None:
+        def differently(action: Any, rwset: Any) -> None:
+            _by_version_0_9(action, rwset)
+            rwset.writes.pop()
+
+        number = members.ledger.block_of("OpenRound")
+        members.ledger.change_result(number, differently)
+        report = verify(members.ledger.blocks)
+        assert fails(report, CheckName.VERSION, number)
+        assert "version 0.9 of the contract, and this is" in report.check("contract version").detail
+
+    def test_refuses_what_it_would_have_refused(self, members: TrainingConsortium) -> None:
+        ledger = members.ledger
+        number = len(ledger.blocks)
+
+        def as_auditor(stub: Any) -> None:
+            stub.creator = auditor.creator
+
+        auditor = ledger.actor(MSPS[0], "auditor", name="auditor")
+        ledger.submit_forged(members.governors[MSPS[0]], as_auditor, "Transfer", f"org:{MSPS[1]}", 5, consistent=True)
+        report = verify(ledger.blocks)
+        assert fails(report, CheckName.CONTRACT, number)
+        assert "WRONG_ROLE" in report.check("contract re-run").detail
+
+
+def _by_version_0_9(action: Any, rwset: Any) -> None:
+    action.chaincode_id.version = "0.9"
+
+
+def _other_model(action: Any, rwset: Any) -> None:
+    write = next(write for write in rwset.writes if write.key.startswith("model/"))
+    record = json.loads(write.value) | {"model_digest": "0" * 64}
+    write.value = json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
