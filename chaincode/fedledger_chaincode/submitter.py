@@ -34,15 +34,16 @@ CACHED_CREATORS = 1024
 
 @dataclass(frozen=True)
 class Submitter:
-    """An organisation's member; ``attributes`` are the Fabric CA's, ``node_role`` is its one NodeOU role."""
+    """An organisation's member, as its certificate describes it."""
 
     msp_id: str
+    roles: tuple[str, ...]
+    """The certificate's NodeOU role; empty in an MSP that tells roles apart by other names or not at all."""
+    attributes: Mapping[str, str] = field(hash=False)
+    """What the Fabric CA attests, read-only."""
     common_name: str
-    node_role: str
-    organizational_units: tuple[str, ...]
     public_key_der: bytes
     """DER SubjectPublicKeyInfo of a P-256, P-384 or Ed25519 key."""
-    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def pseudonym(self) -> str:
@@ -54,7 +55,7 @@ class Submitter:
         """Read a serialized ``msp.SerializedIdentity``.
 
         Raises:
-            ContractError: 403 ``BAD_IDENTITY`` when it is not one certificate with one common name, one
+            ContractError: 403 ``BAD_IDENTITY`` when it is not one certificate with one common name, at most one
                 NodeOU role, a supported key and well-formed attributes.
         """
         return _parse(creator)
@@ -71,26 +72,25 @@ def _parse(creator: bytes) -> Submitter:
         raise _refusal("the creator names no MSP")
     certificate = _certificate(bytes(identity.id_bytes))
     units = _names(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME)
-    roles = [unit for unit in units if unit in NODE_ROLES]
-    if len(roles) != 1:
-        raise _refusal(f"the certificate has {len(roles)} NodeOU roles instead of one")
+    roles = tuple(unit for unit in units if unit in NODE_ROLES)
+    if len(roles) > 1:
+        raise _refusal(f"the certificate has {len(roles)} NodeOU roles")
     common_names = _names(certificate, NameOID.COMMON_NAME)
     if len(common_names) != 1 or not common_names[0]:
         raise _refusal("the certificate's subject does not have exactly one common name")
     return Submitter(
         msp_id=identity.mspid,
-        common_name=common_names[0],
-        node_role=roles[0],
-        organizational_units=tuple(units),
-        public_key_der=_public_key(certificate),
+        roles=roles,
         attributes=MappingProxyType(_attributes(certificate)),
+        common_name=common_names[0],
+        public_key_der=_public_key(certificate),
     )
 
 
 def _certificate(pem: bytes) -> x509.Certificate:
     try:
         certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise _refusal("the creator holds no PEM certificate") from None
     if len(certificates) != 1:
         raise _refusal(f"the creator holds {len(certificates)} certificates instead of one")
@@ -110,9 +110,7 @@ def _public_key(certificate: x509.Certificate) -> bytes:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise _refusal("the certificate's key cannot be read") from None
-    on_curve = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(
-        key.curve, ec.SECP256R1 | ec.SECP384R1
-    )
+    on_curve = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
     if not (on_curve or isinstance(key, ed25519.Ed25519PublicKey)):
         raise _refusal("the certificate's key is not P-256, P-384 or Ed25519")
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

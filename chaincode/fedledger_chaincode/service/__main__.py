@@ -1,100 +1,99 @@
-"""``python -m fedledger_chaincode.service``: serve the contract to the peers that connect, until SIGTERM.
+"""``python -m fedledger_chaincode.service``: serve a contract to the peers that connect, until SIGTERM.
 
-Settings come from the environment, under the names that Fabric's own chaincode services use:
-CHAINCODE_ID, CHAINCODE_SERVER_ADDRESS, and for TLS the files CHAINCODE_TLS_KEY, CHAINCODE_TLS_CERT and
-CHAINCODE_CLIENT_CA_CERT.
+Settings come from the environment, under the names that Fabric's own chaincode services use: CHAINCODE_ID,
+CHAINCODE_SERVER_ADDRESS, and for TLS the files CHAINCODE_TLS_KEY, CHAINCODE_TLS_CERT and CHAINCODE_CLIENT_CA_CERT
+(CHAINCODE_TLS_DISABLED=true ignores them, =false insists on them).
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import structlog
 
 from fedledger_chaincode.service.errors import ServiceError
-from fedledger_chaincode.service.server import ChaincodeService, TlsCredentials
+from fedledger_chaincode.service.execution import MAXIMUM_CLOCK_SKEW
+from fedledger_chaincode.service.server import ChaincodeServer
+from fedledger_chaincode.service.settings import Settings, load_contract
 
 DEFAULT_CONTRACT = "fedledger_chaincode.contract:Contract"
+_CUT_OFF = 1
 _BAD_ARGUMENTS = 4
-_FAILED = 1
 
 
 def main() -> int:
-    """Serve; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m fedledger_chaincode.service", description=__doc__)
-    parser.add_argument("--contract", default=DEFAULT_CONTRACT, help="module:Class (default: %(default)s)")
-    arguments = parser.parse_args()
-    structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-    )
-    try:
-        service, address = from_environment(os.environ, load_contract(arguments.contract))
-        with service:
-            service.start(address)
-            _wait_for_the_end()
-    except ServiceError as error:
-        sys.stderr.write(f"{error}\n")
-        return _FAILED
-    except (LookupError, OSError, ImportError, AttributeError) as error:
-        sys.stderr.write(f"The chaincode service cannot start: {error}\n")
-        return _BAD_ARGUMENTS
-    return 0
-
-
-def load_contract(name: str) -> Any:
-    """An instance of the class ``module:Class``."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)()
-
-
-def from_environment(environment: Mapping[str, str], contract: Any) -> tuple[ChaincodeService, str]:
-    """The service that the environment describes, and the address to serve at.
-
-    Raises:
-        LookupError: a variable is missing.
-        OSError: a TLS file cannot be read.
-    """
-    for name in ("CHAINCODE_ID", "CHAINCODE_SERVER_ADDRESS"):
-        if not environment.get(name):
-            raise LookupError(f"set {name}")
-    tls = None
-    if environment.get("CHAINCODE_TLS_KEY") or environment.get("CHAINCODE_TLS_CERT"):
-        client_ca = environment.get("CHAINCODE_CLIENT_CA_CERT")
-        tls = TlsCredentials(
-            key=_file(environment, "CHAINCODE_TLS_KEY"),
-            certificate=_file(environment, "CHAINCODE_TLS_CERT"),
-            client_ca=Path(client_ca).read_bytes() if client_ca else None,
-        )
-    service = ChaincodeService(contract.invoke, environment["CHAINCODE_ID"], metadata=contract.metadata(), tls=tls)
-    return service, environment["CHAINCODE_SERVER_ADDRESS"]
-
-
-def _file(environment: Mapping[str, str], name: str) -> bytes:
-    if not environment.get(name):
-        raise LookupError(f"set {name} too: TLS needs a key and a certificate")
-    return Path(environment[name]).read_bytes()
-
-
-def _wait_for_the_end() -> None:
+    """Serve; returns the exit code: 0, 1 when stopping cut transactions off, 4 when it cannot start."""
+    arguments = _arguments()
+    _log_as_json(arguments.log_level)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    try:
+        settings = Settings.from_environment(os.environ)
+        server = ChaincodeServer(
+            load_contract(arguments.contract),
+            settings.address,
+            chaincode_id=settings.chaincode_id,
+            tls=settings.tls,
+            workers=arguments.workers,
+            maximum_clock_skew=arguments.clock_skew,
+        )
+        server.start()
+    except ServiceError as error:
+        sys.stderr.write(f"{error}\n")
+        return _BAD_ARGUMENTS
     ended.wait()
+    return 0 if server.stop() else _CUT_OFF
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m fedledger_chaincode.service",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--contract", default=DEFAULT_CONTRACT, help="module:Class (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=_positive, default=64, help="transactions that run at a time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--clock-skew",
+        type=_positive,
+        default=MAXIMUM_CLOCK_SKEW,
+        metavar="SECONDS",
+        help="refuse proposals whose time is further from this host's clock (default: %(default)s)",
+    )
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
+def _log_as_json(level: str) -> None:
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        cache_logger_on_first_use=True,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stderr.flush()
+    # A contract that never returns keeps its thread, and the interpreter would wait for it for ever.
+    os._exit(code)

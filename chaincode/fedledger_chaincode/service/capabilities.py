@@ -34,9 +34,7 @@ def _message_class() -> Any:
     )
     message = file.message_type.add(name="ChaincodeAdditionalParams")
     for name, (number, kind) in _FIELDS.items():
-        message.field.add(
-            name=name, number=number, type=kind, label=descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
-        )
+        message.field.add(name=name, number=number, type=kind, label=descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL)
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("protos.ChaincodeAdditionalParams"))
@@ -71,7 +69,5 @@ class PeerCapabilities:
             raise ProtocolViolation("A field of ChaincodeAdditionalParams in READY has the wrong type.")
         return cls(
             write_batch=(params.max_size_write_batch or DEFAULT_BATCH) if params.use_write_batch else 0,
-            get_multiple=(params.max_size_get_multiple_keys or DEFAULT_BATCH)
-            if params.use_get_multiple_keys
-            else 0,
+            get_multiple=(params.max_size_get_multiple_keys or DEFAULT_BATCH) if params.use_get_multiple_keys else 0,
         )

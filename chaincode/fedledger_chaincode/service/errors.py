@@ -27,6 +27,10 @@ class PeerSilent(ShimError):
     """The peer left a request without an answer for too long."""
 
 
+class TransactionRepeated(ShimError):
+    """The peer sent a transaction again that was under way, so it had given up the first."""
+
+
 class TransactionOver(ShimError):
     """The stub was used after its transaction had been answered."""
 

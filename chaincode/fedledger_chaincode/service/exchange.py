@@ -22,9 +22,7 @@ ChaincodeMessage = chaincode_shim_pb2.ChaincodeMessage
 class Exchange:
     """``send`` hands a message to the stream; ``reply_timeout`` is in seconds."""
 
-    def __init__(
-        self, channel_id: str, transaction_id: str, send: Callable[[Any], None], reply_timeout: float
-    ) -> None:
+    def __init__(self, channel_id: str, transaction_id: str, send: Callable[[Any], None], reply_timeout: float) -> None:
         self._channel_id = channel_id
         self._transaction_id = transaction_id
         self._send = send
@@ -57,9 +55,7 @@ class Exchange:
             try:
                 reply = self._replies.get(timeout=self._reply_timeout)
             except queue.Empty:
-                raise self.end(
-                    PeerSilent(f"The peer did not answer within {self._reply_timeout:g} seconds.")
-                ) from None
+                raise self.end(PeerSilent(f"The peer did not answer within {self._reply_timeout:g} seconds.")) from None
             if isinstance(reply, ShimError):
                 raise reply
             if reply.type == ChaincodeMessage.ERROR:
@@ -86,9 +82,7 @@ class Exchange:
 
     def message(self, kind: int, payload: bytes) -> Any:
         """A ``protos.ChaincodeMessage`` that carries the transaction's channel and id."""
-        return ChaincodeMessage(
-            type=kind, payload=payload, txid=self._transaction_id, channel_id=self._channel_id
-        )
+        return ChaincodeMessage(type=kind, payload=payload, txid=self._transaction_id, channel_id=self._channel_id)
 
     def violation(self, what: str) -> ShimError:
         """End the transaction over an answer that the protocol does not allow; raise what this returns."""

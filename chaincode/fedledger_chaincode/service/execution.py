@@ -2,14 +2,16 @@
 
 A transaction whose proposal's time is far from this service's clock is refused before the contract sees it, so
 that a submitter cannot pick its time; an evaluation looks the same to a chaincode and is refused alike.
+No value of the ledger's state gets into the log: a failure is logged by its type and where it happened.
 """
 
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from fabric_protos.peer import proposal_response_pb2
@@ -27,12 +29,23 @@ MAXIMUM_ARGUMENT_BYTES = 8 << 20
 MAXIMUM_RESULT_BYTES = 64 << 20
 """A transaction's result: a message to the peer holds 100 MB."""
 
+MAXIMUM_MESSAGE_CHARACTERS = 1000
+"""A refusal's message: a gateway puts every endorser's into HTTP/2 headers, which gRPC cuts off at 8 KB."""
+
 METADATA_FUNCTION = "org.hyperledger.fabric:GetMetadata"
 METADATA_SCHEMA = "https://hyperledger.github.io/fabric-chaincode-node/main/api/contract-schema.json"
 
 OK = 200
 
 _log = structlog.get_logger(__name__)
+
+
+class ChaincodeContract(Protocol):
+    """What can be served. A ``metadata() -> Mapping`` besides, in the form of Fabric's contract API, is published."""
+
+    def invoke(self, stub: Stub) -> bytes:
+        """Run one transaction; called from many threads at a time, raises ``ContractError`` to refuse."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,18 +58,24 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ContractHost:
-    """A contract with what the service answers for it; ``clock`` in seconds since the epoch."""
+    """A contract with what the service answers for it.
+
+    ``metadata`` is the answer to GetMetadata, None leaves that to the contract; ``clock`` gives seconds since the
+    epoch, and ``maximum_clock_skew`` seconds are allowed between it and a proposal's time.
+    """
 
     invoke: Callable[[Stub], bytes]
-    metadata: bytes
+    metadata: bytes | None
     clock: Callable[[], float]
+    maximum_clock_skew: float
 
     def run(self, stub: Stub) -> Outcome:
         """Let the contract decide; raises ``ShimError`` when the peer could not be asked."""
         try:
             self._check_time(stub)
             self._check_size(stub)
-            result = self.metadata if stub.function == METADATA_FUNCTION else self.invoke(stub)
+            answers_itself = self.metadata is not None and stub.function == METADATA_FUNCTION
+            result = self.metadata if answers_itself else self.invoke(stub)
             if not isinstance(result, bytes):
                 raise TypeError(f"the contract returned {type(result).__name__}, not bytes")
             if len(result) > MAXIMUM_RESULT_BYTES:
@@ -71,9 +90,8 @@ class ContractHost:
         except ContractError as refusal:
             _log.info("refused", transaction=stub.transaction_id, channel=stub.channel_id, code=refusal.code)
             return _refused(refusal.status, refusal.response_message)
-        except Exception:
-            # What went wrong may quote state: the client gets the transaction's id, the log the traceback.
-            _log.exception("contract_failed", transaction=stub.transaction_id, channel=stub.channel_id)
+        except Exception as error:
+            _log.error("contract_failed", transaction=stub.transaction_id, channel=stub.channel_id, **where(error))
             return _refused(
                 500,
                 "INTERNAL: The contract failed. Ask the peer's operator to look for transaction "
@@ -83,12 +101,12 @@ class ContractHost:
 
     def _check_time(self, stub: Stub) -> None:
         skew = stub.timestamp - self.clock()
-        if abs(skew) > MAXIMUM_CLOCK_SKEW:
+        if abs(skew) > self.maximum_clock_skew:
             raise ContractError(
                 400,
                 "CLOCK_SKEW",
                 f"The proposal's time is {abs(skew):.0f} seconds {'ahead of' if skew > 0 else 'behind'} "
-                f"the peer's chaincode; {MAXIMUM_CLOCK_SKEW} are allowed.",
+                f"the peer's chaincode; {self.maximum_clock_skew:g} are allowed.",
                 "Set the clock and submit again.",
             )
 
@@ -103,6 +121,21 @@ class ContractHost:
             )
 
 
+def where(error: BaseException) -> dict[str, Any]:
+    """An exception as log fields: its type, its causes' types and the lines it went through, outermost first.
+
+    Its text is left out, because it may quote what the contract read.
+    """
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": [f"{type(each).__module__}.{type(each).__qualname__}" for each in causes],
+        "traceback": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
 def metadata_document(metadata: Mapping[str, Any]) -> bytes:
     """The contract metadata as the JSON of Fabric's contract API; a missing ``$schema`` is added.
 
@@ -113,11 +146,13 @@ def metadata_document(metadata: Mapping[str, Any]) -> bytes:
     if missing:
         raise ValueError(f"contract metadata needs an object {' and '.join(missing)}")
     document = {"$schema": METADATA_SCHEMA, **metadata}
-    return json.dumps(
-        document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
-    ).encode()
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _refused(status: int, message: str) -> Outcome:
+    # Texts from decoded JSON may hold lone surrogates, which protobuf cannot carry.
+    text = message.encode("utf-8", "backslashreplace").decode()
+    if len(text) > MAXIMUM_MESSAGE_CHARACTERS:
+        text = text[: MAXIMUM_MESSAGE_CHARACTERS - 1] + "…"
     # A peer endorses whatever is below 400: a refusal must never get there.
-    return Outcome(proposal_response_pb2.Response(status=max(status, 400), message=message), accepted=False)
+    return Outcome(proposal_response_pb2.Response(status=max(status, 400), message=text), accepted=False)

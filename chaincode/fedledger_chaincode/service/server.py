@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,11 +16,16 @@ import grpc
 import structlog
 from fabric_protos.peer import chaincode_shim_pb2_grpc
 
+from fedledger_chaincode.service.address import listen
 from fedledger_chaincode.service.admission import Admission
 from fedledger_chaincode.service.errors import ServiceError
-from fedledger_chaincode.service.execution import ContractHost, metadata_document
+from fedledger_chaincode.service.execution import (
+    MAXIMUM_CLOCK_SKEW,
+    ChaincodeContract,
+    ContractHost,
+    metadata_document,
+)
 from fedledger_chaincode.service.session import Session
-from fedledger_chaincode.stub import Stub
 
 MAXIMUM_PEERS = 32
 """Streams at a time; each occupies two threads."""
@@ -62,44 +67,53 @@ class TlsCredentials:
     client_ca: bytes | None = None
 
 
-class ChaincodeService:
-    """Serves ``invoke`` (a contract) to every peer that connects.
+class ChaincodeServer:
+    """Serves a contract to every peer that connects to ``address`` (``host:port`` or ``unix:/path``).
 
-    ``clock`` gives seconds since the epoch; ``tls`` None serves in the clear; ``max_concurrency``
-    transactions run at a time, over all peers, and ``max_waiting`` more may wait; ``metadata`` is the contract's,
-    in the form of Fabric's contract API.
+    ``chaincode_id`` is the package id under which the peers installed the chaincode. ``tls`` None serves in the clear.
+    ``workers`` transactions run at a time, over all peers, and ``waiting`` more may wait for their turn.
+    ``clock`` gives seconds since the epoch; a proposal whose time is over ``maximum_clock_skew`` seconds from it is
+    not endorsed. ``reply_timeout`` is how many seconds a peer may take to answer one request.
     """
 
     def __init__(
         self,
-        invoke: Callable[[Stub], bytes],
-        package_id: str,
+        contract: ChaincodeContract,
+        address: str,
         *,
-        metadata: Mapping[str, Any],
+        chaincode_id: str,
         tls: TlsCredentials | None = None,
+        workers: int = 64,
+        waiting: int | None = None,
+        maximum_clock_skew: float = MAXIMUM_CLOCK_SKEW,
         clock: Callable[[], float] = time.time,
-        max_concurrency: int = 64,
-        max_waiting: int | None = None,
         reply_timeout: float = PEER_REPLY_TIMEOUT,
     ) -> None:
-        if not package_id:
+        if not chaincode_id:
             raise ValueError("a chaincode service needs its package id")
-        self._package_id = package_id
-        self._host = ContractHost(invoke, metadata_document(metadata), clock)
+        self._chaincode_id = chaincode_id
+        self._address = address
+        metadata = getattr(contract, "metadata", None)
+        document = None if metadata is None else metadata_document(metadata())
+        self._host = ContractHost(contract.invoke, document, clock, maximum_clock_skew)
         self._tls = tls
         self._reply_timeout = reply_timeout
-        waiting = max_concurrency * WAITING_PER_RUNNING if max_waiting is None else max_waiting
-        self._admission = Admission(max_concurrency, waiting)
+        self._admission = Admission(workers, workers * WAITING_PER_RUNNING if waiting is None else waiting)
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
         self._server: grpc.Server | None = None
         self._stopped = False
 
-    def start(self, address: str) -> str:
-        """Listen on ``host:port`` (port 0: a free one) or ``unix:/path``; return what peers dial.
+    @property
+    def address(self) -> str:
+        """What peers dial, once started."""
+        return self._address
+
+    def start(self) -> str:
+        """Listen (port 0: on a free one); return what peers dial.
 
         Raises:
-            ServiceError: ``CANNOT_LISTEN`` or ``BAD_TLS``.
+            ServiceError: ``BAD_ADDRESS``, ``CANNOT_LISTEN`` or ``BAD_TLS``.
             RuntimeError: the service has been started or stopped before.
         """
         with self._lock:
@@ -111,14 +125,18 @@ class ChaincodeService:
                 maximum_concurrent_rpcs=MAXIMUM_PEERS,
             )
             chaincode_shim_pb2_grpc.add_ChaincodeServicer_to_server(_Servicer(self._connect), server)
-            bound = _bind(server, address, self._tls)
+            credentials = None if self._tls is None else _server_credentials(self._tls)
+            self._address = listen(server, self._address, credentials)
             server.start()
             self._server = server
-        _log.info("serving", address=bound, package_id=self._package_id, tls=self._tls is not None)
-        return bound
+        _log.info("serving", address=self._address, chaincode_id=self._chaincode_id, tls=self._tls is not None)
+        return self._address
 
-    def stop(self, grace: float = 10.0) -> None:
-        """Refuse new transactions, give the others ``grace`` seconds, then end streams and server."""
+    def stop(self, grace: float = 5.0) -> bool:
+        """Refuse new transactions, give the others ``grace`` seconds, then end streams and server.
+
+        True when no transaction was cut off.
+        """
         with self._lock:
             server, self._stopped = self._server, True
         finished = self._admission.close(grace)
@@ -128,9 +146,11 @@ class ChaincodeService:
             session.end()
         if server is not None:
             server.stop(LAST_MESSAGES_GRACE).wait()
-        _log.info("stopped", package_id=self._package_id, finished=finished)
+        _log.info("stopped", chaincode_id=self._chaincode_id, finished=finished)
+        return finished
 
     def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,7 +158,7 @@ class ChaincodeService:
 
     def _connect(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         session = Session(
-            self._package_id,
+            self._chaincode_id,
             self._host,
             self._admission,
             peer=context.peer(),
@@ -170,23 +190,6 @@ def _receive(session: Session, messages: Iterator[Any]) -> None:
         session.receive(messages)
     except grpc.RpcError as error:
         _log.info("stream_broken", reason=str(error) or "the peer's stream was cut")
-
-
-def _bind(server: grpc.Server, address: str, tls: TlsCredentials | None) -> str:
-    try:
-        if tls is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, _server_credentials(tls))
-    except RuntimeError as error:
-        raise ServiceError(
-            "CANNOT_LISTEN",
-            f"The chaincode service cannot listen on {address}: {error}.",
-            "Choose a free address of this host, as host:port or unix:/path.",
-        ) from error
-    if address.startswith("unix:"):
-        return address
-    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _server_credentials(tls: TlsCredentials) -> grpc.ServerCredentials:

@@ -24,9 +24,10 @@ from fedledger_chaincode.service.errors import (
     ShimError,
     StreamClosed,
     TransactionOver,
+    TransactionRepeated,
 )
 from fedledger_chaincode.service.exchange import ChaincodeMessage, Exchange
-from fedledger_chaincode.service.execution import ContractHost
+from fedledger_chaincode.service.execution import ContractHost, where
 from fedledger_chaincode.service.invocation import Invocation
 from fedledger_chaincode.service.stub import PeerStub
 
@@ -50,13 +51,13 @@ class Session:
     """``receive`` takes the peer's messages in one thread, ``outgoing`` gives ours to another."""
 
     def __init__(
-        self, package_id: str, host: ContractHost, admission: Admission, *, peer: str, reply_timeout: float
+        self, chaincode_id: str, host: ContractHost, admission: Admission, *, peer: str, reply_timeout: float
     ) -> None:
-        self._package_id = package_id
+        self._chaincode_id = chaincode_id
         self._host = host
         self._admission = admission
         self._reply_timeout = reply_timeout
-        self._log = _log.bind(peer=peer, package_id=package_id)
+        self._log = _log.bind(peer=peer, chaincode_id=chaincode_id)
         self._state = _State.CREATED
         self._capabilities = PeerCapabilities()
         self._outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -66,7 +67,7 @@ class Session:
 
     def outgoing(self) -> Iterator[Any]:
         """Messages to the peer, REGISTER first, until the session ends."""
-        name = chaincode_pb2.ChaincodeID(name=self._package_id).SerializeToString()
+        name = chaincode_pb2.ChaincodeID(name=self._chaincode_id).SerializeToString()
         yield ChaincodeMessage(type=ChaincodeMessage.REGISTER, payload=name)
         while (message := self._outgoing.get()) is not None:
             yield message
@@ -121,13 +122,15 @@ class Session:
 
     def _begin(self, message: Any) -> None:
         key = (message.channel_id, message.txid)
-        with self._lock:
-            known = key in self._transactions
-        if known:
-            # An answer now would be taken for the answer of the transaction that runs.
-            self._log.error("transaction_sent_twice", transaction=message.txid, channel=message.channel_id)
-            return
         exchange = Exchange(message.channel_id, message.txid, self._outgoing.put, self._reply_timeout)
+        with self._lock:
+            running = self._transactions.get(key)
+        if running is not None:
+            # The peer has given up the first. Run side by side, each would get answers and make writes of the other.
+            self._log.error("transaction_repeated", transaction=message.txid, channel=message.channel_id)
+            repeated = TransactionRepeated("The transaction was sent again while it was under way.")
+            self._answer(running, exchange.message(ChaincodeMessage.ERROR, str(repeated).encode()), repeated)
+            return
         try:
             invocation = Invocation.from_message(message)
         except MalformedInvocation as error:
@@ -159,16 +162,17 @@ class Session:
         except ShimError as error:
             self._log.warning("transaction_failed", transaction=transaction.key[1], reason=str(error))
             answer = transaction.exchange.message(ChaincodeMessage.ERROR, str(error).encode())
-        except Exception:
-            self._log.exception("shim_failed", transaction=transaction.key[1])
+        except Exception as error:
+            self._log.error("shim_failed", transaction=transaction.key[1], **where(error))
             answer = transaction.exchange.message(ChaincodeMessage.ERROR, b"The chaincode service failed.")
         self._answer(transaction, answer)
 
-    def _answer(self, transaction: _Transaction, answer: Any) -> None:
+    def _answer(self, transaction: _Transaction, answer: Any, ending: ShimError | None = None) -> None:
         with self._lock:
-            if self._transactions.pop(transaction.key, None) is None:
-                return  # the stream that would carry the answer has ended
-            transaction.exchange.end(TransactionOver("The transaction has been answered."))
+            if self._transactions.get(transaction.key) is not transaction:
+                return  # answered already, or the stream that would carry the answer has ended
+            del self._transactions[transaction.key]
+            transaction.exchange.end(ending or TransactionOver("The transaction has been answered."))
             self._outgoing.put(answer)
 
 

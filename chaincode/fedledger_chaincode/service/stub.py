@@ -18,7 +18,7 @@ from fedledger_chaincode.service.exchange import ChaincodeMessage, Exchange
 from fedledger_chaincode.service.invocation import Invocation
 
 MAXIMUM_VALUE_BYTES = 16 << 20
-"""The largest value of a key, and about the largest batch of writes: a message to the peer holds 100 MB."""
+"""The largest value of a key or an event, and about the largest batch of writes: a message holds 100 MB."""
 
 _FIRST_SIMPLE_KEY = "\x01"
 """Where a range with an open start begins: keys that begin with NUL are Fabric's composite keys."""
@@ -110,9 +110,7 @@ class PeerStub:
         if not value:
             raise ValueError("an empty value would delete the key")
         if len(value) > MAXIMUM_VALUE_BYTES:
-            raise ValueError(
-                f"a value of {len(value)} bytes is over the {MAXIMUM_VALUE_BYTES} that a key may hold"
-            )
+            raise ValueError(f"a value of {len(value)} bytes is over the {MAXIMUM_VALUE_BYTES} that a key may hold")
         self._writes[key] = value
 
     def delete_state(self, key: str) -> None:
@@ -122,6 +120,8 @@ class PeerStub:
     def set_event(self, name: str, payload: bytes) -> None:
         if not name:
             raise ValueError("an event needs a name")
+        if len(payload) > MAXIMUM_VALUE_BYTES:
+            raise ValueError(f"an event of {len(payload)} bytes is over the {MAXIMUM_VALUE_BYTES} that it may hold")
         self._event = (name, payload)
 
     def close_ranges(self) -> None:
@@ -215,9 +215,7 @@ def _batches(writes: Mapping[str, bytes | None], most: int) -> Iterator[list[Any
         record = (
             chaincode_shim_pb2.WriteRecord(key=key, type=chaincode_shim_pb2.WriteRecord.DEL_STATE)
             if value is None
-            else chaincode_shim_pb2.WriteRecord(
-                key=key, value=value, type=chaincode_shim_pb2.WriteRecord.PUT_STATE
-            )
+            else chaincode_shim_pb2.WriteRecord(key=key, value=value, type=chaincode_shim_pb2.WriteRecord.PUT_STATE)
         )
         if batch and (len(batch) == most or size + record.ByteSize() > MAXIMUM_VALUE_BYTES):
             yield batch
