@@ -1,0 +1,175 @@
+"""A task and its rounds with made-up updates, every step by whom it is due."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from fedledger.gateway import GatewayError
+from fedledger.identity.keys import sign
+from fedledger_chaincode.messages.records import FixedSetRecord
+from fedledger_chaincode.messages.round import (
+    AggregateShare,
+    Attestation,
+    JoinRequest,
+    Manifest,
+    ModelReport,
+    PrivacyStatement,
+    SealedShareReference,
+    SignedManifest,
+    UpdateFinding,
+    ValidatorRegistration,
+)
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import RoundView
+from fedledger_chaincode.rules.commitments import UpdateContext, root_digest
+from ledger_load.engines import Engine, Member
+
+NO_PRIVACY = PrivacyStatement(mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0)
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task on an engine, all of whose members are ready for rounds."""
+
+    engine: Engine
+    spec: TaskSpec
+
+    @classmethod
+    def joined(cls, engine: Engine, msps: Sequence[str]) -> Task:
+        """Propose and approve a task, register validators, and let every participant join."""
+        task = cls(engine, task_spec(f"load-{secrets.token_hex(4)}", msps))
+        governors, validators = engine.of("governor"), engine.of("validator")
+        governors[msps[0]].submit("ProposeTask", task.spec)
+        for governor in governors.values():
+            governor.submit("ApproveTask", task.spec.task, task.spec.sha256())
+        for msp, validator in validators.items():
+            store = f"file:///stores/{msp}"
+            validator.submit(
+                "RegisterValidator",
+                ValidatorRegistration(task=task.spec.task, sealing_key=digest(msp), store=store),
+            )
+
+        def join(msp: str) -> None:  # one after the other: they share the organisation's account and roster
+            for member in engine.members[msp, "participant"]:
+                member.submit("JoinTask", JoinRequest(task=task.spec.task))
+
+        at_once([lambda msp=msp: join(msp) for msp in msps])
+        return task
+
+    def open(self, number: int) -> RoundView:
+        """Open a round and return it, as soon as every peer has it."""
+        validators = list(self.engine.of("validator").values())
+        validators[0].submit("OpenRound", self.spec.task, number)
+        for validator in validators:
+            patiently(lambda validator=validator: self.round(validator, number))
+        return self.round(validators[0], number)
+
+    def round(self, member: Member, number: int) -> RoundView:
+        contract = member.gateway.get_network("fedledger").get_contract("fedledger")
+        return RoundView.decode(contract.evaluate_transaction("GetRound", self.spec.task, str(number)))
+
+    def manifests(self, members: Sequence[Member], view: RoundView) -> list[SignedManifest]:
+        """Every participant's signed manifest of a made-up update."""
+        return [self._manifest(member, view) for member in members]
+
+    def finish(self, number: int) -> None:
+        """Everything between the last update and the next model."""
+        validators = list(self.engine.of("validator").values())
+        patiently(lambda: validators[0].submit("CloseRound", self.spec.task, number))
+
+        def attest(validator: Member) -> None:
+            fixed = patiently(lambda: _fixed(self.round(validator, number)))
+            findings = tuple(UpdateFinding(participant=update.participant, readable=True) for update in fixed.updates)
+            validator.submit("AttestUpdates", Attestation(task=self.spec.task, round=number, findings=findings))
+
+        at_once([lambda validator=validator: attest(validator) for validator in validators])
+        patiently(lambda: validators[0].submit("SettleRound", self.spec.task, number))
+
+        def report(validator: Member) -> None:
+            share = AggregateShare(task=self.spec.task, round=number, digest=digest(validator.msp), size=50)
+            patiently(lambda: validator.submit("PostAggregateShare", share))
+
+        at_once([lambda validator=validator: report(validator) for validator in validators])
+        model = ModelReport(
+            task=self.spec.task,
+            round=number,
+            aggregate_digest=digest(f"sum {number}"),
+            model_digest=digest(f"model {number}"),
+            model_size=100,
+            liars=(),
+        )
+        at_once(
+            [
+                lambda validator=validator: patiently(lambda: validator.submit("ReportModel", model))
+                for validator in validators
+            ]
+        )
+        patiently(lambda: validators[0].submit("FinaliseRound", self.spec.task, number))
+
+    def _manifest(self, member: Member, view: RoundView) -> SignedManifest:
+        validators = self.spec.aggregation.validators
+        unique = f"{member.pseudonym} {view.record.round}"
+        manifest = Manifest(
+            channel="fedledger",
+            task=self.spec.task,
+            round=view.record.round,
+            participant=member.pseudonym,
+            base_model=view.record.base_model,
+            num_examples=100,
+            root=digest(unique),
+            leaves=tuple(digest(f"leaf {unique} {validator}") for validator in validators),
+            shares=tuple(
+                SealedShareReference(digest=digest(f"share {unique} {validator}"), size=99) for validator in validators
+            ),
+            privacy=NO_PRIVACY,
+        )
+        root = root_digest(UpdateContext.of(manifest), manifest.leaves)
+        manifest = manifest.model_copy(update={"root": root})
+        return SignedManifest(
+            manifest=manifest, signature=base64.b64encode(sign(member.key, manifest.canonical())).decode()
+        )
+
+
+def _fixed(view: RoundView) -> FixedSetRecord:
+    if view.fixed is None:
+        raise LookupError("the peer does not have the closed round yet")
+    return view.fixed
+
+
+def task_spec(name: str, msps: Sequence[str]) -> TaskSpec:
+    """A task without privacy accounting whose stakes are small enough for hundreds of participants."""
+    document = json.loads(Path(__file__).with_name("task.json").read_text())
+    document |= {"task": name, "organisations": sorted(msps)}
+    document["aggregation"]["validators"] = sorted(msps)
+    return TaskSpec.model_validate_json(json.dumps(document))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def at_once(steps: Sequence[Callable[[], ResultT]], workers: int | None = None) -> list[ResultT]:
+    with ThreadPoolExecutor(workers or len(steps)) as pool:
+        return list(pool.map(lambda step: step(), steps))
+
+
+def patiently(step: Callable[[], ResultT], seconds: float = 30.0) -> ResultT:
+    """Repeat what a peer refuses that does not have the latest block yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return step()
+        except (GatewayError, LookupError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.03)
