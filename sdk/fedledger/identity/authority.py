@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -24,6 +25,17 @@ from fedledger.identity.keys import PrivateKey, PublicKey, has_low_s, supported_
 
 ATTRIBUTES_OID = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
 """Fabric CA's certificate extension: the raw JSON ``{"attrs": {name: value}}``."""
+
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the certificate parser raises, at the latest when a field is looked at, for a certificate that is none."""
 
 BACKDATING = timedelta(minutes=5)
 """How far before "now" a certificate starts, so that machines whose clocks differ a little accept it."""
@@ -187,7 +199,7 @@ def load_certificate(pem: bytes) -> x509.Certificate:
         certificates = x509.load_pem_x509_certificates(pem)
         public_key = certificates[0].public_key()
         _ = certificates[0].extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         raise _malformed("The certificate is not X.509 in PEM.") from error
     if len(certificates) != 1 or not pem.strip().endswith(b"-----END CERTIFICATE-----"):
         raise _malformed("There is more than one certificate in the PEM.")

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from fabric_protos.msp import identities_pb2, msp_config_pb2
 from google.protobuf.message import DecodeError
 
-from fedledger.identity.authority import NodeRole, certificate_attributes, load_certificate
+from fedledger.identity.authority import UNREADABLE, NodeRole, certificate_attributes, load_certificate
 from fedledger.identity.chain import TrustAnchors
 from fedledger.identity.errors import IdentityError, malformed_msp
 from fedledger.identity.keys import PublicKey, supported_public_key, verify
@@ -188,6 +188,16 @@ class Msp:
         return lru_cache(CACHED_IDENTITIES)(self._inspect)
 
     def _inspect(self, serialized_identity: bytes) -> _Accepted:
+        try:
+            return self._read(serialized_identity)
+        except UNREADABLE as error:
+            raise IdentityError(
+                "MALFORMED_IDENTITY",
+                f"The certificate cannot be read: {error}.",
+                "Enrol again at the organisation's Fabric CA.",
+            ) from error
+
+    def _read(self, serialized_identity: bytes) -> _Accepted:
         msp_id, pem = parse_serialized_identity(serialized_identity)
         if msp_id != self.msp_id:
             raise IdentityError(

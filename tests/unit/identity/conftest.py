@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+
 from fedledger.identity.authority import (
     CertificateAuthority,
     NodeRole,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from fedledger.errors import BadInputError, DeadlineError, FedledgerError
 from fedledger.identity.authority import NodeRole, certificate_pem
 from fedledger.identity.ca import FabricCa, signing_request

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger_network.ca.permissions import (
     is_true,
     refuse_attributes,
@@ -10,8 +13,6 @@ from fedledger_network.ca.permissions import (
     registrar_attributes,
 )
 from fedledger_network.ca.registry import Attribute, RegisteredIdentity, SecretHash
-from hypothesis import given
-from hypothesis import strategies as st
 
 SECRET = SecretHash(b"", b"")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+
 from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.authority import NodeRole
 from fedledger.identity.ca import Registration

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from fabric_protos.msp import msp_config_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from fedledger.identity.authority import CertificateAuthority, NodeRole, Validity, certificate_pem
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import KeyType, generate_key, has_low_s, sign
@@ -279,3 +283,30 @@ def subordinate(org) -> CertificateAuthority:
         signed = builder.sign(org.authority.key, hashes.SHA256())
         if has_low_s(signed.signature, org.authority.key.public_key()):
             return CertificateAuthority(signed, key)
+
+
+@pytest.mark.parametrize("version", [0x05, 0x7F])
+def test_a_certificate_of_an_unknown_version_is_refused_and_does_not_break_the_reader(org, version):
+    member = org.enrol()
+    der = bytearray(member.certificate.public_bytes(serialization.Encoding.DER))
+    place = der.index(bytes.fromhex("a003020102")) + 4
+    der[place] = version
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(bytes(der)) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(IdentityError) as refusal:
+        org.msp.validate(serialize_identity(org.msp.msp_id, pem), org.now)
+    assert refusal.value.code == "MALFORMED_IDENTITY"
+
+
+@pytest.fixture(scope="module")
+def member(org):
+    return org.enrol()
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 100_000), bit=st.integers(0, 7))
+def test_no_flipped_bit_of_a_certificate_raises_anything_but_a_refusal(org, member, place, bit):
+    der = bytearray(member.certificate.public_bytes(serialization.Encoding.DER))
+    der[place % len(der)] ^= 1 << bit
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(bytes(der)) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(IdentityError):
+        org.msp.validate(serialize_identity(org.msp.msp_id, pem), org.now)

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from fedledger.errors import BadInputError, ExitCode
 from fedledger.gateway import GatewayError, Identity
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.profile import Profile, load_profile, profile_names, write_profiles
 from fedledger.identity.wallet import Credentials, Wallet
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 ALICE = """\
 [profiles.alice]

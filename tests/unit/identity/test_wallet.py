@@ -6,6 +6,7 @@ import stat
 from dataclasses import replace
 
 import pytest
+
 from fedledger.errors import FedledgerError
 from fedledger.identity.authority import certificate_pem
 from fedledger.identity.errors import IdentityError
