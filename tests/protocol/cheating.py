@@ -1,93 +1,17 @@
-"""A participant that commits to and seals whatever it likes: for tests of what validators and ledger refuse."""
+"""The demo's cheating dealer, for the validators of these tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
+from fedledger.cli.demo import cheating
+from fedledger.cli.demo.cheating import Tamper, honest, off_by_one
 from fedledger.secure_aggregation import PreparedUpdate, UpdateContext
-from fedledger.secure_aggregation.challenges import project
-from fedledger.secure_aggregation.kernels import Elements
-from fedledger.secure_aggregation.norm_proof import bits_of
-from fedledger.secure_aggregation.publication import commit, commit_proof, seal_update
-from fedledger.secure_aggregation.sharing import Dealing
-from fedledger.secure_aggregation.update import UpdateRandomness
-from fedledger_chaincode.rules.field import MODULUS, centred
 from tests.protocol.parties import Validators
 
-Tamper = Callable[[int, Elements], Elements]
-"""(validator, its share) to the share that it gets instead."""
+__all__ = ["Tamper", "cheat", "honest", "off_by_one"]
 
 
-def honest(_validator: int, share: Elements) -> Elements:
-    return share
-
-
-def cheat(
-    validators: Validators,
-    context: UpdateContext,
-    update: list[int],
-    *,
-    claimed_norm: int | None = None,
-    norm_secrets: list[int] | None = None,
-    tamper_secrets: Callable[[Elements], Elements] = lambda secrets: secrets,
-    zero_constants: tuple[int, int] = (0, 0),
-    tamper_share: Tamper = honest,
-    tamper_proof: Tamper = honest,
-    tamper_proof_after_commitment: Tamper = honest,
-) -> PreparedUpdate:
-    """Share any field elements with the best lies about their norm that fit the format.
-
-    Args:
-        update: field elements, not necessarily small.
-        claimed_norm: N as claimed; by default the true sum of squares mod q, cut down to the bound.
-        norm_secrets: dealt instead of the bits of N and B - N.
-        tamper_secrets: changes the projections' bits before they are dealt.
-        zero_constants: what the sharings of zero really share.
-        tamper_share, tamper_proof: change what one validator is dealt, before it is committed to.
-        tamper_proof_after_commitment: changes what is sealed, not what is committed to.
-    """
-    bound = validators.parameters.norm_bound
-    assert bound is not None
-    randomness = UpdateRandomness.draw(validators.parameters)
-    elements = np.array([x % MODULUS for x in update], dtype=np.uint64)
-    norm = sum(x * x for x in update) % MODULUS if claimed_norm is None else claimed_norm
-    norm = min(norm, bound.bound)
-    bits = bits_of([norm], bound.norm_bits).tolist() + bits_of([bound.bound - norm], bound.norm_bits).tolist()
-    first = Dealing(
-        np.concatenate([elements, np.array(norm_secrets or bits, dtype=np.uint64)]), randomness.coefficients
-    )
-
-    def share(validator: int) -> Elements:
-        return tamper_share(validator, first.share(validator))
-
-    committed = commit(context, randomness.salts, share)
-    shifted = [(centred(int(y)) + bound.window - 1) % (2 * bound.window) for y in project(elements, committed.root)]
-    secrets = tamper_secrets(bits_of(shifted, bound.window_bits))
-    second = Dealing(np.concatenate([secrets, randomness.masks]), randomness.proof_coefficients)
-    zeros = Dealing(np.array(zero_constants, dtype=np.uint64), randomness.zero_coefficients)
-
-    def proof(validator: int) -> Elements:
-        return tamper_proof(validator, np.concatenate([second.share(validator), zeros.share(validator)]))
-
-    def sealed_proof(validator: int) -> Elements:
-        return tamper_proof_after_commitment(validator, proof(validator))
-
-    committed = replace(committed, proof=commit_proof(committed.root, randomness.salts, proof))
-    return seal_update(
-        context, committed, randomness.salts, [share, sealed_proof], validators.public_keys, randomness.seeds
-    )
-
-
-def off_by_one(validator: int, position: int) -> Tamper:
-    """Adds one to one element of one validator's share."""
-
-    def tamper(receiver: int, share: Elements) -> Elements:
-        if receiver == validator:
-            share = share.copy()
-            share[position] = (int(share[position]) + 1) % MODULUS
-        return share
-
-    return tamper
+def cheat(validators: Validators, context: UpdateContext, update: list[int], **lies: Any) -> PreparedUpdate:
+    """As :func:`fedledger.cli.demo.cheating.cheat`."""
+    return cheating.cheat(validators.parameters, validators.public_keys, context, update, **lies)

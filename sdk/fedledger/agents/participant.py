@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,7 +21,7 @@ from fedledger.agents.validator import has_used_reference, posted_opening
 from fedledger.errors import FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
 from fedledger.ledger import LedgerRefusal, TaskLedger
-from fedledger.secure_aggregation import Parameters, UpdateContext, encode_update, prepare_update
+from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateContext, encode_update, prepare_update
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.judgement import judge_disclosure
 from fedledger.secure_aggregation.publication import sealing_info
@@ -31,6 +31,7 @@ from fedledger.training.examples import Split
 from fedledger.training.task import TaskDefinition
 from fedledger_chaincode.messages.records import MemberRecord
 from fedledger_chaincode.messages.round import EvaluationReport, Manifest, RevealedShare, SignedManifest
+from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.submission import agreed_privacy
 
@@ -158,9 +159,8 @@ class Participant:
         context = UpdateContext(
             self.channel, self.task, current.record.round, current.record.base_model, self.pseudonym
         )
-        encoded = encode_update(result.update, spec.aggregation.clip_norm / _MICRO, spec.aggregation.quantised_norm)
         keys = [validator.sealing_key for validator in current.cohort.validators]
-        prepared = prepare_update(encoded, Parameters.of_task(spec), context, keys)
+        prepared = self._share(spec, context, result, keys)
         manifest = Manifest(
             channel=self.channel,
             task=self.task,
@@ -177,6 +177,12 @@ class Participant:
         signature = base64.b64encode(sign(self.key, manifest.canonical())).decode()
         signed = SignedManifest(manifest=manifest, signature=signature)
         return PendingUpdate(signed, prepared.sealed, prepared.seeds)
+
+    def _share(
+        self, spec: TaskSpec, context: UpdateContext, result: LocalResult, keys: Sequence[str]
+    ) -> PreparedUpdate:
+        encoded = encode_update(result.update, spec.aggregation.clip_norm / _MICRO, spec.aggregation.quantised_norm)
+        return prepare_update(encoded, Parameters.of_task(spec), context, keys)
 
     def _rebut(self, view: TaskView, current: RoundView) -> None:
         """Reveal the share of a validator that attested other values than its share of this update yields."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedledger.cli import participant, validator
+from fedledger.cli.demo.attacks import Attack, corrupted_participant, corrupted_validator
 from fedledger.cli.session import Session, connected
 from fedledger.errors import FedledgerError
 from fedledger.identity.profile import Profile, load_profile
@@ -21,6 +22,8 @@ from fedledger_network.consortium import Organisation
 from fedledger_network.embedded.processes import ChildProcess
 
 _JOIN_SECONDS = 15.0
+ATTACKER = 2
+"""Which organisation misbehaves in an attack, counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Cast:
 
     profiles: Path
     organisations: tuple[Organisation, ...]
+    attack: Attack | None = None
+    """What the attacker's agents do instead of what they should."""
+
+    @property
+    def attacker(self) -> Organisation:
+        """Whose agents misbehave in an attack."""
+        return self.organisations[ATTACKER]
 
     @property
     def sites(self) -> Mapping[str, str]:
@@ -69,7 +79,8 @@ def threads(cast: Cast, task: str, on_failure: Callable[[str, Exception], None])
         for organisation in cast.organisations:
             for role in ("validator", "participant"):
                 opened = sessions.enter_context(connected(cast.profile(organisation, role)))
-                work = _work(opened, task, organisation, role, stop, on_failure)
+                attack = cast.attack if organisation == cast.attacker else None
+                work = _work(opened, task, organisation, role, stop, on_failure, attack)
                 running.append(threading.Thread(target=work, name=f"{organisation.name} {role}", daemon=True))
         for thread in running:
             thread.start()
@@ -88,13 +99,16 @@ def _work(
     role: str,
     stop: threading.Event,
     on_failure: Callable[[str, Exception], None],
+    attack: Attack | None,
 ) -> Callable[[], None]:
     def work() -> None:
         try:
             if role == "validator":
-                validator.build(opened, task, None).run(stop)
+                checking = validator.build(opened, task, None)
+                (corrupted_validator(checking, attack) if attack else checking).run(stop)
             else:
-                participant.build(opened, task, None, organisation.name).run(stop)
+                training = participant.build(opened, task, None, organisation.name)
+                (corrupted_participant(training, attack) if attack else training).run(stop)
         except Exception as error:
             on_failure(f"{organisation.name} {role}", error)
 

@@ -13,15 +13,16 @@ from fedledger.audit.report import AuditReport
 from fedledger.audit.sources import verify_network
 from fedledger.cli import model as model_command
 from fedledger.cli.demo import show as pages
+from fedledger.cli.demo.attacks import EXPLAINED, Attack
 from fedledger.cli.demo.cast import Cast, processes, threads
-from fedledger.cli.demo.comparison import Comparison, compare
+from fedledger.cli.demo.comparison import Comparison, compare, without_defence
 from fedledger.cli.demo.options import DemoFolder, DemoOptions
 from fedledger.cli.demo.watch import RoundRow, RoundWatch
 from fedledger.cli.network import DEMO_ORGANISATIONS
 from fedledger.cli.output import MICRO, Format, messages, show
 from fedledger.cli.session import FormatOption, Session, connected, quiet_tensorflow
 from fedledger.errors import BadInputError, ExitCode, FedledgerError
-from fedledger.training import TaskDefinition
+from fedledger.training import Split, TaskDefinition, concatenate, evaluate
 from fedledger_chaincode.messages.views import MemberView
 from fedledger_network.consortium import Consortium
 from fedledger_network.embedded import running
@@ -38,6 +39,9 @@ def demo(
         bool, typer.Option("--processes", help="Every agent a process of its own, instead of threads of this one.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Of initial weights, splits and batches; never of privacy.")] = None,
+    attack: Annotated[
+        Attack | None, typer.Option(help="Let one organisation misbehave, and see what becomes of it.")
+    ] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="Where everything is kept; else below run/.")] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -47,14 +51,18 @@ def demo(
     for a Fabric network, not a distributed ledger.
     """
     quiet_tensorflow()
-    options = DemoOptions(rounds, algorithm, model, epsilon, no_dp, seed)
+    if attack is not None and as_processes:
+        raise BadInputError("BAD_ARGUMENTS", "--attack needs all agents in one process.", "Leave out --processes.")
+    options = DemoOptions(rounds, algorithm, model, epsilon, no_dp, seed, attack.value if attack else None)
     definition = options.definition()
     place = DemoFolder.chosen(folder, options)
     messages.print(f"Everything is kept in {place.path}")
     consortium = Consortium.of_names(*DEMO_ORGANISATIONS)
     network = NetworkFolder.create(place.path / "network", consortium)
     with _node(network):
-        cast = Cast(network.profiles, consortium.organisations)
+        cast = Cast(network.profiles, consortium.organisations, attack)
+        if attack is not None:
+            messages.print(f"{cast.attacker.name}, attack {attack.value}: {EXPLAINED[attack]}", markup=False)
         task = cast.agree(definition)
         cast.enlist(task)
         with connected(cast.profile(consortium.organisations[0], "auditor")) as opened:
@@ -130,17 +138,62 @@ def _conclude(
     messages.print("Auditing the ledger from its first block on...")
     audit = verify_network(opened.network, chaincode=opened.profile.chaincode)
     members = opened.ledger.members(task)
+    report = _attack_report(opened, cast, task, definition, data) if cast.attack else None
     document = _document(task, rows, comparison, members, audit, newest.version, newest.model_digest)
+    if report is not None:
+        document["attack"] = report
     result = place.keep_result(document)
     hints = [
         f"export FEDLEDGER_CONFIG={cast.profiles}; fedledger network up --dir {cast.profiles.parent}",
         f"fedledger model lineage {task} --profile cleveland-auditor",
         "fedledger audit export --profile cleveland-auditor --out ledger.bin && fedledger audit verify ledger.bin",
     ]
-    show(document, pages.summary(comparison, members, cast.sites, audit, hints), output)
+    page = pages.summary(comparison, members, cast.sites, audit, hints)
+    show(document, [*pages.attack_page(report), *page] if report else page, output)
     messages.print(f"The result is kept in {result}")
     if not audit.ok:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _attack_report(
+    opened: Session, cast: Cast, task: str, definition: TaskDefinition, data: dict[str, Split]
+) -> dict[str, Any]:
+    """What became of the attacker, and what the same attack does to plain federated averaging."""
+    attack, organisation = cast.attack, cast.attacker
+    if attack is None:
+        raise AssertionError("no attack to report on")
+    view = opened.ledger.task(task)
+    member = next(m for m in opened.ledger.members(task) if m.member.msp == organisation.msp_id)
+    last = view.head.round if view.head else 0
+    settlements = [opened.ledger.round(task, number).settlement for number in range(1, last + 1)]
+    verdicts = [
+        update.verdict
+        for settlement in settlements
+        if settlement is not None
+        for update in settlement.updates
+        if update.msp == organisation.msp_id
+    ]
+    granted = view.record.spec.incentive.endowment
+    wallet = {entry.account: entry.balance for entry in opened.ledger.wallet(task, organisation.msp_id).accounts}
+    held = wallet[f"org:{organisation.msp_id}"]
+    report: dict[str, Any] = {
+        "attack": attack.value,
+        "attacker": organisation.name,
+        "explanation": EXPLAINED[attack],
+        "verdicts": verdicts,
+        "reputation": member.standing.reputation / MICRO,
+        "validator_convicted_in_rounds": [
+            number
+            for number, settlement in enumerate(settlements, start=1)
+            if settlement is not None and organisation.msp_id in settlement.convicted
+        ],
+        "organisation_gained": (held - granted) / MICRO,
+    }
+    if attack not in (Attack.LYING_VALIDATOR, Attack.DROPOUT):
+        undefended = without_defence(definition, data, attack, organisation.name)
+        everybody = concatenate([split.test for split in data.values()])
+        report["auc_without_defence"] = evaluate(definition, undefended, everybody).auc
+    return report
 
 
 def _document(

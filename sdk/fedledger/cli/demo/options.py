@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fedledger.cli.demo.attacks import SHORT_DEADLINES
 from fedledger.errors import BadInputError
 from fedledger.identity.files import write_atomic
 from fedledger.training import TaskDefinition, load_task
@@ -27,10 +28,11 @@ class DemoOptions:
     epsilon: float | None = None
     no_dp: bool = False
     seed: int | None = None
+    attack: str | None = None
 
     def definition(self) -> TaskDefinition:
         """The demo's task with these options."""
-        return load_task(TASK_PACKAGE).override(
+        definition = load_task(TASK_PACKAGE).override(
             rounds=self.rounds,
             algorithm=self.algorithm,
             model=self.model,
@@ -38,6 +40,10 @@ class DemoOptions:
             no_dp=self.no_dp,
             seed=self.seed,
         )
+        if self.attack is None:
+            return definition
+        deadlines = definition.settings.deadlines.model_copy(update=SHORT_DEADLINES)
+        return replace(definition, settings=definition.settings.model_copy(update={"deadlines": deadlines}))
 
 
 @dataclass(frozen=True)

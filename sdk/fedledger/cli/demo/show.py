@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -10,7 +11,7 @@ from fedledger.audit.report import AuditReport
 from fedledger.cli.audit import lines
 from fedledger.cli.demo.comparison import Comparison
 from fedledger.cli.demo.watch import RoundRow
-from fedledger.cli.output import table, tokens
+from fedledger.cli.output import facts, table, tokens
 from fedledger_chaincode.messages.views import MemberView
 
 _MARKS = {"accepted": "+", "absent": "."}
@@ -80,3 +81,19 @@ def summary(
     )
     delta = f"delta = |V_FED - V_SUM| = {comparison.delta:.3f}: what federation and its protection cost in AUC."
     return [quality, delta, standing, "Audit", *lines(audit), "", "Try next:", *(f"  {hint}" for hint in hints)]
+
+
+def attack_page(report: Mapping[str, Any]) -> list[str | Table]:
+    """What became of an attacker."""
+    facts_of = {
+        "attacker": report["attacker"],
+        "its updates": ", ".join(report["verdicts"]),
+        "its reputation": f"{report['reputation']:.3f}",
+        "its organisation gained": f"{report['organisation_gained']:+.2f} tokens on its own account",
+    }
+    if report["validator_convicted_in_rounds"]:
+        rounds = ", ".join(str(number) for number in report["validator_convicted_in_rounds"])
+        facts_of["its validator was convicted"] = f"in rounds {rounds}"
+    if "auc_without_defence" in report:
+        facts_of["AUC without defence"] = f"{report['auc_without_defence']:.3f} (plain federated averaging, attacked)"
+    return [f"Attack {report['attack']}", facts(facts_of)]
