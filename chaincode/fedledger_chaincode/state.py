@@ -121,13 +121,21 @@ class WorldState:
     def __init__(self, stub: Stub) -> None:
         self._stub = stub
         self._written: dict[str, bytes] = {}
+        self._committed: dict[str, bytes | None] = {}
+        self._decoded: dict[tuple[type[Value], bytes], Value] = {}
+
+    def fetch(self, keys: Sequence[str]) -> None:
+        """Ask the peer for ``keys`` in one request; reading them then asks no more. What is committed stays the same
+        for a whole transaction."""
+        unknown = [key for key in dict.fromkeys(keys) if key not in self._written and key not in self._committed]
+        if unknown:
+            self._committed.update(zip(unknown, self._stub.get_state(unknown), strict=True))
 
     def find(self, record: type[RecordT], keys: Sequence[str]) -> list[RecordT | None]:
         """Records at ``keys`` in their order; None where there is none."""
-        unwritten = [key for key in keys if key not in self._written]
-        committed = dict(zip(unwritten, self._stub.get_state(unwritten), strict=True)) if unwritten else {}
-        values = [self._written[key] if key in self._written else committed[key] for key in keys]
-        return [None if value is None else record.decode(value) for value in values]
+        self.fetch(keys)
+        values = [self._written[key] if key in self._written else self._committed[key] for key in keys]
+        return [None if value is None else self._decode(record, value) for value in values]
 
     def find_one(self, record: type[RecordT], key: str) -> RecordT | None:
         return self.find(record, [key])[0]
@@ -145,6 +153,12 @@ class WorldState:
         """All records whose keys begin with ``start`` (which ends in a slash). For queries only."""
         for key, value in self._stub.get_state_range(start, start[:-1] + _AFTER_SLASH):
             yield key, record.decode(value)
+
+    def _decode(self, record: type[RecordT], value: bytes) -> RecordT:
+        known = self._decoded.get((record, value))
+        if not isinstance(known, record):
+            known = self._decoded[record, value] = record.decode(value)
+        return known
 
     def put(self, key: str, record: Value) -> None:
         self._written[key] = record.canonical()

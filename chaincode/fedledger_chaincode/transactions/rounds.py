@@ -33,6 +33,7 @@ from fedledger_chaincode.state import (
     roster_key,
     round_key,
     standing_key,
+    task_key,
     update_key,
     validator_key,
 )
@@ -144,10 +145,14 @@ def submit_updates(context: Context, *received: bytes) -> bytes:
     faults: list[ContractError] = []
     seen: set[str] = set()
     recorded = False
-    for item in received:
+    decoded = [_decoded(item) for item in received]
+    context.state.fetch([key for each in decoded if isinstance(each, SignedManifest) for key in _keys_read(each)])
+    for each in decoded:
         signed: SignedManifest | None = None
         try:
-            signed = SignedManifest.decode(item)
+            if isinstance(each, ContractError):
+                raise each
+            signed = each
             participant = signed.manifest.participant
             if participant in seen:
                 raise ContractError(
@@ -166,6 +171,25 @@ def submit_updates(context: Context, *received: bytes) -> bytes:
     if not recorded:
         raise faults[0]
     return reply(SubmissionResults(results=tuple(results)))
+
+
+def _decoded(received: bytes) -> SignedManifest | ContractError:
+    try:
+        return SignedManifest.decode(received)
+    except ContractError as fault:
+        return fault
+
+
+def _keys_read(signed: SignedManifest) -> tuple[str, ...]:
+    task, number, participant = signed.manifest.task, signed.manifest.round, signed.manifest.participant
+    return (
+        task_key(task),
+        round_key(task, number),
+        cohort_key(task, number),
+        update_key(task, number, participant),
+        member_key(task, participant),
+        standing_key(task, participant),
+    )
 
 
 def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
