@@ -100,7 +100,7 @@ class ChaincodeServer:
         self._reply_timeout = reply_timeout
         self._admission = Admission(workers, workers * WAITING_PER_RUNNING if waiting is None else waiting)
         self._lock = threading.Lock()
-        self._sessions: set[Session] = set()
+        self._readers: dict[Session, threading.Thread] = {}
         self._server: grpc.Server | None = None
         self._stopped = False
 
@@ -141,11 +141,13 @@ class ChaincodeServer:
             server, self._stopped = self._server, True
         finished = self._admission.close(grace)
         with self._lock:
-            sessions = list(self._sessions)
-        for session in sessions:
+            readers = dict(self._readers)
+        for session in readers:
             session.end()
         if server is not None:
             server.stop(LAST_MESSAGES_GRACE).wait()
+        for reader in readers.values():
+            reader.join()
         _log.info("stopped", chaincode_id=self._chaincode_id, finished=finished)
         return finished
 
@@ -164,18 +166,19 @@ class ChaincodeServer:
             peer=context.peer(),
             reply_timeout=self._reply_timeout,
         )
+        reader = threading.Thread(target=_receive, args=(session, messages), name="peer-reader", daemon=True)
         with self._lock:
             if self._stopped:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "The chaincode service is stopping.")
-            self._sessions.add(session)
+            self._readers[session] = reader
+            reader.start()
         context.add_callback(session.end)
-        threading.Thread(target=_receive, args=(session, messages), name="peer-reader", daemon=True).start()
         try:
             yield from session.outgoing()
         finally:
             session.end()
             with self._lock:
-                self._sessions.discard(session)
+                del self._readers[session]
 
 
 class _Servicer:
