@@ -161,21 +161,7 @@ class Participant:
         )
         keys = [validator.sealing_key for validator in current.cohort.validators]
         prepared = self._share(spec, context, result, keys)
-        manifest = Manifest(
-            channel=self.channel,
-            task=self.task,
-            round=current.record.round,
-            participant=self.pseudonym,
-            base_model=current.record.base_model,
-            num_examples=result.num_examples,
-            root=prepared.root,
-            leaves=prepared.leaves,
-            shares=prepared.shares,
-            proof=prepared.proof,
-            privacy=agreed_privacy(spec),
-        )
-        signature = base64.b64encode(sign(self.key, manifest.canonical())).decode()
-        signed = SignedManifest(manifest=manifest, signature=signature)
+        signed = signed_manifest(spec, context, prepared, result.num_examples, self.key)
         return PendingUpdate(signed, prepared.sealed, prepared.seeds)
 
     def _share(
@@ -242,6 +228,26 @@ class Participant:
 def pseudonym_of(key: PrivateKey) -> str:
     """A participant's name on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
     return hashlib.sha256(public_key_der(key.public_key())).hexdigest()
+
+
+def signed_manifest(
+    spec: TaskSpec, context: UpdateContext, prepared: PreparedUpdate, num_examples: int, key: PrivateKey
+) -> SignedManifest:
+    """The manifest of a prepared update, signed by its participant's key."""
+    manifest = Manifest(
+        channel=context.channel,
+        task=context.task,
+        round=context.round,
+        participant=context.participant,
+        base_model=context.base_model,
+        num_examples=num_examples,
+        root=prepared.root,
+        leaves=prepared.leaves,
+        shares=prepared.shares,
+        proof=prepared.proof,
+        privacy=agreed_privacy(spec),
+    )
+    return SignedManifest(manifest=manifest, signature=base64.b64encode(sign(key, manifest.canonical())).decode())
 
 
 def find_liar(

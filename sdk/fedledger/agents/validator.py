@@ -76,6 +76,7 @@ class Validator:
     on_step: Callable[[Duty], None] | None = None
     """Called after each step that this validator took."""
     _since: dict[tuple[str, int], float] = field(default_factory=dict, repr=False)
+    _warned: set[tuple[str, int]] = field(default_factory=set, repr=False)
     _over: list[str] = field(default_factory=list, repr=False)
     _erased_round: int = 0
 
@@ -129,7 +130,9 @@ class Validator:
             _log.debug("not yet", step=duty.step, round=duty.round, reason=refusal.code)
             return self.patience
         except (AggregateError, StoreError) as reason:
-            _log.warning("step not possible now", step=duty.step, round=duty.round, msp=self.msp, reason=str(reason))
+            if key not in self._warned:
+                self._warned.add(key)
+                _log.warning("step not possible", step=duty.step, round=duty.round, msp=self.msp, reason=str(reason))
             return self.patience
         _log.info("step", step=duty.step, round=duty.round, msp=self.msp, task=self.task)
         if self.on_step is not None:

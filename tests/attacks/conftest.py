@@ -1,0 +1,207 @@
+"""Four organisations on an embedded ledger, whose participants send whatever a test makes; no training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedledger.agents.journal import PendingUpdate
+from fedledger.agents.participant import find_liar, pseudonym_of, signed_manifest
+from fedledger.agents.stores import ValidatorStore
+from fedledger.agents.validator import Validator
+from fedledger.cli.demo.cheating import cheat
+from fedledger.identity.profile import load_profile
+from fedledger.ledger import TaskLedger
+from fedledger.secure_aggregation import Parameters, PreparedUpdate, SealingKey, UpdateContext, prepare_update
+from fedledger.training.weights import save_weights
+from fedledger_chaincode.messages.round import RevealedShare, SignedManifest
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import RoundView
+from fedledger_network.consortium import Consortium
+from fedledger_network.embedded.folder import NetworkFolder
+from fedledger_network.embedded.node import EmbeddedNode
+from tests.unit.contract.ledger import task_spec
+
+ORGANISATIONS = ("cleveland", "hungary", "long_beach", "switzerland")
+NAMES = {
+    "cleveland": "ClevelandMSP",
+    "hungary": "HungaryMSP",
+    "long_beach": "LongBeachMSP",
+    "switzerland": "SwitzerlandMSP",
+}
+HONEST = [3_000_000, -1_000_000, 500, 0]
+"""An update well within the quantised norm 2^24."""
+
+
+@dataclass
+class Game:
+    """One task on one ledger; each test plays a round of its own."""
+
+    spec: TaskSpec
+    ledgers: dict[str, TaskLedger]
+    """By ``organisation-role``."""
+    keys: dict[str, object]
+    validators: dict[str, Validator]
+    rounds: int = 0
+    pending: dict[str, PendingUpdate] = field(default_factory=dict)
+
+    def ledger(self, organisation: str, role: str) -> TaskLedger:
+        return self.ledgers[f"{organisation}-{role}"]
+
+    def pseudonym(self, organisation: str) -> str:
+        return pseudonym_of(self.keys[organisation])  # type: ignore[arg-type]
+
+    def view(self) -> RoundView:
+        return self.ledger("cleveland", "auditor").round(self.spec.task, self.rounds)
+
+    def open(self) -> None:
+        head = self.ledger("cleveland", "auditor").task(self.spec.task).head
+        assert head is not None
+        self.rounds = head.round + 1
+        self.ledger("cleveland", "validator").open_round(self.spec.task, self.rounds)
+        self.pending = {}
+
+    def context(self, organisation: str) -> UpdateContext:
+        record = self.view().record
+        return UpdateContext("fedledger", self.spec.task, self.rounds, record.base_model, self.pseudonym(organisation))
+
+    def sealing_keys(self) -> list[str]:
+        return [validator.sealing_key for validator in self.view().cohort.validators]
+
+    def honest(self, organisation: str, update: Sequence[int] = HONEST) -> PreparedUpdate:
+        parameters = Parameters.of_task(self.spec)
+        return prepare_update(
+            np.array(update, dtype=np.int64), parameters, self.context(organisation), self.sealing_keys()
+        )
+
+    def cheating(self, organisation: str, update: Sequence[int] = HONEST, **lies: object) -> PreparedUpdate:
+        parameters = Parameters.of_task(self.spec)
+        return cheat(parameters, self.sealing_keys(), self.context(organisation), list(update), **lies)  # type: ignore[arg-type]
+
+    def sign(self, organisation: str, prepared: PreparedUpdate) -> SignedManifest:
+        key = self.keys[organisation]
+        return signed_manifest(self.spec, self.context(organisation), prepared, 100, key)  # type: ignore[arg-type]
+
+    def send(
+        self, organisation: str, prepared: PreparedUpdate, stored: Callable[[int, bytes], bytes] = lambda _, data: data
+    ) -> None:
+        """Put the shares and submit the manifest; ``stored`` changes what validator j finds in its store."""
+        signed = self.sign(organisation, prepared)
+        for point, (validator, sealed) in enumerate(
+            zip(self.view().cohort.validators, prepared.sealed, strict=True), start=1
+        ):
+            changed = stored(point, sealed)
+            digest = prepared.shares[point - 1].digest
+            store = ValidatorStore(validator.store).shares
+            if changed == sealed:
+                store.put(sealed)
+            else:
+                path = Path(validator.store) / "shares" / digest[:2] / digest
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(changed)
+        self.pending[organisation] = PendingUpdate(signed, prepared.sealed, prepared.seeds)
+        self.ledger(organisation, "participant").submit_updates([signed])
+
+    def rebut(self, organisation: str) -> None:
+        """The participant's turn in a dispute: reveal the share of whoever lied."""
+        task, current = self.ledger(organisation, "participant").task(self.spec.task), self.view()
+        disclosure = find_liar(self.pending[organisation], task, current, None)
+        assert disclosure is not None
+        liar, plaintext = disclosure
+        digests = [validator.store.artifacts.put(plaintext) for validator in self.validators.values()]
+        self.ledger(organisation, "participant").reveal_share(
+            RevealedShare(
+                task=self.spec.task,
+                round=self.rounds,
+                participant=self.pseudonym(organisation),
+                validator=liar,
+                digest=digests[0],
+                size=len(plaintext),
+            )
+        )
+
+    def work(self, *, until: Sequence[str], without: Sequence[str] = (), seconds: float = 25.0) -> RoundView:
+        """Let the validators work until the round is in one of the states ``until``."""
+        end = time.monotonic() + seconds
+        while (view := self.view()).record.state not in until:
+            assert time.monotonic() < end, f"round {self.rounds} is still {view.record.state}"
+            for organisation, validator in self.validators.items():
+                head = self.ledger("cleveland", "auditor").task(self.spec.task).head
+                over = head is None or head.round_state in ("finalised", "aborted", *until)
+                if organisation not in without and not over:
+                    validator.step()
+            time.sleep(0.02)
+        return view
+
+    def verdicts(self) -> dict[str, str]:
+        """By organisation, of the newest round."""
+        settlement = self.view().settlement
+        assert settlement is not None
+        by_msp = {update.msp: update.verdict for update in settlement.updates}
+        return {organisation: by_msp[NAMES[organisation]] for organisation in ORGANISATIONS}
+
+    def stake(self, organisation: str) -> int:
+        """Micro-tokens of a participant's stake that are left."""
+        ledger = self.ledger("cleveland", "auditor")
+        return ledger.balance_of(f"stake:{self.spec.task}:{self.pseudonym(organisation)}")
+
+    def validator_stake(self, organisation: str) -> int:
+        """The same of a validator."""
+        return self.ledger("cleveland", "auditor").balance_of(f"stake:{self.spec.task}:{NAMES[organisation]}")
+
+
+@pytest.fixture(scope="session")
+def game(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Game]:
+    folder = NetworkFolder.create(tmp_path_factory.mktemp("attacks"), Consortium.of_names(*ORGANISATIONS))
+    with EmbeddedNode(folder):
+        yield from _game(folder)
+
+
+def _game(folder: NetworkFolder) -> Iterator[Game]:
+    tensors = task_spec().model.tensors
+    model = save_weights([np.zeros(tensor.shape, dtype=np.float32) for tensor in tensors], tensors)
+    import hashlib
+
+    spec = task_spec(
+        aggregation={"proof": "norm"},
+        model={"initial_weights_digest": hashlib.sha256(model).hexdigest(), "initial_weights_size": len(model)},
+        training={"rounds": 1000},
+        privacy={"epsilon_budget": 0, "epsilon_schedule": []}
+        | dict.fromkeys(("noise_multiplier", "record_clip_norm", "sampling_rate", "steps_per_round", "delta_pico"), 0)
+        | {"mechanism": "none"},
+        incentive={"slashing_norm": 100_000, "slashing_dealing": 100_000, "slashing_validator": 100_000}
+        | {"endowment": 1_000_000_000_000, "participant_stake": 100_000_000_000},
+        reputation={"quarantine_threshold": 0},
+        deadlines={"updates": 60, "attestations": 2, "aggregates": 4, "disputes": 2},
+    )
+    roles = ("governor", "participant", "validator", "auditor")
+    profiles = {f"{o}-{role}": load_profile(folder.profiles, f"{o}-{role}") for o in ORGANISATIONS for role in roles}
+    gateways = {name: profile.connect() for name, profile in profiles.items()}
+    ledgers = {name: TaskLedger(gateway.get_network("fedledger"), "fedledger") for name, gateway in gateways.items()}
+    for organisation in ORGANISATIONS:
+        ledgers[f"{organisation}-governor"].propose_task(spec)
+        ledgers[f"{organisation}-governor"].approve_task(spec.task, spec.sha256())
+    validators = {
+        organisation: Validator(
+            ledgers[f"{organisation}-validator"],
+            spec.task,
+            NAMES[organisation],
+            ValidatorStore(profiles[f"{organisation}-validator"].store),
+            SealingKey.generate(),
+            patience=0.05,
+            initial_model=model,
+        )
+        for organisation in ORGANISATIONS
+    }
+    for organisation, validator in validators.items():
+        validator.register()
+        ledgers[f"{organisation}-participant"].join_task(spec.task)
+    keys = {o: profiles[f"{o}-participant"].credentials().key for o in ORGANISATIONS}
+    yield Game(spec, ledgers, dict(keys), validators)
+    for gateway in gateways.values():
+        gateway.close()
