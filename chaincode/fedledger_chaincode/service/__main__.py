@@ -48,7 +48,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return _BAD_ARGUMENTS
     ended.wait()
-    return 0 if server.stop() else _CUT_OFF
+    return 0 if server.stop(arguments.grace) else _CUT_OFF
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,6 +67,13 @@ def _arguments() -> argparse.Namespace:
         default=MAXIMUM_CLOCK_SKEW,
         metavar="SECONDS",
         help="refuse proposals whose time is further from this host's clock (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--grace",
+        type=_positive,
+        default=5,
+        metavar="SECONDS",
+        help="what transactions under way get to end when the service stops (default: %(default)s)",
     )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     return parser.parse_args()

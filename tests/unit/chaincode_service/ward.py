@@ -18,6 +18,20 @@ class Bare:
         return f"invoked {stub.function}".encode()
 
 
+class Endless:
+    """``Loop`` never returns; ``Enter`` returns once a ``Loop`` is under way."""
+
+    def __init__(self) -> None:
+        self._looping = threading.Event()
+
+    def invoke(self, stub: Stub) -> bytes:
+        if stub.function == "Loop":
+            self._looping.set()
+            threading.Event().wait()
+        self._looping.wait()
+        return b""
+
+
 class Ward:
     """Functions by name; ``Meet`` waits until as many transactions as ``together`` has parties are in it."""
 
