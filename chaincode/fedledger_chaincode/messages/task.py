@@ -72,6 +72,8 @@ class TrainingSpec(Value):
     server_optimizer: OptimizerSpec
     rounds: Annotated[int, Field(ge=1, le=100_000)]
     """Number of finalised rounds after which the task is completed."""
+    seed: Natural = 0
+    """Of initial weights, splits of records and order of batches; privacy noise never comes from it."""
 
     @model_validator(mode="after")
     def _mu_matches(self) -> Self:

@@ -62,6 +62,7 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
         )
     document = task.settings.model_dump(exclude_none=True)
     document["model"]["kind"] = kind
+    document["task"]["seed"] = spec.training.seed
     training, aggregation, privacy = spec.training, spec.aggregation, spec.privacy
     document["training"] |= {
         "rounds": training.rounds,
@@ -109,7 +110,7 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
         raise _differs(
             f"With seed {task.seed} the initial weights have the digest {digest[:16]}..., the agreement on task "
             f"{spec.task} names {spec.model.initial_weights_digest[:16]}...",
-            "Ask for the seed that the task was proposed with, and give it.",
+            "Do not approve it: the proposer's initial weights are not those of the task's package.",
         )
     recomputed = recomputed_schedule(spec)
     if not covers(spec.privacy.epsilon_schedule, recomputed):
@@ -175,6 +176,7 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
             "client_optimizer": optimizer_spec(task.client_optimizer).model_dump(),
             "server_optimizer": optimizer_spec(training.server_optimizer).model_dump(),
             "rounds": training.rounds,
+            "seed": task.seed,
         },
         "aggregation": {
             "validators": tuple(validators),

@@ -172,11 +172,16 @@ def test_another_code_than_the_agreed_is_refused(task: TaskDefinition, folder: P
         load_task(edit(folder, "TEST_SHARE = 0.3", "TEST_SHARE = 0.1", "data.py")).agree(spec)
 
 
-def test_another_seed_than_the_agreed_is_refused(task: TaskDefinition) -> None:
+def test_the_seed_comes_with_the_agreement(task: TaskDefinition) -> None:
     spec = task.override(seed=9).to_spec(organisations=ORGANISATIONS)
+    assert task.agree(spec).seed == 9
+
+
+def test_initial_weights_that_are_not_those_of_the_seed_are_refused(task: TaskDefinition) -> None:
+    spec = task.override(seed=9).to_spec(organisations=ORGANISATIONS)
+    forged = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": 1})})
     with pytest.raises(BadInputError, match=r"TASK_DIFFERS.*seed 1"):
-        task.agree(spec)
-    assert task.override(seed=9).agree(spec).seed == 9
+        task.agree(forged)
 
 
 def test_an_agreement_that_understates_epsilon_is_refused(task: TaskDefinition) -> None:
