@@ -75,6 +75,16 @@ class Client:
             timeout=10,
         )
 
+    def codes(self, transaction_id: str, last_block: int) -> list[str]:
+        """The validation codes of all transactions with this id, up to a block."""
+        with self.network.filtered_block_events(start_block=0, end_block=last_block) as blocks:
+            return [
+                transaction_pb2.TxValidationCode.Name(transaction.tx_validation_code)
+                for block in blocks
+                for transaction in block.filtered_transactions
+                if transaction.txid == transaction_id
+            ]
+
     def status(self, transaction_id: str) -> Status:
         request = gateway_pb2.CommitStatusRequest(
             transaction_id=transaction_id, channel_id=CHANNEL, identity=self.creator
