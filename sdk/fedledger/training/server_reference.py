@@ -93,7 +93,7 @@ def checked_step(
         raise BadInputError(
             "WEIGHTS_SHAPE",
             f"The mean update is {update.dtype}{list(update.shape)}; float32[{len(start)}] is expected.",
-            "Compute it with mean_update.",
+            "Decode it with fedledger.secure_aggregation.decode_sum.",
         )
     if parent is None or not step.optimizer.momentum:
         return start, flushed(update), None
