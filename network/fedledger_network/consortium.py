@@ -16,8 +16,15 @@ from fedledger.errors import BadInputError
 
 _MSP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_CHANNEL = re.compile(r"[a-z][a-z0-9.-]{0,62}")
+_CHAINCODE = re.compile(r"[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*")
+_SYSTEM_CHAINCODES = frozenset({"cscc", "lscc", "qscc"})
 VERSION = 1
 FEWEST_ORGANISATIONS = 4
+MOST_ORGANISATIONS = 32
+"""As many peers as the chaincode service takes."""
+_MOST_BYTES = 99 * 1024 * 1024
+"""A block has to fit into one gRPC message of 100 MiB."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,16 @@ class BlockCutting:
     milliseconds: int = 3
     """How long to wait for a further transaction before a block with fewer is cut."""
 
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("most_transactions", 1, 100_000),
+            ("most_bytes", 1024, _MOST_BYTES),
+            ("milliseconds", 0, 60_000),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise _refusal(f"blocks.{name} is {value!r}", f"Give a whole number from {least} to {most}.")
+
 
 @dataclass(frozen=True)
 class Consortium:
@@ -55,14 +72,21 @@ class Consortium:
             raise _refusal(
                 f"it has {len(self.organisations)} organisations", f"Name {FEWEST_ORGANISATIONS} at least: n >= 3t + 1."
             )
+        if len(self.organisations) > MOST_ORGANISATIONS:
+            raise _refusal(f"it has {len(self.organisations)} organisations", f"Name {MOST_ORGANISATIONS} at most.")
         if len(set(names)) != len(names) or len(set(msp_ids)) != len(msp_ids):
             raise _refusal("an organisation is named twice", "Give each its own name and MSP id.")
-        for name in (*names, self.channel, self.chaincode):
-            if not _NAME.fullmatch(name):
-                raise _refusal(f"{name!r} is no name", "Use lower-case letters, digits, - and _.")
-        for msp_id in msp_ids:
-            if not _MSP_ID.fullmatch(msp_id):
-                raise _refusal(f"{msp_id!r} is no MSP id", "Use letters, digits, '.', - and _.")
+        for kind, form, found, remedy in (
+            ("name", _NAME, names, "Use lower-case letters, digits, - and _."),
+            ("name of a channel", _CHANNEL, [self.channel], "Use lower-case letters, digits, - and '.'."),
+            ("name of a chaincode", _CHAINCODE, [self.chaincode], "Use letters, digits, - and _."),
+            ("MSP id", _MSP_ID, msp_ids, "Use letters, digits, '.', - and _."),
+        ):
+            for entry in found:
+                if not isinstance(entry, str) or not form.fullmatch(entry):
+                    raise _refusal(f"{entry!r} is no {kind}", remedy)
+        if self.chaincode in _SYSTEM_CHAINCODES:
+            raise _refusal(f"{self.chaincode} is a system chaincode of Fabric", "Choose another name for the contract.")
 
     @property
     def tolerated_faults(self) -> int:

@@ -20,6 +20,7 @@ from fabric_protos.peer import (
     chaincode_shim_pb2_grpc,
     proposal_response_pb2,
 )
+from google.protobuf.message import DecodeError
 
 from fedledger_network.embedded.errors import NodeError
 from fedledger_network.embedded.simulation import Message, Simulation, SimulationError
@@ -34,6 +35,9 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", _MAXIMUM_MESSAGE),
     ("grpc.max_send_message_length", _MAXIMUM_MESSAGE),
     ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
 _log = structlog.get_logger(__name__)
@@ -152,9 +156,13 @@ class ChaincodePeer:
                 stub = chaincode_shim_pb2_grpc.ChaincodeStub(self._channel)
                 for message in stub.Connect(_until_none(outgoing), wait_for_ready=True):
                     self._handle(message, outgoing)
-            except (grpc.RpcError, ValueError) as error:
+            except grpc.RpcError as error:
                 if not self._stopped.is_set():
-                    _log.warning("chaincode stream ended", organisation=self._name, reason=str(error))
+                    _log.warning("chaincode stream ended", organisation=self._name, reason=str(error.code()))
+            except Exception:
+                # The thread goes on whatever the service sends: without it the organisation would never endorse again.
+                if not self._stopped.is_set():
+                    _log.exception("chaincode stream broken off", organisation=self._name)
             finally:
                 self._ready.clear()
                 outgoing.put(None)
@@ -185,6 +193,9 @@ class ChaincodePeer:
             running = self._running.get((message.channel_id, message.txid))
         if running is None:
             _log.warning("message of no running transaction", organisation=self._name, transaction=message.txid)
+            if message.type not in (Message.COMPLETED, Message.ERROR):
+                # The service waits for an answer before it can end a transaction that was given up here.
+                outgoing.put(_answer(message, Message.ERROR, b"the transaction is not being executed any more"))
         elif message.type == Message.COMPLETED:
             running.finish(_executed(message))
         elif message.type == Message.ERROR:
@@ -195,11 +206,18 @@ class ChaincodePeer:
                 payload = running.simulation.answer(message.type, message.payload)
             except SimulationError as error:
                 kind, payload = Message.ERROR, str(error).encode()
-            outgoing.put(Message(type=kind, payload=payload, txid=message.txid, channel_id=message.channel_id))
+            outgoing.put(_answer(message, kind, payload))
 
 
-def _executed(message: Any) -> Executed:
-    response = proposal_response_pb2.Response.FromString(message.payload)
+def _answer(message: Any, kind: int, payload: bytes) -> Any:
+    return Message(type=kind, payload=payload, txid=message.txid, channel_id=message.channel_id)
+
+
+def _executed(message: Any) -> Executed | ExecutionError:
+    try:
+        response = proposal_response_pb2.Response.FromString(message.payload)
+    except DecodeError:
+        return ExecutionError("the chaincode's response does not parse")
     event = None
     if message.HasField("chaincode_event"):
         event = chaincode_event_pb2.ChaincodeEvent()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +38,11 @@ class Channel:
         block = parse_block(block_bytes)
         payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(block.data.data[0]).payload)
         name = common_pb2.ChannelHeader.FromString(payload.header.channel_header).channel_id
-        config = configtx_pb2.ConfigEnvelope.FromString(payload.data).config
+        return cls.of(name, configtx_pb2.ConfigEnvelope.FromString(payload.data).config, block.header.number)
+
+    @classmethod
+    def of(cls, name: str, config: Any, config_block: int) -> Channel:
+        """Read a ``common.Config`` that stands in block ``config_block``; raises ``IdentityError`` for a bad MSP."""
         application = config.channel_group.groups["Application"]
         msps = {}
         for organisation in application.groups.values():
@@ -46,7 +50,7 @@ class Channel:
             msp = Msp.from_proto(outer.config)
             msps[msp.msp_id] = msp
         policy = policies_pb2.SignaturePolicyEnvelope.FromString(application.policies["Endorsement"].policy.value)
-        return cls(name, msps, policy.rule.n_out_of.n, block.header.number, config)
+        return cls(name, msps, policy.rule.n_out_of.n, config_block, config)
 
     def identify(self, serialized_identity: bytes, at: datetime) -> VerifiedIdentity:
         """Who that is; raises ``IdentityError``."""
@@ -56,7 +60,15 @@ class Channel:
             raise IdentityError(
                 "WRONG_MSP", f"{msp_id or 'No MSP'} is no organisation of channel {self.name}.", "Use another identity."
             )
-        return msp.validate(serialized_identity, at)
+        try:
+            return msp.validate(serialized_identity, at)
+        except IdentityError:
+            raise
+        except Exception as error:
+            # Anybody may send any bytes as a certificate, and X.509 parsers fail on them in many ways.
+            raise IdentityError(
+                "MALFORMED_IDENTITY", f"The certificate cannot be used ({type(error).__name__}).", "Enrol again."
+            ) from error
 
     def is_endorsed(self, endorsers: list[VerifiedIdentity]) -> bool:
         """Whether peers of enough different organisations are among the endorsers."""
@@ -78,4 +90,4 @@ class CurrentChannel:
     def put(self, channel: Channel) -> None:
         """Replace it."""
         with self._lock:
-            self._channel = replace(channel)
+            self._channel = channel

@@ -1,4 +1,7 @@
-"""Fabric's Deliver service (``protos.Deliver``): blocks and filtered blocks to whoever may read the channel."""
+"""Fabric's Deliver services, of peers and of orderers: blocks and filtered blocks to whoever may read the channel.
+
+Source: hyperledger/fabric, ``common/deliver``. As there, an open stream ends when its client may read no longer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from google.protobuf.message import DecodeError
 
 from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
 from fedledger.gateway.errors import BlockFormatError
-from fedledger_network.embedded.channel import CurrentChannel
+from fedledger_network.embedded.calls import OpenStreams
+from fedledger_network.embedded.channel import Channel, CurrentChannel
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.proposals import ProposalRefused, check_signer
 
@@ -23,9 +27,13 @@ _NO_STOP = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class _Seek:
+    envelope: Any
+    creator: bytes
     start: int
     stop: int
     wait: bool
+    allowed: Channel
+    """The configuration under which the client was found to be a reader."""
 
 
 class _Refused(Exception):
@@ -35,50 +43,43 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True)
-class DeliverService:
+class Deliveries:
     """Blocks from a position on, as they are committed."""
 
     channel: CurrentChannel
     view: LedgerView
+    streams: OpenStreams
 
-    def Deliver(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        return self._deliver(requests, context, _whole)
-
-    def DeliverFiltered(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        name = self.channel.get().name
-        return self._deliver(requests, context, lambda block: _filtered(name, block))
-
-    def DeliverWithPrivateData(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "The embedded node has no private data.")
-        yield from ()
-
-    def _deliver(
-        self, requests: Iterator[Any], context: grpc.ServicerContext, response: Callable[[bytes], Any]
+    def deliver(
+        self,
+        requests: Iterator[Any],
+        context: grpc.ServicerContext,
+        status: Callable[[int], Any],
+        content: Callable[[bytes], Any],
     ) -> Iterator[Any]:
-        for envelope in requests:
-            try:
-                seek = self._seek(envelope)
-            except _Refused as refusal:
-                yield events_pb2.DeliverResponse(status=refusal.status)
-                continue
-            yield from self._blocks(seek, context, response)
+        """Answer each ``common.Envelope`` with ``content`` of its blocks and a ``status`` at their end."""
+        with self.streams.open(context):
+            for envelope in requests:
+                try:
+                    yield from self._blocks(self._seek(envelope), context, content)
+                except _Refused as refusal:
+                    yield status(refusal.status)
+                else:
+                    yield status(common_pb2.SUCCESS)
 
-    def _blocks(self, seek: _Seek, context: grpc.ServicerContext, response: Callable[[bytes], Any]) -> Iterator[Any]:
-        number = seek.start
-        while number <= seek.stop:
-            if not context.is_active():
-                return
+    def _blocks(self, seek: _Seek, context: grpc.ServicerContext, content: Callable[[bytes], Any]) -> Iterator[Any]:
+        number, allowed = seek.start, seek.allowed
+        while number <= seek.stop and context.is_active():
             if self.view.is_closed:
-                yield events_pb2.DeliverResponse(status=common_pb2.SERVICE_UNAVAILABLE)
-                return
+                raise _Refused(common_pb2.SERVICE_UNAVAILABLE)
             if not self.view.wait_for_height(number + 1):
-                if seek.wait:
-                    continue
-                yield events_pb2.DeliverResponse(status=common_pb2.NOT_FOUND)
-                return
-            yield response(self.view.block(number))
+                if not seek.wait:
+                    raise _Refused(common_pb2.NOT_FOUND)
+                continue
+            if allowed is not self.channel.get():
+                allowed = self._check_reader(seek.creator, seek.envelope)
+            yield content(self.view.block(number))
             number += 1
-        yield events_pb2.DeliverResponse(status=common_pb2.SUCCESS)
 
     def _seek(self, envelope: Any) -> _Seek:
         try:
@@ -87,18 +88,23 @@ class DeliverService:
             info = ab_pb2.SeekInfo.FromString(payload.data)
         except (BlockFormatError, DecodeError) as error:
             raise _Refused(common_pb2.BAD_REQUEST) from error
-        channel = self.channel.get()
-        if header.channel_id != channel.name:
+        if header.channel_id != self.channel.get().name:
             raise _Refused(common_pb2.NOT_FOUND)
-        try:
-            check_signer(channel, header.creator, envelope.payload, envelope.signature)
-        except ProposalRefused as error:
-            raise _Refused(common_pb2.FORBIDDEN) from error
+        allowed = self._check_reader(header.creator, envelope)
         start = self._position(info.start)
         stop = self._position(info.stop) if info.stop.WhichOneof("Type") else _NO_STOP
         if stop < start:
             raise _Refused(common_pb2.BAD_REQUEST)
-        return _Seek(start, stop, info.behavior == ab_pb2.SeekInfo.BLOCK_UNTIL_READY)
+        wait = info.behavior == ab_pb2.SeekInfo.BLOCK_UNTIL_READY
+        return _Seek(envelope, header.creator, start, stop, wait, allowed)
+
+    def _check_reader(self, creator: bytes, envelope: Any) -> Channel:
+        channel = self.channel.get()
+        try:
+            check_signer(channel, creator, envelope.payload, envelope.signature)
+        except ProposalRefused as error:
+            raise _Refused(common_pb2.FORBIDDEN) from error
+        return channel
 
     def _position(self, position: Any) -> int:
         kind = position.WhichOneof("Type")
@@ -109,6 +115,28 @@ class DeliverService:
         if kind == "specified":
             return int(position.specified.number)
         return self.view.height
+
+
+@dataclass(frozen=True)
+class DeliverService:
+    """A peer's service, ``protos.Deliver``."""
+
+    deliveries: Deliveries
+
+    def Deliver(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        return self.deliveries.deliver(requests, context, _status, _whole)
+
+    def DeliverFiltered(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        name = self.deliveries.channel.get().name
+        return self.deliveries.deliver(requests, context, _status, lambda block: _filtered(name, block))
+
+    def DeliverWithPrivateData(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "The embedded node has no private data.")
+        yield from ()
+
+
+def _status(status: int) -> Any:
+    return events_pb2.DeliverResponse(status=status)
 
 
 def _whole(block: bytes) -> Any:

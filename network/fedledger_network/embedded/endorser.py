@@ -14,23 +14,28 @@ from fabric_protos.common import common_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_pb2, proposal_response_pb2, transaction_pb2
 
 from fedledger.identity.keys import PrivateKey, sign
+from fedledger_chaincode.contract import VERSION
 from fedledger_network.embedded.chaincode_peer import ChaincodePeer, Executed, ExecutionError
 from fedledger_network.embedded.proposals import Proposal
 from fedledger_network.embedded.simulation import Simulation
-from fedledger_network.embedded.world import World
+from fedledger_network.embedded.world import Snapshot, World
 
 OK = 200
 REFUSED = 400
 """A chaincode's response from this status on is not endorsed."""
-CHAINCODE_VERSION = "1.0"
+NOT_ENDORSED = "failed to endorse transaction, see attached details for more info"
+NOT_ENOUGH = "failed to collect enough transaction endorsements, see attached details for more info"
+"""As Fabric's gateway says it (``internal/pkg/gateway/endorse.go``)."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PeerFailure(Exception):
     """What one organisation's peer answered instead of an endorsement."""
 
     msp_id: str
     message: str
+    by_chaincode: bool = False
+    """Whether the contract decided so; otherwise the peer could not run it."""
 
 
 class EndorsementRefused(Exception):
@@ -83,7 +88,8 @@ class Endorser:
         Raises:
             PeerFailure: the chaincode refused or failed.
         """
-        executed, _ = self._run(self._peers[msp_id], proposal)
+        with self._world.snapshot() as snapshot:
+            executed, _ = self._run(self._peers[msp_id], proposal, snapshot)
         return executed.response
 
     def endorse(self, proposal: Proposal, organisations: Sequence[str], wanted: int) -> Any:
@@ -98,52 +104,55 @@ class Endorser:
         asked = list(organisations)
         endorsed: list[_Endorsed] = []
         failures: list[PeerFailure] = []
-        while asked and len(endorsed) < wanted:
-            batch, asked = asked[: wanted - len(endorsed)], asked[wanted - len(endorsed) :]
-            for outcome in self._pool.map(lambda msp: self._try(self._peers[msp], proposal), batch):
-                (endorsed if isinstance(outcome, _Endorsed) else failures).append(outcome)  # type: ignore[arg-type]
-            if failures and not endorsed:
-                break
+        # All look at the state after the same block: a commit in between must not make their results differ.
+        with self._world.snapshot() as snapshot:
+            while asked and len(endorsed) < wanted:
+                batch, asked = asked[: wanted - len(endorsed)], asked[wanted - len(endorsed) :]
+                for outcome in self._pool.map(lambda msp: self._try(self._peers[msp], proposal, snapshot), batch):
+                    (endorsed if isinstance(outcome, _Endorsed) else failures).append(outcome)  # type: ignore[arg-type]
+                if failures and not endorsed:
+                    break
+        if not endorsed:
+            raise EndorsementRefused(NOT_ENDORSED, failures)
         if len(endorsed) < wanted:
-            raise EndorsementRefused("failed to collect enough transaction endorsements", failures)
+            raise EndorsementRefused(NOT_ENOUGH, failures)
         if len({entry.payload for entry in endorsed}) > 1:
             raise EndorsementRefused("failed to assemble transaction: ProposalResponsePayloads do not match")
         return _envelope(proposal, endorsed)
 
-    def _try(self, peer: Peer, proposal: Proposal) -> _Endorsed | PeerFailure:
+    def _try(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> _Endorsed | PeerFailure:
         try:
-            executed, results = self._run(peer, proposal)
+            executed, results = self._run(peer, proposal, snapshot)
         except PeerFailure as failure:
             return failure
         action = proposal_pb2.ChaincodeAction(
             results=results,
             events=b"" if executed.event is None else _named(executed.event, self._chaincode).SerializeToString(),
             response=executed.response,
-            chaincode_id=chaincode_pb2.ChaincodeID(name=self._chaincode, version=CHAINCODE_VERSION),
+            chaincode_id=chaincode_pb2.ChaincodeID(name=self._chaincode, version=VERSION),
         )
         payload = proposal_response_pb2.ProposalResponsePayload(
             proposal_hash=proposal.hash, extension=action.SerializeToString(deterministic=True)
         ).SerializeToString(deterministic=True)
         return _Endorsed(peer, payload, executed.response)
 
-    def _run(self, peer: Peer, proposal: Proposal) -> tuple[Executed, bytes]:
+    def _run(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> tuple[Executed, bytes]:
         if proposal.chaincode != self._chaincode:
-            raise PeerFailure(peer.msp_id, f"chaincode {proposal.chaincode} not found")
-        with self._world.snapshot() as snapshot:
-            simulation = Simulation(self._chaincode, snapshot)
-            try:
-                executed = peer.chaincode.execute(
-                    proposal.channel, proposal.transaction_id, proposal.chaincode_input, proposal.signed, simulation
-                )
-            except ExecutionError as error:
-                raise PeerFailure(
-                    peer.msp_id,
-                    f"error in simulation: failed to execute transaction {proposal.transaction_id}: {error}",
-                ) from error
-        if executed.response.status >= REFUSED:
-            raise PeerFailure(
-                peer.msp_id, f"chaincode response {executed.response.status}, {executed.response.message}"
+            raise PeerFailure(peer.msp_id, f"make sure the chaincode {proposal.chaincode} has been defined")
+        simulation = Simulation(self._chaincode, snapshot)
+        try:
+            executed = peer.chaincode.execute(
+                proposal.channel, proposal.transaction_id, proposal.chaincode_input, proposal.signed, simulation
             )
+        except ExecutionError as error:
+            raise PeerFailure(
+                peer.msp_id,
+                f"error in simulation: failed to execute transaction {proposal.transaction_id}: {error}",
+            ) from error
+        response = executed.response
+        if not OK <= response.status < REFUSED:
+            message = f"chaincode response {response.status}, {response.message}"
+            raise PeerFailure(peer.msp_id, message, by_chaincode=True)
         return executed, simulation.results()
 
 

@@ -6,64 +6,74 @@ Source: hyperledger/fabric, ``internal/pkg/gateway``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.peer import chaincode_event_pb2
-from google.protobuf import any_pb2
-from google.rpc import status_pb2
+from google.protobuf.message import DecodeError
 
-from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
+from fedledger.gateway.blocks import EnvelopeHeader, parse_envelope_header
 from fedledger.gateway.errors import BlockFormatError
-from fedledger.identity.msp import parse_serialized_identity
 from fedledger_network.embedded import query_chaincode
-from fedledger_network.embedded.channel import CurrentChannel
-from fedledger_network.embedded.endorser import REFUSED, EndorsementRefused, Endorser, PeerFailure
+from fedledger_network.embedded.block_events import BlockEvents
+from fedledger_network.embedded.calls import Aborting, OpenStreams
+from fedledger_network.embedded.channel import Channel, CurrentChannel
+from fedledger_network.embedded.endorser import NOT_ENDORSED, REFUSED, EndorsementRefused, Endorser, PeerFailure
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.orderer import Orderer, OrderingRefused
-from fedledger_network.embedded.proposals import Proposal, ProposalRefused, check_signer, read_proposal
-from fedledger_network.embedded.validation import VALID
+from fedledger_network.embedded.proposals import (
+    Proposal,
+    ProposalMalformed,
+    ProposalRefused,
+    check_signer,
+    msp_of,
+    read_proposal,
+)
 
-_STATUS_DETAILS = "grpc-status-details-bin"
 _FOREVER = 365 * 24 * 3600.0
+_CHECK_SECONDS = 1.0
+_NOT_ORDERED = "no orderers could successfully process transaction"
 
 
 @dataclass(frozen=True)
 class GatewayService:
     """The gateway of every organisation: for each client it is that of the client's own organisation."""
 
-    address: str
     channel: CurrentChannel
     endorser: Endorser
     orderer: Orderer
     view: LedgerView
+    events: BlockEvents
+    streams: OpenStreams
+    aborting: Aborting
 
     def Evaluate(self, request: Any, context: grpc.ServicerContext) -> Any:
-        proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
-        if proposal.chaincode == query_chaincode.NAME:
-            return gateway_pb2.EvaluateResponse(result=self._query(proposal, context))
-        targets = [msp for msp in request.target_organizations if msp in self.endorser.organisations]
-        if request.target_organizations and not targets:
-            self._abort(
-                context, grpc.StatusCode.UNAVAILABLE, "no endorsing peers found that match the target organisations"
-            )
+        failed = "evaluate call to endorser returned error: "
         try:
-            result = self.endorser.evaluate(proposal, targets[0] if targets else proposal.msp_id)
+            proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
+        except ProposalRefused as refusal:
+            self.aborting.abort(context, grpc.StatusCode.FAILED_PRECONDITION, failed + str(refusal))
+        try:
+            if proposal.chaincode == query_chaincode.NAME:
+                return gateway_pb2.EvaluateResponse(result=self._query(proposal))
+            endorser = self._evaluating(request.target_organizations, proposal, context)
+            return gateway_pb2.EvaluateResponse(result=self.endorser.evaluate(proposal, endorser))
         except PeerFailure as failure:
-            message = f"evaluate call to endorser returned error: {failure.message}"
-            self._abort(context, grpc.StatusCode.UNKNOWN, message, [failure])
-        return gateway_pb2.EvaluateResponse(result=result)
+            code = grpc.StatusCode.UNKNOWN if failure.by_chaincode else grpc.StatusCode.ABORTED
+            self.aborting.abort(context, code, failed + failure.message, [failure])
 
     def Endorse(self, request: Any, context: grpc.ServicerContext) -> Any:
-        proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
+        try:
+            proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
+        except ProposalRefused as refusal:
+            self.aborting.abort(context, grpc.StatusCode.ABORTED, NOT_ENDORSED, [PeerFailure("", str(refusal))])
         named = list(dict.fromkeys(request.endorsing_organizations))
         unknown = [msp for msp in named if msp not in self.endorser.organisations]
         if unknown:
-            self._abort(
+            self.aborting.abort(
                 context,
                 grpc.StatusCode.UNAVAILABLE,
                 f"failed to find any endorsing peers for org(s): {', '.join(unknown)}",
@@ -74,107 +84,130 @@ class GatewayService:
         try:
             envelope = self.endorser.endorse(proposal, organisations, wanted)
         except EndorsementRefused as refusal:
-            self._abort(context, grpc.StatusCode.ABORTED, str(refusal), refusal.failures)
+            self.aborting.abort(context, grpc.StatusCode.ABORTED, str(refusal), refusal.failures)
         return gateway_pb2.EndorseResponse(prepared_transaction=envelope)
 
     def Submit(self, request: Any, context: grpc.ServicerContext) -> Any:
         envelope = request.prepared_transaction
-        if not envelope.payload or not envelope.signature:
-            self._abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a prepared and signed transaction is required")
-        serialized = envelope.SerializeToString()
+        header = self._header_to_submit(envelope, context)
         try:
-            header = parse_envelope_header(serialized)
-            if header.type != common_pb2.ENDORSER_TRANSACTION:
-                message = f"transactions of type {header.type} are not taken"
-                self._abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
             check_signer(self.channel.get(), header.creator, envelope.payload, envelope.signature)
-            self.orderer.submit(serialized)
-        except BlockFormatError as error:
-            self._abort(context, grpc.StatusCode.INVALID_ARGUMENT, error.message)
-        except ProposalRefused as refusal:
-            self._abort(context, grpc.StatusCode.ABORTED, f"received unsuccessful response from orderer: {refusal}")
-        except OrderingRefused as refusal:
-            self._abort(
-                context,
-                grpc.StatusCode.UNAVAILABLE,
-                "no orderers could successfully process transaction",
-                [PeerFailure(_msp_of(header.creator), f"received unsuccessful response from orderer: {refusal}")],
-            )
+            self.orderer.submit(envelope.SerializeToString())
+        except (ProposalRefused, OrderingRefused) as refusal:
+            code = grpc.StatusCode.UNAVAILABLE if isinstance(refusal, OrderingRefused) else grpc.StatusCode.ABORTED
+            message = f"received unsuccessful response from orderer: {refusal}"
+            self.aborting.abort(context, code, _NOT_ORDERED, [PeerFailure(msp_of(header.creator), message)])
         return gateway_pb2.SubmitResponse()
 
     def CommitStatus(self, signed: Any, context: grpc.ServicerContext) -> Any:
-        request = gateway_pb2.CommitStatusRequest.FromString(signed.request)
-        self._check_request(request.channel_id, request.identity, signed, context)
-        until = time.monotonic() + (_remaining(context) or _FOREVER)
+        try:
+            request = gateway_pb2.CommitStatusRequest.FromString(signed.request)
+        except DecodeError as error:
+            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"invalid status request: {error}")
+        self._check_reader(request.channel_id, request.identity, signed, context)
+        until = time.monotonic() + (context.time_remaining() or _FOREVER)
         while context.is_active():
-            found = self.view.wait_for_transaction(request.transaction_id, min(until, time.monotonic() + 1.0))
+            found = self.view.wait_for_transaction(
+                request.transaction_id, min(until, time.monotonic() + _CHECK_SECONDS)
+            )
             if found is not None:
                 return gateway_pb2.CommitStatusResponse(result=found.code, block_number=found.block)
-            if self.view.is_closed:
-                self._abort(context, grpc.StatusCode.UNAVAILABLE, "the node is stopping")
             if self.orderer.failure is not None:
-                self._abort(context, grpc.StatusCode.UNAVAILABLE, str(self.orderer.failure))
-        return self._abort(context, grpc.StatusCode.CANCELLED, "the client has gone")
+                self.aborting.abort(context, grpc.StatusCode.UNAVAILABLE, str(self.orderer.failure))
+            if self.view.is_closed:
+                self.aborting.abort(context, grpc.StatusCode.UNAVAILABLE, "the node is stopping")
+        return self.aborting.abort(context, grpc.StatusCode.CANCELLED, "the client has gone")
 
     def ChaincodeEvents(self, signed: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        request = gateway_pb2.ChaincodeEventsRequest.FromString(signed.request)
-        self._check_request(request.channel_id, request.identity, signed, context)
-        number = self._start(request.start_position)
-        skipping = request.after_transaction_id
-        while context.is_active() and not self.view.is_closed:
-            if not self.view.wait_for_height(number + 1):
-                continue
-            events = _events(self.view.block(number), request.chaincode_id)
-            if skipping:
-                events = _after(events, skipping)
-                skipping = ""
-            number += 1
-            if events:
-                yield gateway_pb2.ChaincodeEventsResponse(events=events, block_number=number - 1)
-        if context.is_active():
-            self._abort(context, grpc.StatusCode.UNAVAILABLE, "the node is stopping")
+        try:
+            request = gateway_pb2.ChaincodeEventsRequest.FromString(signed.request)
+        except DecodeError as error:
+            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"invalid events request: {error}")
+        allowed = self._check_reader(request.channel_id, request.identity, signed, context)
+        with self.streams.open(context):
+            number = self._start(request.start_position)
+            after = request.after_transaction_id
+            while context.is_active() and not self.view.is_closed:
+                if not self.view.wait_for_height(number + 1):
+                    continue
+                if allowed is not self.channel.get():
+                    allowed = self._check_reader(request.channel_id, request.identity, signed, context)
+                events = self.events.of(number).after(after).of_chaincode(request.chaincode_id)
+                number, after = number + 1, ""
+                if events:
+                    yield gateway_pb2.ChaincodeEventsResponse(events=events, block_number=number - 1)
+            if context.is_active():
+                self.aborting.abort(context, grpc.StatusCode.UNAVAILABLE, "the node is stopping")
 
-    def _query(self, proposal: Proposal, context: grpc.ServicerContext) -> Any:
+    # --- parts
+
+    def _query(self, proposal: Proposal) -> Any:
         result = query_chaincode.QueryChaincode(proposal.channel, self.view).evaluate(proposal.chaincode_input)
         if result.status >= REFUSED:
-            failure = PeerFailure(proposal.msp_id, f"chaincode response {result.status}, {result.message}")
-            message = f"evaluate call to endorser returned error: {failure.message}"
-            self._abort(context, grpc.StatusCode.UNKNOWN, message, [failure])
+            message = f"chaincode response {result.status}, {result.message}"
+            raise PeerFailure(proposal.msp_id, message, by_chaincode=True)
         return result
 
-    # --- checks
+    def _evaluating(self, targets: list[str], proposal: Proposal, context: grpc.ServicerContext) -> str:
+        """The organisation whose peer answers a query: the client's own, unless others are named."""
+        here = self.endorser.organisations
+        if not targets:
+            return proposal.msp_id if proposal.msp_id in here else here[0]
+        found = [msp for msp in targets if msp in here]
+        if not found:
+            message = f"no endorsing peers found for chaincode {proposal.chaincode} in channel {proposal.channel}"
+            self.aborting.abort(context, grpc.StatusCode.UNAVAILABLE, message)
+        return proposal.msp_id if proposal.msp_id in found else found[0]
 
     def _proposal(self, signed: Any, transaction_id: str, context: grpc.ServicerContext) -> Proposal:
+        """The proposal of a request; raises ``ProposalRefused``."""
         if not signed.proposal_bytes:
-            self._abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the proposed transaction is missing")
+            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, "a signed proposal is required")
         try:
             proposal = read_proposal(signed, self.channel.get())
-        except ProposalRefused as refusal:
-            self._abort(
-                context,
-                grpc.StatusCode.ABORTED,
-                "failed to collect enough transaction endorsements",
-                [PeerFailure("", str(refusal))],
-            )
+        except ProposalMalformed as error:
+            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if transaction_id and transaction_id != proposal.transaction_id:
-            self._abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the transaction's id is not its proposal's")
+            message = "the transaction's id is not its proposal's"
+            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
         if self.view.transaction(proposal.transaction_id) is not None:
-            self._abort(
-                context,
-                grpc.StatusCode.ABORTED,
-                "failed to collect enough transaction endorsements",
-                [PeerFailure(proposal.msp_id, f"duplicate transaction found [{proposal.transaction_id}]")],
+            raise ProposalRefused(
+                f"duplicate transaction found [{proposal.transaction_id}]. Creator: [{proposal.creator.hex()[:64]}]"
             )
         return proposal
 
-    def _check_request(self, channel: str, identity: bytes, signed: Any, context: grpc.ServicerContext) -> None:
+    def _header_to_submit(self, envelope: Any, context: grpc.ServicerContext) -> EnvelopeHeader:
+        reason = ""
+        if not envelope.payload:
+            reason = "a prepared transaction is required"
+        elif not envelope.signature:
+            reason = "prepared transaction must be signed"
+        else:
+            try:
+                header = parse_envelope_header(envelope.SerializeToString())
+            except BlockFormatError as error:
+                reason = error.message
+            else:
+                if header.type == common_pb2.ENDORSER_TRANSACTION and header.transaction_id:
+                    if header.transaction_id == header.expected_transaction_id:
+                        return header
+                    # An id that is not its creator's own would stand in the way of the transaction that it belongs to.
+                    reason = "the transaction's id is not that of its nonce and creator"
+                else:
+                    reason = f"an envelope of type {header.type} is no transaction"
+        return self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+    def _check_reader(self, channel: str, identity: bytes, signed: Any, context: grpc.ServicerContext) -> Channel:
+        """The configuration under which the client may read."""
         configuration = self.channel.get()
         if channel != configuration.name:
-            self._abort(context, grpc.StatusCode.NOT_FOUND, f"error getting ledger height: channel {channel} not found")
+            message = f"channel {channel} not found" if channel else "a channel is required"
+            self.aborting.abort(context, grpc.StatusCode.NOT_FOUND, message)
         try:
             check_signer(configuration, identity, signed.request, signed.signature)
         except ProposalRefused as refusal:
-            self._abort(context, grpc.StatusCode.PERMISSION_DENIED, str(refusal))
+            self.aborting.abort(context, grpc.StatusCode.PERMISSION_DENIED, str(refusal))
+        return configuration
 
     def _start(self, position: Any) -> int:
         kind = position.WhichOneof("Type")
@@ -185,53 +218,3 @@ class GatewayService:
         if kind == "newest":
             return self.view.height - 1
         return self.view.height
-
-    def _abort(
-        self,
-        context: grpc.ServicerContext,
-        code: grpc.StatusCode,
-        message: str,
-        failures: Sequence[PeerFailure] = (),
-    ) -> NoReturn:
-        """End the call with Fabric's error details in the trailing metadata."""
-        status = status_pb2.Status(code=code.value[0], message=message)
-        for failure in failures:
-            packed = any_pb2.Any()
-            packed.Pack(gateway_pb2.ErrorDetail(address=self.address, msp_id=failure.msp_id, message=failure.message))
-            status.details.append(packed)
-        context.set_trailing_metadata(((_STATUS_DETAILS, status.SerializeToString()),))
-        context.abort(code, message)
-        raise AssertionError("abort returns never")
-
-
-def _msp_of(creator: bytes) -> str:
-    return parse_serialized_identity(creator)[0]
-
-
-def _remaining(context: grpc.ServicerContext) -> float | None:
-    return context.time_remaining()
-
-
-def _events(block_bytes: bytes, chaincode: str) -> list[Any]:
-    block = parse_block(block_bytes)
-    found = []
-    for envelope, code in zip(block.data.data, validation_codes(block), strict=True):
-        if code != VALID or parse_envelope_header(envelope).type != common_pb2.ENDORSER_TRANSACTION:
-            continue
-        event = EndorserTransaction.parse(envelope).event
-        if event is not None and event.chaincode_name == chaincode:
-            found.append(
-                chaincode_event_pb2.ChaincodeEvent(
-                    chaincode_id=event.chaincode_name,
-                    tx_id=event.transaction_id,
-                    event_name=event.event_name,
-                    payload=event.payload,
-                )
-            )
-    return found
-
-
-def _after(events: list[Any], transaction_id: str) -> list[Any]:
-    """The events after those of a transaction, all when it has none among them."""
-    places = [index for index, event in enumerate(events) if event.tx_id == transaction_id]
-    return events[places[-1] + 1 :] if places else events

@@ -6,22 +6,22 @@ this process controls the ledger.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from types import TracebackType
 
-import grpc
-from fabric_protos.gateway import gateway_pb2_grpc
-from fabric_protos.peer import events_pb2_grpc
-
 from fedledger.gateway.blocks import last_config_index, parse_block
+from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import serialize_identity
 from fedledger_network.ca.organisation import OrganisationIdentities
+from fedledger_network.embedded.block_events import BlockEvents
+from fedledger_network.embedded.calls import Aborting, OpenStreams
 from fedledger_network.embedded.chaincode_peer import ChaincodePeer
 from fedledger_network.embedded.channel import Channel, CurrentChannel
-from fedledger_network.embedded.deliver_service import DeliverService
+from fedledger_network.embedded.deliver_service import Deliveries, DeliverService
 from fedledger_network.embedded.endorser import Endorser, Peer
 from fedledger_network.embedded.errors import NodeError
 from fedledger_network.embedded.folder import NetworkFolder
@@ -29,24 +29,14 @@ from fedledger_network.embedded.gateway_service import GatewayService
 from fedledger_network.embedded.genesis import genesis_block
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.orderer import Consenter, Orderer
-from fedledger_network.embedded.processes import ChildProcess
+from fedledger_network.embedded.orderer_service import OrdererService
+from fedledger_network.embedded.processes import ChildProcess, SupervisedProcess
+from fedledger_network.embedded.server import NodeServer
 from fedledger_network.embedded.store import LedgerStore
 from fedledger_network.embedded.world import World
 
-CALLS_AT_A_TIME = 256
-"""gRPC calls that are served at a time; an event stream is one for as long as it lasts."""
 CONTRACT = "fedledger_chaincode.contract:Contract"
 _CHAINCODE_SECONDS = 60.0
-_MAXIMUM_MESSAGE = 100 << 20
-_STOPPING_SECONDS = 2.0
-_OPTIONS = (
-    ("grpc.max_receive_message_length", _MAXIMUM_MESSAGE),
-    ("grpc.max_send_message_length", _MAXIMUM_MESSAGE),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.so_reuseport", 0),
-)
 
 
 class EmbeddedNode:
@@ -56,14 +46,13 @@ class EmbeddedNode:
         """Args: contract: ``module:Class`` of the contract that the chaincode service serves."""
         self._folder = folder
         self._contract = contract
-        self._closing: list[tuple[str, object]] = []
+        self._running = ExitStack()
+        self._service: SupervisedProcess | None = None
 
     def __enter__(self) -> EmbeddedNode:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
+        with ExitStack() as starting:
+            self._start(starting)
+            self._running = starting.pop_all()
         return self
 
     def __exit__(
@@ -76,106 +65,119 @@ class EmbeddedNode:
         """What clients dial."""
         return f"unix:{self._folder.gateway_socket}"
 
-    def stop(self) -> None:
-        """End everything in the opposite order of its start."""
-        while self._closing:
-            method, started = self._closing.pop()
-            getattr(started, method)()
+    @property
+    def chaincode_pid(self) -> int | None:
+        """The process that runs the contract; a new one when it has ended by itself."""
+        return None if self._service is None else self._service.process.pid
 
-    def _start(self) -> None:
+    def stop(self) -> None:
+        """Take no more calls, commit what was taken, end the streams, then everything else."""
+        self._running.close()
+
+    def _start(self, running: ExitStack) -> None:
+        """Start all parts; ``running`` ends them in the opposite order of what is put into it."""
         folder = self._folder
         consortium = folder.consortium()
         store = LedgerStore(folder.ledger)
-        self._closing.append(("close", store))
+        running.callback(store.close)
+        # The ledger's lock is held: a status that is there was left by a process that is gone.
+        folder.status.unlink(missing_ok=True)
         identities = folder.provision()
         if store.height == 0:
             store.append(0, genesis_block(consortium, identities, int(time.time())), [], [])
         channel = CurrentChannel(_newest_channel(store))
+        _check_identities(channel.get(), identities)
         world = World(store.height, store.state())
         view = LedgerView(store)
+        server = NodeServer(folder.gateway_socket)
+        running.callback(server.wait_for_calls)
+        peers = self._peers(running, identities, consortium.chaincode)
+        endorser = Endorser(peers, consortium.chaincode, world)
+        running.callback(endorser.close)
         orderer = Orderer(_consenters(identities), channel, store, world, consortium.blocks, view.committed)
+        running.callback(server.wait_for_stop)
+        running.callback(view.close)
+        running.callback(orderer.stop)
         orderer.start()
-        self._closing += [("stop", orderer), ("close", view)]
-        endorser = Endorser(self._peers(identities, consortium.chaincode), consortium.chaincode, world)
-        self._closing.append(("close", endorser))
-        gateway = GatewayService(self.address, channel, endorser, orderer, view)
-        self._serve(gateway, DeliverService(channel, view))
-
-    def _peers(self, identities: tuple[OrganisationIdentities, ...], chaincode: str) -> list[Peer]:
-        """Start the chaincode service and connect every organisation's peer to it."""
-        socket = self._folder.chaincode_socket
-        socket.unlink(missing_ok=True)
-        service = ChildProcess(
-            [sys.executable, "-m", "fedledger_chaincode.service", "--contract", self._contract],
-            self._folder.chaincode_log,
-            {"CHAINCODE_ID": chaincode, "CHAINCODE_SERVER_ADDRESS": f"unix:{socket}"},
+        running.callback(server.stop_taking_calls)
+        streams = OpenStreams()
+        deliveries = Deliveries(channel, view, streams)
+        server.serve(
+            GatewayService(channel, endorser, orderer, view, BlockEvents(view.block), streams, Aborting(self.address)),
+            DeliverService(deliveries),
+            OrdererService(channel, orderer, deliveries),
         )
-        self._closing.append(("stop", service))
+
+    def _peers(self, running: ExitStack, identities: tuple[OrganisationIdentities, ...], chaincode: str) -> list[Peer]:
+        """Start the chaincode service and connect every organisation's peer to it."""
+        service = SupervisedProcess("chaincode", lambda: self._chaincode(chaincode))
+        self._service = service
+        running.callback(service.stop)
         peers = []
         for organisation in identities:
-            connection = ChaincodePeer(organisation.msp_id, f"unix:{socket}")
-            self._closing.append(("stop", connection))
+            connection = ChaincodePeer(organisation.msp_id, f"unix:{self._folder.chaincode_socket}")
+            running.callback(connection.stop)
             connection.start()
             wallet = organisation.peer.load()
             identity = serialize_identity(organisation.msp_id, wallet.certificate_pem)
             peers.append(Peer(organisation.msp_id, identity, wallet.key, connection))
+        first = service.process
         for peer in peers:
-            _wait_for_chaincode(peer.chaincode, service)
+            _wait_for_chaincode(peer.chaincode, first)
         return peers
 
-    def _serve(self, gateway: GatewayService, deliver: DeliverService) -> None:
-        socket = self._folder.gateway_socket
-        # The ledger's lock is held: a socket that is there belongs to a process that is gone.
+    def _chaincode(self, name: str) -> ChildProcess:
+        socket = self._folder.chaincode_socket
         socket.unlink(missing_ok=True)
-        server = grpc.server(ThreadPoolExecutor(CALLS_AT_A_TIME, thread_name_prefix="call"), options=_OPTIONS)
-        gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)
-        events_pb2_grpc.add_DeliverServicer_to_server(deliver, server)
-        try:
-            server.add_insecure_port(self.address)
-        except RuntimeError as error:
-            raise NodeError(
-                "ADDRESS_IN_USE",
-                f"The node cannot listen on {self.address}: {error}.",
-                "Stop what listens there, or use another folder.",
-            ) from error
-        _only_for_its_owner(socket)
-        server.start()
-        self._closing += [("stop", _Stopping(server))]
+        return ChildProcess(
+            [sys.executable, "-m", "fedledger_chaincode.service", "--contract", self._contract],
+            self._folder.chaincode_log,
+            {"CHAINCODE_ID": name, "CHAINCODE_SERVER_ADDRESS": f"unix:{socket}"},
+            # It holds no state: nothing is lost, and nothing of it outlives a node that was killed.
+            on_parents_end=signal.SIGKILL,
+        )
 
 
-class _Stopping:
-    def __init__(self, server: grpc.Server) -> None:
-        self._server = server
-
-    def stop(self) -> None:
-        self._server.stop(_STOPPING_SECONDS).wait()
-
-
-def _only_for_its_owner(socket: Path) -> None:
-    socket.chmod(0o600)
-
-
-def _wait_for_chaincode(connection: ChaincodePeer, service: ChildProcess) -> None:
+def _wait_for_chaincode(connection: ChaincodePeer, first: ChildProcess) -> None:
+    """Wait until it is connected; a service that ends while it starts would do so again."""
     until = time.monotonic() + _CHAINCODE_SECONDS
     while True:
         try:
             connection.wait_until_ready(0.1)
             return
         except NodeError:
-            if service.exit_code is not None:
+            if first.exit_code is not None:
                 raise NodeError(
                     "CHAINCODE_UNAVAILABLE",
-                    f"The chaincode service ended with code {service.exit_code}: {service.last_lines(5)}",
-                    f"Its whole log is {service.log}.",
+                    f"The chaincode service ended with code {first.exit_code}: {first.last_lines(5)}",
+                    f"Its whole log is {first.log}.",
                 ) from None
             if time.monotonic() > until:
                 raise
 
 
 def _consenters(identities: tuple[OrganisationIdentities, ...]) -> list[Consenter]:
-    return [
-        Consenter(number, organisation.orderer.load().key) for number, organisation in enumerate(identities, start=1)
-    ]
+    consenters = []
+    for number, organisation in enumerate(identities, start=1):
+        wallet = organisation.orderer.load()
+        identity = serialize_identity(organisation.msp_id, wallet.certificate_pem)
+        consenters.append(Consenter(number, identity, wallet.key))
+    return consenters
+
+
+def _check_identities(channel: Channel, identities: tuple[OrganisationIdentities, ...]) -> None:
+    """Refuse to endorse and order in the name of peers and orderers that the channel would not believe."""
+    for organisation in identities:
+        for wallet in (organisation.peer, organisation.orderer):
+            certificate = wallet.load().certificate_pem
+            try:
+                channel.identify(serialize_identity(organisation.msp_id, certificate), datetime.now(UTC))
+            except IdentityError as error:
+                raise NodeError(
+                    "OTHER_IDENTITIES",
+                    f"The ledger's channel does not accept {wallet.folder}: {error.message}",
+                    "Restore the organisations' folders that this ledger was made with.",
+                ) from error
 
 
 def _newest_channel(store: LedgerStore) -> Channel:

@@ -1,7 +1,7 @@
 """Ordering and committing: envelopes become signed, validated, durable blocks, one after another.
 
-All organisations' orderers sign each block; a block that could not be written stops the node, for what is not durable
-must not be told to anybody.
+All organisations' orderers sign each block. When a block cannot be written no other follows until the node is started
+again: what is not durable must not be told to anybody.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from fabric_protos.common import common_pb2
 
 from fedledger.gateway.blocks import (
+    StateUpdate,
     commit_hash,
     data_hash,
     header_hash,
@@ -27,12 +29,14 @@ from fedledger.gateway.blocks import (
     signed_block_bytes,
     state_updates_bytes,
 )
+from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import PrivateKey, sign
 from fedledger_network.consortium import BlockCutting
-from fedledger_network.embedded.channel import CurrentChannel
+from fedledger_network.embedded.channel import Channel, CurrentChannel
+from fedledger_network.embedded.config_updates import ConfigUpdateRefused, updated
 from fedledger_network.embedded.errors import NodeError
 from fedledger_network.embedded.store import CommittedTransaction, LedgerStore
-from fedledger_network.embedded.validation import validate
+from fedledger_network.embedded.validation import VALID, validate
 from fedledger_network.embedded.world import World
 
 _log = structlog.get_logger(__name__)
@@ -47,10 +51,18 @@ class OrderingRefused(Exception):
 
 @dataclass(frozen=True)
 class Consenter:
-    """One organisation's orderer: its number in the configuration, and its key."""
+    """One organisation's orderer: its number in the configuration, who it is, and its key."""
 
     number: int
+    identity: bytes
+    """``msp.SerializedIdentity``."""
     key: PrivateKey
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    envelope: bytes
+    is_config_update: bool = False
 
 
 class Orderer:
@@ -72,7 +84,11 @@ class Orderer:
         self._world = world
         self._cutting = cutting
         self._on_commit = on_commit
-        self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUE_LENGTH)
+        self._held: _Waiting | None = None
+        """What did not fit into the block before."""
+        self._taking = threading.Lock()
+        self._stopped = False
         self._failure: NodeError | None = None
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="validate")
         self._thread = threading.Thread(target=self._work, name="orderer", daemon=True)
@@ -91,28 +107,59 @@ class Orderer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Commit what was taken, then end."""
-        self._queue.put(None)
+        """Take no more, commit what was taken, then end."""
+        with self._taking:
+            self._stopped = True
         if self._thread.is_alive():
+            self._queue.put(None)
             self._thread.join()
         self._workers.shutdown()
 
     def submit(self, envelope: bytes) -> None:
-        """Take an envelope for one of the next blocks.
+        """Take a transaction for one of the next blocks.
 
         Raises:
-            OrderingRefused: too large, too many waiting, or the node has stopped writing.
+            OrderingRefused: too large, too many waiting, or no more blocks are written.
         """
-        if self._failure is not None:
-            raise OrderingRefused(str(self._failure))
-        if len(envelope) > self._cutting.most_bytes:
+        self._take(_Waiting(envelope))
+
+    def submit_config_update(self, envelope: bytes) -> None:
+        """Take an update of the channel's configuration for a block of its own.
+
+        Raises:
+            ConfigUpdateRefused: see ``config_updates.updated``.
+            OrderingRefused: as ``submit``.
+        """
+        self._checked_update(envelope)
+        self._take(_Waiting(envelope, is_config_update=True))
+
+    def _take(self, waiting: _Waiting) -> None:
+        size = len(waiting.envelope)
+        if size > self._cutting.most_bytes:
             raise OrderingRefused(
-                f"message payload is {len(envelope)} bytes and exceeds maximum allowed {self._cutting.most_bytes} bytes"
+                f"message payload is {size} bytes and exceeds maximum allowed {self._cutting.most_bytes} bytes"
             )
+        with self._taking:
+            if self._failure is not None:
+                raise OrderingRefused(str(self._failure))
+            if self._stopped:
+                raise OrderingRefused("the node is stopping")
+            try:
+                self._queue.put_nowait(waiting)
+            except queue.Full:
+                raise OrderingRefused("too many transactions are waiting; try again later") from None
+
+    def _checked_update(self, envelope: bytes) -> Any:
+        """The ``common.ConfigEnvelope`` of an update, under which this node can still sign."""
+        channel = self._channel.get()
+        config = updated(channel, envelope)
+        following = Channel.of(channel.name, config.config, channel.config_block)
         try:
-            self._queue.put_nowait(envelope)
-        except queue.Full:
-            raise OrderingRefused("too many transactions are waiting; try again later") from None
+            for consenter in self._consenters:
+                following.identify(consenter.identity, datetime.now(UTC))
+        except IdentityError as error:
+            raise ConfigUpdateRefused(f"it refuses one of the node's own certificates: {error.message}") from error
+        return config
 
     # --- the thread
 
@@ -123,43 +170,92 @@ class Orderer:
             if not batch or self._failure is not None:
                 continue
             try:
-                self._commit(batch)
+                if batch[0].is_config_update:
+                    self._commit_config(batch[0].envelope)
+                else:
+                    self._commit([waiting.envelope for waiting in batch])
             except NodeError as failure:
-                self._failure = failure
-                _log.error("no more blocks are written", reason=str(failure))
+                self._fail(failure)
+            except Exception as error:
+                # Whoever waits for a commit has to be told that none will come, whatever the reason is.
+                _log.exception("ordering failed")
+                self._fail(
+                    NodeError("ORDERING_FAILED", f"No block could be made: {error!r}.", "Report this, with the log.")
+                )
 
-    def _next_batch(self) -> tuple[list[bytes], bool]:
-        first = self._queue.get()
+    def _fail(self, failure: NodeError) -> None:
+        with self._taking:
+            self._failure = failure
+        _log.error("no more blocks are written", code=failure.code, reason=failure.message, remedy=failure.remedy)
+
+    def _next_batch(self) -> tuple[list[_Waiting], bool]:
+        """What makes the next block, and whether it is the last one."""
+        first = self._held or self._queue.get()
+        self._held = None
         if first is None:
             return [], True
-        batch, size = [first], len(first)
+        batch, size = [first], len(first.envelope)
         until = time.monotonic() + self._cutting.milliseconds / 1000
-        while len(batch) < self._cutting.most_transactions and size < self._cutting.most_bytes:
+        while len(batch) < self._cutting.most_transactions and not first.is_config_update:
             try:
                 following = self._queue.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 break
             if following is None:
                 return batch, True
+            size += len(following.envelope)
+            if size > self._cutting.most_bytes or following.is_config_update:
+                self._held = following
+                break
             batch.append(following)
-            size += len(following)
         return batch, False
 
     def _commit(self, envelopes: list[bytes]) -> None:
         number = self._last.header.number + 1
         channel = self._channel.get()
-        block = common_pb2.Block(data=common_pb2.BlockData(data=envelopes))
-        block.header.number = number
-        block.header.previous_hash = header_hash(self._last.header)
-        block.header.data_hash = data_hash(block.data)
+        block = self._block(envelopes)
         validated = validate(number, envelopes, channel, self._world, self._is_known, self._workers)
         self._seal(block, validated.codes, state_updates_bytes(validated.updates), channel.config_block)
-        transactions = {
-            checked.transaction_id: CommittedTransaction(checked.transaction_id, number, code)
-            for checked, code in reversed(list(zip(validated.checked, validated.codes, strict=True)))
-            if checked.transaction_id and not self._is_known(checked.transaction_id)
-        }
+        transactions: dict[str, CommittedTransaction] = {}
+        for checked, code in zip(validated.checked, validated.codes, strict=True):
+            name = checked.transaction_id
+            # Of those with one id the first counts, and a valid one before those that only claim the id.
+            if name and (name not in transactions or code == VALID) and not self._is_known(name):
+                transactions[name] = CommittedTransaction(name, number, code)
         self._write(block, validated.updates, list(transactions.values()))
+
+    def _commit_config(self, envelope: bytes) -> None:
+        try:
+            config = self._checked_update(envelope)
+        except ConfigUpdateRefused as refusal:
+            # It was right when it was taken, but another update came first: as in Fabric it is dropped.
+            _log.warning("configuration update dropped", reason=str(refusal))
+            return
+        number = self._last.header.number + 1
+        block = self._block([self._config_transaction(config)])
+        self._seal(block, (VALID,), b"", number)
+        self._write(block, (), (), Channel.of(self._channel.get().name, config.config, number))
+
+    def _config_transaction(self, config: Any) -> bytes:
+        """The ``CONFIG`` envelope, signed by the first orderer."""
+        consenter = self._consenters[0]
+        header = common_pb2.ChannelHeader(type=common_pb2.CONFIG, channel_id=self._channel.get().name)
+        header.timestamp.GetCurrentTime()
+        payload = common_pb2.Payload(data=config.SerializeToString(deterministic=True))
+        payload.header.channel_header = header.SerializeToString()
+        payload.header.signature_header = common_pb2.SignatureHeader(
+            creator=consenter.identity, nonce=os.urandom(_NONCE_BYTES)
+        ).SerializeToString()
+        content = payload.SerializeToString()
+        return bytes(common_pb2.Envelope(payload=content, signature=sign(consenter.key, content)).SerializeToString())
+
+    def _block(self, envelopes: list[bytes]) -> Any:
+        """The next block, without its metadata."""
+        block = common_pb2.Block(data=common_pb2.BlockData(data=envelopes))
+        block.header.number = self._last.header.number + 1
+        block.header.previous_hash = header_hash(self._last.header)
+        block.header.data_hash = data_hash(block.data)
+        return block
 
     def _seal(self, block: Any, codes: Sequence[int], updates: bytes, config_block: int) -> None:
         """Orderers' signatures, validation codes and commit hash."""
@@ -184,11 +280,19 @@ class Orderer:
             ]
         )
 
-    def _write(self, block: Any, updates: Sequence[Any], transactions: Sequence[CommittedTransaction]) -> None:
+    def _write(
+        self,
+        block: Any,
+        updates: Sequence[StateUpdate],
+        transactions: Sequence[CommittedTransaction],
+        channel: Channel | None = None,
+    ) -> None:
         number = block.header.number
         self._store.append(number, block.SerializeToString(deterministic=True), updates, transactions)
         self._world.apply(number + 1, updates)
         self._last = block
+        if channel is not None:
+            self._channel.put(channel)
         self._on_commit(number)
 
     def _is_known(self, transaction_id: str) -> bool:

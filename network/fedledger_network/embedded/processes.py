@@ -1,20 +1,32 @@
-"""Child processes that never outlive who started them, whatever ends it.
+"""Child processes that never outlive who started them, whatever ends it, and one that is started again when it ends.
 
-The kernel sends SIGTERM to the child when the starting process dies (prctl(2), PR_SET_PDEATHSIG); Linux only.
+The kernel's notice of a parent's end (prctl(2), PR_SET_PDEATHSIG) is about the *thread* that started the child, so all
+children of a process are started by one thread that lives as long as the process does.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
+import structlog
+
+from fedledger_network.embedded import launcher
+
 _STOPPING_SECONDS = 10.0
-_libc = ctypes.CDLL(None, use_errno=True)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds before an ended process is started again; doubled while it ends soon after."""
+_SOON = 10.0
+
+_log = structlog.get_logger(__name__)
 
 
 class ChildProcess:
@@ -27,26 +39,27 @@ class ChildProcess:
         environment: Mapping[str, str] | None = None,
         *,
         attached: bool = True,
+        on_parents_end: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Start it; with ``attached`` it ends when this process ends, however that happens."""
-        parent = os.getpid()
-
-        def die_with_parent() -> None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:
-                os._exit(1)
-
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                preexec_fn=die_with_parent if attached else None,
-                start_new_session=True,
-            )
+        """Start it; with ``attached`` it gets ``on_parents_end`` when this process ends, however that happens."""
         self.log = log
+        prefix: tuple[str, ...] = ()
+        if attached:
+            prefix = (sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), str(int(on_parents_end)))
+
+        def start() -> subprocess.Popen[bytes]:
+            with log.open("ab") as output:
+                return subprocess.Popen(
+                    [*prefix, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=True,
+                )
+
+        self._log_begins = log.stat().st_size if log.exists() else 0
+        self._process = _starter(os.getpid()).submit(start).result()
 
     @property
     def pid(self) -> int:
@@ -59,15 +72,73 @@ class ChildProcess:
         return self._process.poll()
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
+        """The end of what it has written to its log; nothing of an earlier process."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_begins)
+            text = log.read().decode(errors="replace")
+        return "\n".join(text.splitlines()[-count:])
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Its exit code; None when it still runs after ``seconds``."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def stop(self, seconds: float = _STOPPING_SECONDS) -> None:
         """Ask it to end, then make it."""
         if self._process.poll() is None:
             self._process.terminate()
-            try:
-                self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
+            if self.wait(seconds) is None:
                 self._process.kill()
         self._process.wait()
+
+
+class SupervisedProcess:
+    """A program that is started again whenever it ends by itself."""
+
+    def __init__(self, name: str, start: Callable[[], ChildProcess]) -> None:
+        """Start it; raises what ``start`` raises at this first time."""
+        self._name = name
+        self._start = start
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._process = start()
+        self._thread = threading.Thread(target=self._supervise, name=f"supervisor of {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def process(self) -> ChildProcess:
+        """The newest one."""
+        with self._lock:
+            return self._process
+
+    def stop(self) -> None:
+        """End it for good."""
+        with self._lock:
+            self._stopped.set()
+            process = self._process
+        process.stop()
+        self._thread.join()
+
+    def _supervise(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            code = self.process.wait()
+            if self._stopped.is_set():
+                return
+            pause = _FIRST_PAUSE if time.monotonic() - began > _SOON else min(2 * pause, _LONGEST_PAUSE)
+            _log.error("process ended and is started again", name=self._name, exit_code=code, pause=pause)
+            if self._stopped.wait(pause):
+                return
+            with self._lock:
+                if self._stopped.is_set():
+                    return
+                self._process = self._start()
+
+
+@cache
+def _starter(process_id: int) -> ThreadPoolExecutor:
+    """The thread that starts all children of this process; a forked process gets its own."""
+    return ThreadPoolExecutor(1, thread_name_prefix=f"starter of {process_id}")

@@ -23,6 +23,10 @@ class ProposalRefused(Exception):
     """The proposal is not run; the text is for the client."""
 
 
+class ProposalMalformed(ProposalRefused):
+    """The proposal's bytes are none."""
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A proposal that may be run."""
@@ -43,7 +47,7 @@ class Proposal:
     @property
     def msp_id(self) -> str:
         """The creator's organisation."""
-        return parse_serialized_identity(self.creator)[0]
+        return msp_of(self.creator)
 
     @property
     def hash(self) -> bytes:
@@ -66,7 +70,7 @@ def read_proposal(signed: Any, channel: Channel) -> Proposal:
         invocation = chaincode_pb2.ChaincodeInvocationSpec.FromString(payload.input)
         extension = proposal_pb2.ChaincodeHeaderExtension.FromString(channel_header.extension)
     except DecodeError as error:
-        raise ProposalRefused(f"error unmarshalling proposal: {error}") from error
+        raise ProposalMalformed(f"error unmarshalling proposal: {error}") from error
     if channel_header.type != common_pb2.ENDORSER_TRANSACTION:
         raise ProposalRefused(f"invalid header type {channel_header.type}")
     if not signature_header.nonce or not signature_header.creator:
@@ -104,3 +108,11 @@ def check_signer(channel: Channel, creator: bytes, message: bytes, signature: by
         channel.identify(creator, datetime.now(UTC)).verify(message, signature)
     except IdentityError as error:
         raise ProposalRefused(f"access denied: {error.code}: {error.message} {error.remedy}".rstrip()) from error
+
+
+def msp_of(creator: bytes) -> str:
+    """The MSP id that a serialized identity claims; empty when it is none."""
+    try:
+        return parse_serialized_identity(creator)[0]
+    except IdentityError:
+        return ""

@@ -13,6 +13,7 @@ from fabric_protos.common import common_pb2, ledger_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_response_pb2, transaction_pb2
 
 from fedledger.gateway.blocks import header_hash, parse_block, parse_envelope_header, validation_codes
+from fedledger.gateway.errors import BlockFormatError
 from fedledger_network.embedded.ledger_view import LedgerView
 
 NAME = "qscc"
@@ -67,12 +68,19 @@ class QueryChaincode:
     def _transaction(self, transaction_id: str) -> bytes:
         block = parse_block(self.view.block(self._block_of(transaction_id.encode())))
         for envelope, code in zip(block.data.data, validation_codes(block), strict=True):
-            if parse_envelope_header(envelope).transaction_id == transaction_id:
+            if _id_of(envelope) == transaction_id:
                 processed = transaction_pb2.ProcessedTransaction(
                     transactionEnvelope=common_pb2.Envelope.FromString(envelope), validationCode=code
                 )
                 return bytes(processed.SerializeToString())
         raise LookupError(f"no such transaction ID [{transaction_id}]")
+
+
+def _id_of(envelope: bytes) -> str:
+    try:
+        return parse_envelope_header(envelope).transaction_id
+    except BlockFormatError:
+        return ""
 
 
 def _error(message: str) -> Any:

@@ -11,7 +11,9 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from fedledger.errors import ExitCode, FedledgerError
 from fedledger_network.embedded.errors import NodeError
@@ -21,6 +23,7 @@ from fedledger_network.embedded.processes import ChildProcess
 STARTING_SECONDS = 90.0
 STOPPING_SECONDS = 30.0
 _POLL_SECONDS = 0.05
+_MODULE = "fedledger_network.embedded"
 
 
 @dataclass(frozen=True)
@@ -35,26 +38,40 @@ def status(folder: NetworkFolder) -> NodeStatus | None:
     """The node of a folder; None when none runs."""
     if not _is_locked(folder):
         return None
+    return _told(folder)
+
+
+def _told(folder: NetworkFolder) -> NodeStatus | None:
     try:
         document = json.loads(folder.status.read_bytes())
-        return NodeStatus(document["pid"], document["gateway"])
+        found = NodeStatus(document["pid"], document["gateway"])
+        command = Path(f"/proc/{found.pid}/cmdline").read_bytes()
     except (OSError, ValueError, KeyError):
-        # The node is starting or stopping: its status is not there yet, or no longer.
+        # The node is starting or stopping: its status is not there yet, or no longer, or that of one that was killed.
         return None
+    return found if _MODULE.encode() in command else None
 
 
-def launch(folder: NetworkFolder, *, attached: bool) -> ChildProcess:
-    """Start the node of a folder and wait until it answers; with ``attached`` it ends with this process.
+def launch(folder: NetworkFolder, *, attached: bool, contract: str | None = None) -> ChildProcess:
+    """Start the node of a folder and wait until it answers.
+
+    Args:
+        attached: whether it ends with this process.
+        contract: ``module:Class`` of the contract it serves; None for fedledger's own.
 
     Raises:
         FedledgerError: what the node itself says, such as ``LEDGER_IN_USE`` or ``NEWER_LEDGER``.
     """
     _wait_until_free(folder)
-    folder.status.unlink(missing_ok=True)
-    arguments = [sys.executable, "-m", "fedledger_network.embedded", str(folder.path)]
+    arguments = [sys.executable, "-m", _MODULE, str(folder.path)]
+    if contract is not None:
+        arguments += ["--contract", contract]
     process = ChildProcess(arguments, folder.node_log, attached=attached)
     until = time.monotonic() + STARTING_SECONDS
-    while status(folder) is None:
+    while True:
+        found = status(folder)
+        if found is not None and found.pid == process.pid:
+            return process
         if process.exit_code is not None:
             raise _explained(process)
         if time.monotonic() > until:
@@ -63,7 +80,6 @@ def launch(folder: NetworkFolder, *, attached: bool) -> ChildProcess:
                 "NODE_SILENT", f"The node did not start within {STARTING_SECONDS:g} seconds.", f"Look at {process.log}."
             )
         time.sleep(_POLL_SECONDS)
-    return process
 
 
 def stop(folder: NetworkFolder) -> bool:
@@ -72,16 +88,24 @@ def stop(folder: NetworkFolder) -> bool:
     Raises:
         NodeError: ``NODE_STUCK``, it does not end.
     """
-    running = status(folder)
-    if running is None:
-        return False
-    os.kill(running.pid, signal.SIGTERM)
     until = time.monotonic() + STOPPING_SECONDS
+    asked: int | None = None
+    was_there = False
     while _is_locked(folder):
+        was_there = True
+        running = _told(folder)
+        if running is not None and running.pid != asked:
+            asked = running.pid
+            with suppress(ProcessLookupError):
+                os.kill(asked, signal.SIGTERM)
         if time.monotonic() > until:
-            raise NodeError("NODE_STUCK", f"The node, process {running.pid}, does not end.", "End it with SIGKILL.")
+            raise NodeError("NODE_STUCK", f"The node in {folder.path} does not end.", _how_to_kill(asked))
         time.sleep(_POLL_SECONDS)
-    return True
+    return was_there
+
+
+def _how_to_kill(pid: int | None) -> str:
+    return f"End process {pid} with SIGKILL." if pid else f"Find it by its command, {_MODULE}, and end it with SIGKILL."
 
 
 def _wait_until_free(folder: NetworkFolder) -> None:
@@ -97,8 +121,8 @@ def _is_locked(folder: NetworkFolder) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
     finally:
         os.close(descriptor)
@@ -113,5 +137,6 @@ def _explained(process: ChildProcess) -> FedledgerError:
         error = NodeError(told["code"], told["message"], told["remedy"])
     except (ValueError, KeyError, TypeError):
         return NodeError("NODE_FAILED", f"The node ended: {process.last_lines()}", f"Its whole log is {process.log}.")
-    error.exit_code = ExitCode(process.exit_code or ExitCode.FAILED)
+    code = process.exit_code
+    error.exit_code = ExitCode(code) if code in set(ExitCode) and code else ExitCode.FAILED
     return error

@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fabric_protos.common import common_pb2
 from fabric_protos.peer import transaction_pb2
 
-from fedledger.gateway.blocks import EndorserTransaction, RangeQuery, StateUpdate, Version, parse_envelope_header
+from fedledger.gateway.blocks import (
+    EndorserTransaction,
+    EnvelopeHeader,
+    NamespaceReadWriteSet,
+    RangeQuery,
+    StateUpdate,
+    Version,
+    parse_envelope_header,
+)
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import VerifiedIdentity
@@ -22,6 +30,8 @@ from fedledger_network.embedded.world import World
 
 Code = transaction_pb2.TxValidationCode
 VALID = int(transaction_pb2.VALID)
+_MAXIMUM_TIMESTAMP_NS = 253_402_300_799 * 10**9
+"""The end of the year 9999, beyond which there is no ``datetime``."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,8 @@ def validate(
                 code = int(transaction_pb2.DUPLICATE_TXID)
             else:
                 code = _conflict(entry.transaction, world, updates)
-        seen.add(entry.transaction_id)
+            # Only who has signed for an id and got it endorsed takes it away from those behind in the block.
+            seen.add(entry.transaction_id)
         if code == VALID and entry.transaction is not None:
             _collect(entry.transaction, Version(number, position), updates)
         codes.append(code)
@@ -82,9 +93,9 @@ def check(envelope: bytes, channel: Channel) -> Checked:
     def refused(code: int) -> Checked:
         return Checked(int(code), transaction.transaction_id)
 
-    if header.type != common_pb2.ENDORSER_TRANSACTION or header.epoch or header.timestamp_ns <= 0:
+    at = time_of(header)
+    if at is None or header.type != common_pb2.ENDORSER_TRANSACTION or header.epoch:
         return refused(transaction_pb2.BAD_COMMON_HEADER)
-    at = datetime.fromtimestamp(header.timestamp_ns / 1e9, UTC)
     try:
         channel.identify(transaction.creator, at).verify(transaction.payload, transaction.signature)
     except IdentityError:
@@ -95,11 +106,23 @@ def check(envelope: bytes, channel: Channel) -> Checked:
         return refused(transaction_pb2.TARGET_CHAIN_NOT_FOUND)
     if transaction.proposal_hash != transaction.expected_proposal_hash:
         return refused(transaction_pb2.INVALID_ENDORSER_TRANSACTION)
-    if any(entry.namespace != transaction.chaincode_name for entry in transaction.read_write_sets):
+    if not all(_is_supported(entry, transaction.chaincode_name) for entry in transaction.read_write_sets):
         return refused(transaction_pb2.ILLEGAL_WRITESET)
     if not channel.is_endorsed(_endorsers(transaction, channel, at)):
         return refused(transaction_pb2.ENDORSEMENT_POLICY_FAILURE)
     return Checked(VALID, transaction.transaction_id, transaction)
+
+
+def time_of(header: EnvelopeHeader) -> datetime | None:
+    """The aware time in a header; None when it is no time."""
+    if not 0 < header.timestamp_ns <= _MAXIMUM_TIMESTAMP_NS:
+        return None
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=header.timestamp_ns // 1000)
+
+
+def _is_supported(entry: NamespaceReadWriteSet, chaincode: str) -> bool:
+    """Whether it is the chaincode's own namespace, without what this node does not have."""
+    return entry.namespace == chaincode and not entry.metadata_writes and not entry.collections
 
 
 def _claimed_id(envelope: bytes) -> str:

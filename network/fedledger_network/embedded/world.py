@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ class World:
         self._keys: dict[str, list[str]] = {}
         self._height = height
         self._open: Counter[int] = Counter()
+        self._superseding: deque[tuple[int, str, str]] = deque()
+        """Block, namespace and key of the updates before whose block some simulation may still look."""
         for update in state:
             self._put(update)
 
@@ -44,11 +46,14 @@ class World:
     def apply(self, height: int, updates: Iterable[StateUpdate]) -> None:
         """Make the updates of the block before ``height`` visible to simulations that begin from now on."""
         with self._lock:
-            oldest = min(self._open, default=height)
             for update in updates:
                 self._put(update)
-                self._prune(update.namespace, update.key.decode(), oldest)
+                self._superseding.append((update.version.block_number, update.namespace, update.key.decode()))
             self._height = height
+            oldest = min(self._open, default=height)
+            while self._superseding and self._superseding[0][0] < oldest:
+                _, namespace, key = self._superseding.popleft()
+                self._prune(namespace, key, oldest)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -79,9 +84,18 @@ class World:
         entries[key].append(Entry(update.version, update.value))
 
     def _prune(self, namespace: str, key: str, oldest: int) -> None:
-        entries = self._entries[namespace][key]
+        entries = self._entries[namespace].get(key)
+        if entries is None:
+            return
         while len(entries) > 1 and entries[1].version.block_number < oldest:
             del entries[0]
+        if len(entries) == 1 and entries[0].value is None and entries[0].version.block_number < oldest:
+            self._forget(namespace, key)
+
+    def _forget(self, namespace: str, key: str) -> None:
+        del self._entries[namespace][key]
+        keys = self._keys[namespace]
+        del keys[bisect_left(keys, key)]
 
     def _find(self, namespace: str, key: str, height: int) -> Entry | None:
         for entry in reversed(self._entries.get(namespace, {}).get(key, ())):
