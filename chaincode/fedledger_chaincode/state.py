@@ -7,6 +7,7 @@ a slash, so keys are injective. Reads are batched: a transaction names all the k
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from fedledger_chaincode.errors import ContractError
@@ -14,6 +15,7 @@ from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.stub import Stub
 
 RecordT = TypeVar("RecordT", bound=Value)
+REMEMBERED_RECORDS = 512
 _AFTER_SLASH = "0"
 """The character after '/' in code-point order: the end of a prefix's range."""
 
@@ -114,6 +116,12 @@ def prefix(kind: str, *parts: str) -> str:
     return "/".join((kind, *parts)) + "/"
 
 
+@lru_cache(REMEMBERED_RECORDS)
+def _decoded(record: type[RecordT], value: bytes) -> RecordT:
+    """Records are frozen and decoding is a function of the bytes: a round's transactions share its large records."""
+    return record.decode(value)
+
+
 class WorldState:
     """Records in and out of the stub. Unlike the stub's, its reads by key see what the transaction has written, so
     that two steps of one transaction never overwrite each other."""
@@ -122,7 +130,6 @@ class WorldState:
         self._stub = stub
         self._written: dict[str, bytes] = {}
         self._committed: dict[str, bytes | None] = {}
-        self._decoded: dict[tuple[type[Value], bytes], Value] = {}
 
     def fetch(self, keys: Sequence[str]) -> None:
         """Ask the peer for ``keys`` in one request; reading them then asks no more. What is committed stays the same
@@ -135,7 +142,7 @@ class WorldState:
         """Records at ``keys`` in their order; None where there is none."""
         self.fetch(keys)
         values = [self._written[key] if key in self._written else self._committed[key] for key in keys]
-        return [None if value is None else self._decode(record, value) for value in values]
+        return [None if value is None else _decoded(record, value) for value in values]
 
     def find_one(self, record: type[RecordT], key: str) -> RecordT | None:
         return self.find(record, [key])[0]
@@ -153,12 +160,6 @@ class WorldState:
         """All records whose keys begin with ``start`` (which ends in a slash). For queries only."""
         for key, value in self._stub.get_state_range(start, start[:-1] + _AFTER_SLASH):
             yield key, record.decode(value)
-
-    def _decode(self, record: type[RecordT], value: bytes) -> RecordT:
-        known = self._decoded.get((record, value))
-        if not isinstance(known, record):
-            known = self._decoded[record, value] = record.decode(value)
-        return known
 
     def put(self, key: str, record: Value) -> None:
         self._written[key] = record.canonical()
