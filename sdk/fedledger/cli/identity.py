@@ -13,7 +13,7 @@ from fedledger.cli.output import Format, facts, messages, show
 from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
 from fedledger.errors import BadInputError
 from fedledger.identity.authority import NodeRole, certificate_attributes
-from fedledger.identity.files import write_atomic
+from fedledger.identity.files import read_private, write_atomic, write_private
 from fedledger.identity.profile import Profile
 from fedledger.identity.wallet import CERTIFICATE_FILE, KEY_FILE, Credentials, Wallet
 from fedledger_chaincode.transactions.context import ROLE_ATTRIBUTE, ROLES
@@ -30,11 +30,14 @@ NameArgument = Annotated[str, typer.Argument(help="The identity's name at the CA
 def register(
     name: NameArgument,
     role: Annotated[str, typer.Option("--role", help=f"What the ledger knows it as: {', '.join(ROLES)}.")],
+    secret_file: Annotated[
+        Path | None, typer.Option("--secret-file", help="Write the secret there, mode 0600, instead of printing it.")
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Make an identity known to the CA and print the secret with which its owner enrols (registrar)."""
+    """Make an identity known to the CA, which gives the secret with which its owner enrols (registrar)."""
     from fedledger.identity.ca import Registration
 
     if role not in ROLES:
@@ -42,20 +45,26 @@ def register(
     acting = chosen_profile(config, profile)
     node_role = NodeRole.ADMIN if role == "governor" else NodeRole.CLIENT
     secret = _authority(acting).register(acting.credentials(), Registration(name, node_role, {ROLE_ATTRIBUTE: role}))
-    show(
-        {"name": name, "role": role, "secret": secret},
-        f"{name} is registered as {role}. Its owner enrols once with the secret: {secret}",
-        output,
-    )
+    document = {"name": name, "role": role}
+    if secret_file is None:
+        document["secret"] = secret
+        hand_over = f"the secret: {secret}"
+    else:
+        write_private(secret_file, secret.encode())
+        document["secret_file"] = str(secret_file)
+        hand_over = f"the secret in {secret_file}"
+    show(document, f"{name} is registered as {role}. Its owner enrols once with {hand_over}", output)
 
 
 @app.command()
 def enroll(
     name: NameArgument,
+    secret_file: Annotated[
+        Path | None, typer.Option("--secret-file", help="File with the registrar's secret; else it is asked for.")
+    ] = None,
     secret: Annotated[
-        str,
-        typer.Option("--secret", envvar="FEDLEDGER_SECRET", prompt=True, hide_input=True, help="From the registrar."),
-    ],
+        str | None, typer.Option("--secret", envvar="FEDLEDGER_SECRET", help="Seen by whoever lists processes.")
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
@@ -69,7 +78,8 @@ def enroll(
             f"{wallet.folder} holds an identity already.",
             "Renew it with `fedledger identity reenroll`, or name other files in the profile.",
         )
-    credentials = _authority(acting).enroll(name, secret)
+    given = read_private(secret_file).decode().strip() if secret_file else secret
+    credentials = _authority(acting).enroll(name, given or typer.prompt("Secret", hide_input=True, err=True))
     wallet.save(credentials)
     _shown(acting, credentials, output)
 
@@ -120,7 +130,7 @@ def revoke(
         f"Revoked {len(revoked)} certificates of {name}; the new revocation list is in {crl}.",
         output,
     )
-    messages.print("The channel does not know it yet: see `fedledger network --help`.")
+    messages.print("Peers refuse the certificates once the list is in the channel's configuration.")
 
 
 def _authority(profile: Profile) -> FabricCa:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fedledger.cli.output import Format, facts, messages, show
+from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import FormatOption
-from fedledger_network.consortium import Consortium
+from fedledger.errors import BadInputError
+from fedledger.identity.profile import Profile, load_profile, write_profiles
+from fedledger.identity.wallet import Wallet
+from fedledger_network.ca.organisation import MEMBERS, REGISTRAR, authority_folder
+from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.embedded import running
 from fedledger_network.embedded.folder import NetworkFolder
 
@@ -22,6 +29,8 @@ app = typer.Typer(
 DEMO_ORGANISATIONS = ("cleveland", "hungary", "long_beach_va", "switzerland")
 DirOption = Annotated[Path, typer.Option("--dir", help="The network's folder.")]
 DEFAULT_DIR = Path("run/network")
+DEFAULT_CA_PORT = 7054
+CA_PROFILES = "ca.toml"
 
 
 @app.command()
@@ -64,10 +73,10 @@ def up(
 
 
 @app.command()
-def down(folder: DirOption = DEFAULT_DIR) -> None:
+def down(folder: DirOption = DEFAULT_DIR, output: FormatOption = Format.TEXT) -> None:
     """Stop the node; the ledger stays, and `up` goes on with it."""
     stopped = running.stop(NetworkFolder.existing(folder))
-    messages.print("Stopped." if stopped else "It was not running.")
+    show({"stopped": stopped}, "Stopped." if stopped else "It was not running.", output)
 
 
 @app.command("status")
@@ -82,3 +91,62 @@ def show_status(folder: DirOption = DEFAULT_DIR, output: FormatOption = Format.T
         "log": str(network.node_log),
     }
     show(document, facts(document), output)
+
+
+@app.command("ca")
+def serve_authorities(
+    folder: DirOption = DEFAULT_DIR,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of 127.0.0.1; 0 for any that is free.")
+    ] = DEFAULT_CA_PORT,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Serve the organisations' development CAs by Fabric CA's REST calls, in the foreground, until Ctrl-C.
+
+    Writes profiles that name them, one of each organisation's registrar among them, into ca.toml of the folder.
+    """
+    from fedledger_network.ca.authority import DevelopmentAuthority
+    from fedledger_network.ca.server import CaServer
+
+    network = NetworkFolder.existing(folder)
+    if not network.profiles.exists():
+        raise BadInputError(
+            "NOT_A_NETWORK", f"{network.path} has no identities yet.", "Bring it up once with `fedledger network up`."
+        )
+    profiles = network.path / CA_PROFILES
+    with ExitStack() as opened, stopped_by_signals() as stop:
+        authorities = {}
+        for organisation in network.consortium().organisations:
+            place = authority_folder(network.organisation(organisation))
+            authority = DevelopmentAuthority.open(place, organisation.msp_id)
+            opened.callback(authority.close)
+            authorities[organisation] = authority
+        server = opened.enter_context(CaServer(*authorities.values(), port=port))
+        write_profiles(
+            profiles,
+            [
+                replace(profile, ca=server.url, ca_name=authority.name)
+                for organisation, authority in authorities.items()
+                for profile in _ca_profiles(network, organisation)
+            ],
+        )
+        show(
+            {"url": server.url, "profiles": str(profiles), "authorities": [a.name for a in authorities.values()]},
+            f"{len(authorities)} authorities answer at {server.url}; profiles that name them are in {profiles}.",
+            output,
+        )
+        messages.print("For development only. Ctrl-C ends it.")
+        stop.wait()
+
+
+def _ca_profiles(network: NetworkFolder, organisation: Organisation) -> list[Profile]:
+    """The organisation's profiles and one of its registrar, who acts at the CA alone."""
+    members = [load_profile(network.profiles, f"{organisation.name}-{member.name}") for member in MEMBERS]
+    wallet = Wallet(network.organisation(organisation) / REGISTRAR)
+    registrar = replace(
+        members[-1],
+        name=f"{organisation.name}-{REGISTRAR}",
+        certificate=wallet.certificate_path,
+        key=wallet.key_path,
+    )
+    return [*members, registrar]

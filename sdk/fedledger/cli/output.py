@@ -7,11 +7,13 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from io import StringIO
 from typing import Any
 
 import structlog
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 MICRO = 1_000_000
 
@@ -25,17 +27,35 @@ class Format(StrEnum):
 
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress, warnings and errors."""
-_results = Console(highlight=False, soft_wrap=True)
+_ANY_WIDTH = 100_000
+"""Columns of a pipe: lines in it are never wrapped."""
 
 
 def show(document: Any, text: str | Table | Sequence[str | Table], output: Format) -> None:
-    """Print a result: ``document`` as JSON, or ``text`` for people."""
+    """Print a result: ``document`` as JSON, or ``text`` for people; in a pipe without frames, one line per row."""
     if output is Format.JSON:
         sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
         sys.stdout.flush()
         return
-    for part in [text] if isinstance(text, str | Table) else text:
-        _results.print(part)
+    parts: Sequence[str | Table] = [text] if isinstance(text, str | Table) else text
+    results = Console(highlight=False, soft_wrap=True)
+    if results.is_terminal:
+        for part in parts:
+            results.print(part, markup=False)
+        return
+    for part in parts:
+        sys.stdout.write(_plain(part))
+    sys.stdout.flush()
+
+
+def _plain(part: str | Table) -> str:
+    if isinstance(part, str):
+        return part + "\n"
+    part.box = None
+    page = Console(width=_ANY_WIDTH, no_color=True, color_system=None, force_terminal=False, file=StringIO())
+    with page.capture() as captured:
+        page.print(part)
+    return "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
@@ -44,7 +64,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     for column in columns:
         drawn.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        drawn.add_row(*(Text(str(cell)) for cell in row))
     return drawn
 
 
@@ -52,7 +72,7 @@ def facts(pairs: Mapping[str, object]) -> Table:
     """Names and values, one line each."""
     drawn = Table(box=None, show_header=False, pad_edge=False)
     for name, value in pairs.items():
-        drawn.add_row(f"[bold]{name}[/bold]", str(value))
+        drawn.add_row(Text(name, style="bold"), Text(str(value)))
     return drawn
 
 

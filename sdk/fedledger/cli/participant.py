@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fedledger.agents.journal import Journal
 from fedledger.agents.participant import Contribution, Participant, pseudonym_of
-from fedledger.cli.output import Format, facts, messages, show, tokens
+from fedledger.cli.output import MICRO, Format, facts, messages, show, tokens
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
@@ -106,26 +106,37 @@ def run(
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Leave after this many contributions.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
 ) -> None:
     """Train in each round until the task ends. Ctrl-C at any moment; the same command goes on."""
     quiet_tensorflow()
+    sent: list[Contribution] = []
     with session(config, profile) as opened, stopped_by_signals() as stop:
-        sent = 0
 
         def contributed(contribution: Contribution) -> None:
-            nonlocal sent
-            sent += 1
-            messages.print(_line(contribution))
-            if rounds is not None and sent >= rounds:
+            sent.append(contribution)
+            messages.print(_line(contribution), markup=False)
+            if rounds is not None and len(sent) >= rounds:
                 opened.ledger.leave_task(task)
                 stop.set()
 
         participant = build(opened, task, package, data)
         participant.on_contribution = contributed
         participant.on_evaluation = _evaluated
-        messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.")
+        messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.", markup=False)
         participant.run(stop)
-    messages.print("The task has ended." if not stop.is_set() else "Stopped.")
+        state = opened.ledger.task(task).record.state
+    show(
+        {
+            "task": task,
+            "participant": participant.pseudonym,
+            "state": state,
+            "stopped": stop.is_set(),
+            "contributions": [_document(contribution) for contribution in sent],
+        },
+        f"Stopped; task {task} is {state}." if stop.is_set() else f"Task {task} is {state}.",
+        output,
+    )
 
 
 def build(opened: Session, task: str, package: str | None, data: str | None) -> Participant:
@@ -160,6 +171,16 @@ def build(opened: Session, task: str, package: str | None, data: str | None) -> 
 def pseudonym(opened: Session) -> str:
     """The pseudonym of the session's identity."""
     return pseudonym_of(opened.profile.credentials().key)
+
+
+def _document(contribution: Contribution) -> dict[str, Any]:
+    result = contribution.result
+    return {
+        "round": contribution.round,
+        "records": None if result is None else result.num_examples,
+        "epsilon": None if result is None else result.cumulative_epsilon_micro / MICRO,
+        "seconds": None if result is None else result.seconds,
+    }
 
 
 def _line(contribution: Contribution) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fedledger.cli.output import Format, facts, messages, show, table, tokens
+from fedledger.cli.output import Format, facts, show, table, tokens
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -16,6 +16,7 @@ from fedledger.cli.session import (
     TaskArgument,
     session,
 )
+from fedledger.identity.files import write_atomic
 from fedledger.training import load_task
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import TaskView
@@ -193,12 +194,17 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write the agreement.")],
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
 ) -> None:
     """Write the agreement's canonical bytes, whose SHA-256 is the hash on the ledger."""
     with session(config, profile) as opened:
         record = opened.ledger.task(task).record
-    file.write_bytes(record.spec.canonical())
-    messages.print(f"Wrote {file}; its SHA-256 is {record.spec_hash}.")
+    write_atomic(file, record.spec.canonical())
+    show(
+        {"task": task, "file": str(file), "sha256": record.spec_hash},
+        f"Wrote {file}; its SHA-256 is {record.spec_hash}.",
+        output,
+    )
 
 
 def _document(view: TaskView) -> dict[str, Any]:

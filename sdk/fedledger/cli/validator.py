@@ -61,15 +61,33 @@ def run(
     patience: PatienceOption = PATIENCE_SECONDS,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
 ) -> None:
     """Check, aggregate and move rounds on until the task ends. Ctrl-C at any moment; the same command goes on."""
     with session(config, profile) as opened, stopped_by_signals() as stop:
         validator = build(opened, task, package)
         validator.patience = patience
-        validator.on_step = _said
-        messages.print(f"The validator of {validator.msp} works on {task}.")
+        steps: list[Duty] = []
+
+        def taken(duty: Duty) -> None:
+            steps.append(duty)
+            messages.print(f"Round {duty.round}: {_SAID[duty.step]}.", markup=False)
+
+        validator.on_step = taken
+        messages.print(f"The validator of {validator.msp} works on {task}.", markup=False)
         validator.run(stop)
-    messages.print("The task has ended." if not stop.is_set() else "Stopped.")
+        state = opened.ledger.task(task).record.state
+    show(
+        {
+            "task": task,
+            "msp": validator.msp,
+            "state": state,
+            "stopped": stop.is_set(),
+            "steps": [{"round": duty.round, "step": duty.step} for duty in steps],
+        },
+        f"Stopped; task {task} is {state}." if stop.is_set() else f"Task {task} is {state}.",
+        output,
+    )
 
 
 def build(opened: Session, task: str, package: str | None) -> Validator:
@@ -109,14 +127,13 @@ def sealing_key(path: Path) -> SealingKey:
 _SAID = {
     "open": "opened",
     "close": "closed",
-    "attest": "attested the updates of",
+    "attest": "the updates' shares are checked",
+    "dispute": "the dispute is opened",
+    "reveal": "the share of a contested update is shown",
+    "judge": "the shares that were shown are judged",
     "settle": "settled",
-    "share": "posted an aggregate share of",
-    "report": "reported the model of",
+    "share": "the sum of shares is posted",
+    "report": "the new model is reported",
     "finalise": "finalised",
     "abort": "aborted",
 }
-
-
-def _said(duty: Duty) -> None:
-    messages.print(f"{_SAID[duty.step]} round {duty.round}".capitalize())
