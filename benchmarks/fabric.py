@@ -164,7 +164,7 @@ def single_updates(engine: Engine, task: Task, participants: Sequence[Member], i
         f"{_milliseconds(taken, 0.5):.0f} ms, p95 {_milliseconds(taken, 0.95):.0f} ms; "
         f"failures: {dict(failures) or 'none'}"
     )
-    cpu(phase, len(taken))
+    cpu(engine, phase, len(taken))
     with _measured(engine) as rest:
         task.finish(1)
     print(f"  the rest of the round: {rest.seconds:.2f} s")
@@ -200,18 +200,18 @@ def batched_round(engine: Engine, task: Task, number: int) -> tuple[float, float
         f"{sum(received) / phase.seconds:.0f} updates a second, p95 {_milliseconds(taken, 0.95):.0f} ms; "
         f"whole round {whole:.2f} s (signing all manifests {prepared - opened:.2f} s not counted)"
     )
-    cpu(phase, sum(received))
+    cpu(engine, phase, sum(received))
     return phase.seconds, whole
 
 
-def cpu(phase: Phase, units: int) -> None:
-    """Where the time went, and what it means for organisations on machines of their own."""
+def cpu(engine: Engine, phase: Phase, units: int) -> None:
+    """Where the time went, and, for Fabric, what it means for organisations on machines of their own."""
     total = sum(phase.cpu.values())
     spent = ", ".join(f"{kind} {seconds:.1f}" for kind, seconds in sorted(phase.cpu.items(), key=lambda each: -each[1]))
     print(f"  CPU seconds: {spent}; {total / phase.seconds:.1f} of {os.cpu_count()} cores busy")
     servers = total - phase.cpu["load"]
     own = servers / len(ORGANISATIONS)
-    if own > 0:
+    if engine.name == "fabric" and own > 0:
         print(
             f"  by calculation, {len(ORGANISATIONS)} machines with {os.cpu_count()} cores each: "
             f"{units * (os.cpu_count() or 1) / own:.0f} a second, bound by CPU"

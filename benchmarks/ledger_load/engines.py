@@ -150,5 +150,8 @@ def on_embedded(consortium: Consortium, folder: Path, participants: int) -> Iter
 
 
 def _children(name: str, pid: int) -> dict[str, int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {f"{name}.{place}": int(child) for place, child in enumerate(children)}
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    found = {f"{name}.{child}": child for child in children}
+    for child in children:
+        found |= _children(name, child)
+    return found
