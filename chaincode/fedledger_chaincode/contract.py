@@ -12,7 +12,7 @@ from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
 from fedledger_chaincode.state import WorldState
 from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
-from fedledger_chaincode.transactions import disputes, models, queries, rounds, settlement, tasks, tokens
+from fedledger_chaincode.transactions import disputes, models, queries, references, rounds, settlement, tasks, tokens
 from fedledger_chaincode.transactions.context import Context
 
 VERSION = "1.0"
@@ -50,6 +50,8 @@ TRANSACTIONS: Mapping[str, Transaction] = {
     "OpenRound": _submit(rounds.open_round, task="text", round="integer"),
     "SubmitUpdates": _submit(rounds.submit_updates, manifests="messages"),
     "CloseRound": _submit(rounds.close_round, task="text", round="integer"),
+    "CommitReference": _submit(references.commit_reference, commitment="message"),
+    "RevealReference": _submit(references.reveal_reference, revealed="message"),
     "AttestUpdates": _submit(settlement.attest_updates, attestation="message"),
     "DisputeRound": _submit(disputes.dispute_round, task="text", round="integer"),
     "RevealShare": _submit(disputes.reveal_share, revealed="message"),

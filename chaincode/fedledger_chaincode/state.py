@@ -72,6 +72,10 @@ def attestation_key(task: str, number: int, msp: str) -> str:
     return f"attestation/{task}/{number:07d}/{msp}"
 
 
+def reference_key(task: str, number: int) -> str:
+    return f"reference/{task}/{number:07d}"
+
+
 def disputes_key(task: str, number: int) -> str:
     return f"disputes/{task}/{number:07d}"
 

@@ -22,6 +22,7 @@ from fedledger_chaincode.messages.round import (
     EvaluationReport,
     ModelReport,
     Pseudonym,
+    RevealedReference,
     RevealedShare,
     RevealJudgement,
     RoundNumber,
@@ -213,6 +214,14 @@ class RevealRecord(Value):
 class JudgementRecord(Value):
     judge: MspId
     judgement: RevealJudgement
+
+
+class ReferenceRecord(Value):
+    """A round's reference direction: committed to while the round is open, revealed when it is closed."""
+
+    commitment: Digest
+    committed_by: MspId
+    revealed: RevealedReference | None = None
 
 
 class SettledUpdate(Value):

@@ -173,6 +173,30 @@ class Attestation(Value):
     was revealed is not what the validator computes itself."""
 
 
+class ReferenceCommitment(Value):
+    """The validator that opened a round binds itself to a reference direction before it sees any update."""
+
+    schema_: Literal["fedledger/reference-commitment/1"] = Field(
+        alias="schema", default="fedledger/reference-commitment/1"
+    )
+    task: Identifier
+    round: RoundNumber
+    commitment: Digest
+    """``commitments.reference_commitment`` of the direction's artifact and a secret salt."""
+
+
+class RevealedReference(Value):
+    """The reference direction itself, after the set of updates is fixed."""
+
+    schema_: Literal["fedledger/revealed-reference/1"] = Field(alias="schema", default="fedledger/revealed-reference/1")
+    task: Identifier
+    round: RoundNumber
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    digest: Digest
+    """Of the artifact: d signed integers of eight bytes, little-endian."""
+    size: Positive
+
+
 class RevealedShare(Value):
     """A share is made public to settle a dispute: by the validator whose it is, or by the participant that dealt it."""
 

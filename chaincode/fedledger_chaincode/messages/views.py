@@ -18,6 +18,7 @@ from fedledger_chaincode.messages.records import (
     JudgementRecord,
     MemberRecord,
     ModelRecord,
+    ReferenceRecord,
     ReportRecord,
     RevealRecord,
     RoundRecord,
@@ -89,6 +90,7 @@ class RoundView(Value):
     equivocations: tuple[EquivocationRecord, ...]
     fixed: FixedSetRecord | None
     attestations: tuple[AttestationRecord, ...]
+    reference: ReferenceRecord | None
     disputes: DisputesRecord | None
     reveals: tuple[RevealRecord, ...]
     judgements: tuple[JudgementRecord, ...]

@@ -18,6 +18,7 @@ SALT_BYTES = 16
 _CONTEXT = b"fedledger/context/1"
 _LEAF = b"fedledger/leaf/1"
 _ROOT = b"fedledger/root/1"
+_REFERENCE = b"fedledger/reference/1"
 _PROOF_LEAF = b"fedledger/proof-leaf/1"
 _PROOF_ROOT = b"fedledger/proof-root/1"
 
@@ -83,6 +84,16 @@ def proof_leaf_digest(root: str, validator: int, salt: bytes, share: bytes | mem
 def proof_root_digest(root: str, leaves: Sequence[str]) -> str:
     """root': binds all leaves of the norm proof; all challenges are drawn from it (section 5.5)."""
     return hashlib.sha256(frame(_PROOF_ROOT, bytes.fromhex(root), *map(bytes.fromhex, leaves))).hexdigest()
+
+
+def reference_commitment(salt: bytes, digest: str) -> str:
+    """Binds a validator to the artifact of a reference direction and hides it until the salt is revealed.
+
+    Args:
+        salt: 16 secret bytes.
+        digest: hex SHA-256 of the artifact.
+    """
+    return hashlib.sha256(frame(_REFERENCE, salt, bytes.fromhex(digest))).hexdigest()
 
 
 def roots_match(manifest: Manifest) -> bool:

@@ -22,8 +22,10 @@ TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
 
 ROUND_TRANSITIONS: Mapping[tuple[RoundState, str], tuple[RoundState, ...]] = {
     ("open", "SubmitUpdates"): ("open",),
+    ("open", "CommitReference"): ("open",),
     ("open", "CloseRound"): ("closed", "aborted"),
     ("closed", "AttestUpdates"): ("closed",),
+    ("closed", "RevealReference"): ("closed",),
     ("closed", "DisputeRound"): ("disputed",),
     ("closed", "SettleRound"): ("settled", "aborted"),
     ("closed", "AbortRound"): ("aborted",),

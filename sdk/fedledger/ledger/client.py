@@ -13,6 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
+from fedledger.gateway import (
+    ChaincodeEvent,
+    CloseableIterator,
+    CommitError,
+    Contract,
+    EndorseError,
+    EvaluateError,
+    GatewayError,
+    Network,
+)
+from fedledger.ledger.errors import LedgerRefusal
+from fedledger.ledger.events import LedgerEvent
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
@@ -23,6 +35,7 @@ from fedledger_chaincode.messages.records import (
     JudgementRecord,
     MemberRecord,
     ModelRecord,
+    ReferenceRecord,
     ReportRecord,
     RevealRecord,
     RoundRecord,
@@ -37,6 +50,8 @@ from fedledger_chaincode.messages.round import (
     EvaluationReport,
     JoinRequest,
     ModelReport,
+    ReferenceCommitment,
+    RevealedReference,
     RevealedShare,
     RevealJudgement,
     SignedManifest,
@@ -56,19 +71,6 @@ from fedledger_chaincode.messages.views import (
     TaskView,
     Wallet,
 )
-
-from fedledger.gateway import (
-    ChaincodeEvent,
-    CloseableIterator,
-    CommitError,
-    Contract,
-    EndorseError,
-    EvaluateError,
-    GatewayError,
-    Network,
-)
-from fedledger.ledger.errors import LedgerRefusal
-from fedledger.ledger.events import LedgerEvent
 
 ValueT = TypeVar("ValueT", bound=Value)
 Argument = str | int | Value
@@ -125,6 +127,12 @@ class TaskLedger:
 
     def close_round(self, task: str, number: int) -> RoundRecord:
         return self._submit(RoundRecord, "CloseRound", task, number)
+
+    def commit_reference(self, commitment: ReferenceCommitment) -> ReferenceRecord:
+        return self._submit(ReferenceRecord, "CommitReference", commitment)
+
+    def reveal_reference(self, revealed: RevealedReference) -> ReferenceRecord:
+        return self._submit(ReferenceRecord, "RevealReference", revealed)
 
     def attest_updates(self, attestation: Attestation) -> AttestationRecord:
         return self._submit(AttestationRecord, "AttestUpdates", attestation)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fedledger_chaincode.errors import ContractFault
-
 from fedledger.errors import ExitCode, FedledgerError
+from fedledger_chaincode.errors import ContractFault
 
 _FORBIDDEN = 403
 
