@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fedledger.agents.journal import PendingUpdate
 from fedledger.agents.participant import find_liar, pseudonym_of, signed_manifest
+from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import Validator
 from fedledger.cli.demo.cheating import cheat
-from fedledger.identity.profile import load_profile
+from fedledger.identity.keys import PrivateKey
+from fedledger.identity.profile import Profile, load_profile
 from fedledger.ledger import TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, SealingKey, UpdateContext, prepare_update
 from fedledger.training.weights import save_weights
@@ -38,6 +43,14 @@ HONEST = [3_000_000, -1_000_000, 500, 0]
 """An update well within the quantised norm 2^24."""
 
 
+@dataclass(frozen=True)
+class Members:
+    """By ``organisation-role``."""
+
+    ledgers: dict[str, TaskLedger]
+    profiles: dict[str, Profile]
+
+
 @dataclass
 class Game:
     """One task on one ledger; each test plays a round of its own."""
@@ -45,7 +58,7 @@ class Game:
     spec: TaskSpec
     ledgers: dict[str, TaskLedger]
     """By ``organisation-role``."""
-    keys: dict[str, object]
+    keys: dict[str, PrivateKey]
     validators: dict[str, Validator]
     rounds: int = 0
     pending: dict[str, PendingUpdate] = field(default_factory=dict)
@@ -54,7 +67,7 @@ class Game:
         return self.ledgers[f"{organisation}-{role}"]
 
     def pseudonym(self, organisation: str) -> str:
-        return pseudonym_of(self.keys[organisation])  # type: ignore[arg-type]
+        return pseudonym_of(self.keys[organisation])
 
     def view(self) -> RoundView:
         return self.ledger("cleveland", "auditor").round(self.spec.task, self.rounds)
@@ -79,13 +92,12 @@ class Game:
             np.array(update, dtype=np.int64), parameters, self.context(organisation), self.sealing_keys()
         )
 
-    def cheating(self, organisation: str, update: Sequence[int] = HONEST, **lies: object) -> PreparedUpdate:
+    def cheating(self, organisation: str, update: Sequence[int] = HONEST, **lies: Any) -> PreparedUpdate:
         parameters = Parameters.of_task(self.spec)
-        return cheat(parameters, self.sealing_keys(), self.context(organisation), list(update), **lies)  # type: ignore[arg-type]
+        return cheat(parameters, self.sealing_keys(), self.context(organisation), list(update), **lies)
 
     def sign(self, organisation: str, prepared: PreparedUpdate) -> SignedManifest:
-        key = self.keys[organisation]
-        return signed_manifest(self.spec, self.context(organisation), prepared, 100, key)  # type: ignore[arg-type]
+        return signed_manifest(self.spec, self.context(organisation), prepared, 100, self.keys[organisation])
 
     def send(
         self, organisation: str, prepared: PreparedUpdate, stored: Callable[[int, bytes], bytes] = lambda _, data: data
@@ -155,53 +167,72 @@ class Game:
         return self.ledger("cleveland", "auditor").balance_of(f"stake:{self.spec.task}:{NAMES[organisation]}")
 
 
-@pytest.fixture(scope="session")
-def game(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Game]:
-    folder = NetworkFolder.create(tmp_path_factory.mktemp("attacks"), Consortium.of_names(*ORGANISATIONS))
-    with EmbeddedNode(folder):
-        yield from _game(folder)
-
-
-def _game(folder: NetworkFolder) -> Iterator[Game]:
-    tensors = task_spec().model.tensors
-    model = save_weights([np.zeros(tensor.shape, dtype=np.float32) for tensor in tensors], tensors)
-    import hashlib
-
-    spec = task_spec(
-        aggregation={"proof": "norm"},
-        model={"initial_weights_digest": hashlib.sha256(model).hexdigest(), "initial_weights_size": len(model)},
-        training={"rounds": 1000},
-        privacy={"epsilon_budget": 0, "epsilon_schedule": []}
-        | dict.fromkeys(("noise_multiplier", "record_clip_norm", "sampling_rate", "steps_per_round", "delta_pico"), 0)
-        | {"mechanism": "none"},
-        incentive={"slashing_norm": 100_000, "slashing_dealing": 100_000, "slashing_validator": 100_000}
+def training_free_spec(**changes: Any) -> TaskSpec:
+    """A task with norm proofs and short deadlines, whose initial model is all zeros."""
+    model = zero_model()
+    tables: dict[str, Any] = {
+        "aggregation": {"proof": "norm"},
+        "model": {"initial_weights_digest": hashlib.sha256(model).hexdigest(), "initial_weights_size": len(model)},
+        "training": {"rounds": 1000},
+        "privacy": dict.fromkeys(
+            ("noise_multiplier", "record_clip_norm", "sampling_rate", "steps_per_round", "delta_pico"), 0
+        )
+        | {"mechanism": "none", "epsilon_budget": 0, "epsilon_schedule": []},
+        "incentive": {"slashing_norm": 100_000, "slashing_dealing": 100_000, "slashing_validator": 100_000}
         | {"endowment": 1_000_000_000_000, "participant_stake": 100_000_000_000},
-        reputation={"quarantine_threshold": 0},
-        deadlines={"updates": 60, "attestations": 2, "aggregates": 4, "disputes": 2},
-    )
+        "reputation": {"quarantine_threshold": 0},
+        "deadlines": {"updates": 60, "attestations": 4, "aggregates": 4, "disputes": 2},
+    }
+    return task_spec(**tables | changes)
+
+
+def zero_model() -> bytes:
+    """Version 0 of every task here."""
+    tensors = task_spec().model.tensors
+    return save_weights([np.zeros(tensor.shape, dtype=np.float32) for tensor in tensors], tensors)
+
+
+@pytest.fixture(scope="session")
+def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Members]:
+    """Everybody's connection to one embedded ledger."""
+    folder = NetworkFolder.create(tmp_path_factory.mktemp("attacks"), Consortium.of_names(*ORGANISATIONS))
     roles = ("governor", "participant", "validator", "auditor")
-    profiles = {f"{o}-{role}": load_profile(folder.profiles, f"{o}-{role}") for o in ORGANISATIONS for role in roles}
-    gateways = {name: profile.connect() for name, profile in profiles.items()}
-    ledgers = {name: TaskLedger(gateway.get_network("fedledger"), "fedledger") for name, gateway in gateways.items()}
+    with EmbeddedNode(folder), ExitStack() as connections:
+        profiles = {f"{o}-{r}": load_profile(folder.profiles, f"{o}-{r}") for o in ORGANISATIONS for r in roles}
+        connected = {
+            name: TaskLedger(connections.enter_context(p.connect()).get_network("fedledger"), "fedledger")
+            for name, p in profiles.items()
+        }
+        yield Members(connected, profiles)
+
+
+@pytest.fixture(scope="session")
+def game(ledgers: Members) -> Game:
+    """A task without trust weighting."""
+    return begin(ledgers, training_free_spec())
+
+
+def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
+    """Agree on a task, register all validators and let all participants join."""
     for organisation in ORGANISATIONS:
-        ledgers[f"{organisation}-governor"].propose_task(spec)
-        ledgers[f"{organisation}-governor"].approve_task(spec.task, spec.sha256())
-    validators = {
-        organisation: Validator(
-            ledgers[f"{organisation}-validator"],
+        members.ledgers[f"{organisation}-governor"].propose_task(spec)
+        members.ledgers[f"{organisation}-governor"].approve_task(spec.task, spec.sha256())
+    validators = {}
+    for organisation in ORGANISATIONS:
+        profile = members.profiles[f"{organisation}-validator"]
+        store = Path(profile.store) / spec.task
+        validators[organisation] = Validator(
+            members.ledgers[f"{organisation}-validator"],
             spec.task,
             NAMES[organisation],
-            ValidatorStore(profiles[f"{organisation}-validator"].store),
+            ValidatorStore(str(store)),
             SealingKey.generate(),
             patience=0.05,
-            initial_model=model,
+            initial_model=zero_model(),
+            memory=ReferenceMemory(store.parent / "memory"),
+            **validator_options,
         )
-        for organisation in ORGANISATIONS
-    }
-    for organisation, validator in validators.items():
-        validator.register()
-        ledgers[f"{organisation}-participant"].join_task(spec.task)
-    keys = {o: profiles[f"{o}-participant"].credentials().key for o in ORGANISATIONS}
-    yield Game(spec, ledgers, dict(keys), validators)
-    for gateway in gateways.values():
-        gateway.close()
+        validators[organisation].register()
+        members.ledgers[f"{organisation}-participant"].join_task(spec.task)
+    keys = {o: members.profiles[f"{o}-participant"].credentials().key for o in ORGANISATIONS}
+    return Game(spec, members.ledgers, keys, validators)

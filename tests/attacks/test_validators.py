@@ -11,7 +11,7 @@ from fedledger.agents.validator import Validator
 from fedledger.secure_aggregation import AggregateError
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.opening import element_hex
-from fedledger_chaincode.messages.round import AggregateShare, Manifest, UpdateFinding
+from fedledger_chaincode.messages.round import Manifest, UpdateFinding
 from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.field import MODULUS
 from tests.attacks.conftest import NAMES, ORGANISATIONS, Game
@@ -39,29 +39,17 @@ class LiesAbout(Validator):
 
 
 class LiesInTheSum(Validator):
-    """Posts an aggregate share with one wrong element."""
+    """Posts an aggregate share whose last element is wrong."""
 
     def _share(self, view: TaskView, current: RoundView) -> None:
-        super_put = self.store.artifacts.put
-        posted: list[bytes] = []
-        ledger = self.ledger
-
-        class Recorder:
-            def post_aggregate_share(self, share: AggregateShare) -> None:
-                content = ledger_content(share)
-                changed = content[:-8] + bytes(8)
-                digest = super_put(changed)
-                ledger.post_aggregate_share(share.model_copy(update={"digest": digest}))
-
-        def ledger_content(share: AggregateShare) -> bytes:
-            return self.store.artifacts.get(share.digest)
-
-        del posted
-        self.ledger = Recorder()  # type: ignore[assignment]
+        self.store.artifacts.put = self._put_wrong  # type: ignore[method-assign]
         try:
             super()._share(view, current)
         finally:
-            self.ledger = ledger
+            del self.store.artifacts.put
+
+    def _put_wrong(self, content: bytes) -> str:
+        return type(self.store.artifacts).put(self.store.artifacts, content[:-8] + bytes(8))
 
 
 @pytest.fixture

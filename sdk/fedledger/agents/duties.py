@@ -15,7 +15,19 @@ from fedledger_chaincode.rules.evidence import evidence_at, final_verdict, find_
 from fedledger_chaincode.rules.finalisation import agreed_report
 
 Step = Literal[
-    "open", "close", "attest", "dispute", "reveal", "judge", "settle", "share", "report", "finalise", "abort"
+    "open",
+    "commit-reference",
+    "close",
+    "reveal-reference",
+    "attest",
+    "dispute",
+    "reveal",
+    "judge",
+    "settle",
+    "share",
+    "report",
+    "finalise",
+    "abort",
 ]
 
 
@@ -77,9 +89,14 @@ def _rank(task: TaskView, msp: str, number: int) -> int:
 
 def _while_open(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
     number, due = current.record.round, current.record.updates_due
+    from_data = task.record.spec.robustness.trust_weighting == "reference-data"
+    possible = []
+    if from_data and current.reference is None and current.record.opened_by == msp:
+        possible.append(Duty("commit-reference", number, 0))
     if len(current.updates) == len(current.cohort.participants) or now >= due:
-        return Duties((Duty("close", number, _rank(task, msp, number)),))
-    return Duties((), look_again_at=due)
+        possible.append(Duty("close", number, _rank(task, msp, number)))
+        return Duties(tuple(possible))
+    return Duties(tuple(possible), look_again_at=due)
 
 
 def _while_closed(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
@@ -89,13 +106,21 @@ def _while_closed(task: TaskView, current: RoundView, msp: str, now: int) -> Dut
     rank = _rank(task, msp, number)
     late = due is not None and now >= due
     possible = []
-    if msp not in attested:
+    hidden = current.reference is not None and current.reference.revealed is None
+    if hidden and current.record.opened_by == msp:
+        possible.append(Duty("reveal-reference", number, 0))
+    # Half of the time is left for attesting without the reference of a validator that does not reveal it.
+    patient_until = 0 if due is None else due - task.record.spec.deadlines.attestations // 2
+    waits_for_reference = hidden and now < patient_until
+    if msp not in attested and not waits_for_reference:
         possible.append(Duty("attest", number, 0))
     if len(attested) == aggregation.n or (late and len(attested) >= aggregation.quorum):
         step: Step = "dispute" if _is_contested(task, current) else "settle"
         possible.append(Duty(step, number, rank))
     elif late:
         possible.append(Duty("abort", number, rank))
+    if waits_for_reference:
+        return Duties(tuple(possible), look_again_at=patient_until)
     return Duties(tuple(possible), look_again_at=None if late else due)
 
 

@@ -15,8 +15,8 @@ import structlog
 
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.journal import Journal, PendingUpdate
-from fedledger.agents.reference import round_reference
-from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
+from fedledger.agents.reference import public_reference
+from fedledger.agents.stores import ValidatorStore, artifact_areas, find_artifact, find_model, validator_stores
 from fedledger.agents.validator import has_used_reference, posted_opening
 from fedledger.errors import FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
@@ -177,7 +177,13 @@ class Participant:
         pending = self.journal.read(self.task, current.record.round) if contested else None
         if pending is None or any(record.share.participant == self.pseudonym for record in current.reveals):
             return
-        reference = round_reference(view, current, lambda version: self._model(view, version))
+        stores = artifact_areas(view)
+        reference = public_reference(
+            view,
+            current,
+            lambda version: self._model(view, version),
+            lambda digest, size: find_artifact(stores, digest, size),
+        )
         disclosure = find_liar(pending, view, current, reference)
         if disclosure is None:
             _log.error("validators contradict each other about this update and none of them is wrong", site=self.site)
@@ -219,10 +225,7 @@ class Participant:
         self._evaluated = version
 
     def _model(self, view: TaskView, version: int) -> bytes:
-        record = self.ledger.model(self.task, version)
-        return find_artifact(
-            [store.artifacts for store in validator_stores(view)], record.model_digest, record.model_size
-        )
+        return find_model(self.ledger, self.task, artifact_areas(view), version)
 
 
 def pseudonym_of(key: PrivateKey) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fedledger.ledger import TaskLedger
 from fedledger.store import ArtifactStore, StoreError
 from fedledger_chaincode.messages.views import TaskView
 
@@ -27,6 +28,11 @@ def validator_stores(task: TaskView) -> tuple[ValidatorStore, ...]:
     return tuple(ValidatorStore(validator.store) for validator in task.validators)
 
 
+def artifact_areas(task: TaskView, own: ArtifactStore | None = None) -> list[ArtifactStore]:
+    """Where aggregate shares and models are looked for, ``own`` first."""
+    return [*([] if own is None else [own]), *(store.artifacts for store in validator_stores(task))]
+
+
 def find_artifact(stores: Iterable[ArtifactStore], digest: str, size: int) -> bytes:
     """The artifact from the first store that has it whole.
 
@@ -42,3 +48,9 @@ def find_artifact(stores: Iterable[ArtifactStore], digest: str, size: int) -> by
         except StoreError as error:
             failure = error
     raise failure
+
+
+def find_model(ledger: TaskLedger, task: str, stores: Iterable[ArtifactStore], version: int) -> bytes:
+    """The model file of a version, checked against the registry's digest; raises ``StoreError``."""
+    record = ledger.model(task, version)
+    return find_artifact(stores, record.model_digest, record.model_size)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 
 from fedledger.agents.duties import Duty, accusations, duties, unjudged
 from fedledger.agents.follow import LedgerBell, keep_stepping
-from fedledger.agents.reference import round_reference
-from fedledger.agents.stores import ValidatorStore, find_artifact, validator_stores
+from fedledger.agents.reference import ReferenceMemory, ReferenceUpdate
+from fedledger.agents.reference_duties import ReferenceDuties
+from fedledger.agents.stores import ValidatorStore, artifact_areas, find_artifact, find_model, validator_stores
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.outcome import outcome, settled_sum
 from fedledger.secure_aggregation import (
@@ -33,7 +34,7 @@ from fedledger.secure_aggregation import (
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.judgement import judge_disclosure
 from fedledger.secure_aggregation.publication import sealing_info
-from fedledger.store import ArtifactStore, StoreError
+from fedledger.store import StoreError
 from fedledger_chaincode.messages.records import ValidatorRecord
 from fedledger_chaincode.messages.round import (
     AbortRequest,
@@ -71,6 +72,10 @@ class Validator:
     """Seconds; see ``duties``."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch, as the ledger's deadlines are."""
+    reference_update: ReferenceUpdate | None = None
+    """How this validator trains on the task's reference data; without it a reference from data is never used."""
+    memory: ReferenceMemory | None = None
+    """Where a reference direction is kept until it is revealed; needed to give one."""
     initial_model: bytes | None = None
     """The file of model version 0, kept in the store so that participants find it."""
     on_step: Callable[[Duty], None] | None = None
@@ -79,6 +84,11 @@ class Validator:
     _warned: set[tuple[str, int]] = field(default_factory=set, repr=False)
     _over: list[str] = field(default_factory=list, repr=False)
     _erased_round: int = 0
+
+    def __post_init__(self) -> None:
+        self._references = ReferenceDuties(
+            self.ledger, self.task, self.store.artifacts, self.reference_update, self.memory
+        )
 
     def register(self) -> ValidatorRecord:
         """Offer sealing key and store on the ledger; again after either has changed.
@@ -147,6 +157,10 @@ class Validator:
         if current is None:
             raise AssertionError(f"{duty.step} without a round")
         match duty.step:
+            case "commit-reference":
+                self._references.commit(view, current)
+            case "reveal-reference":
+                self._references.reveal(current)
             case "close":
                 self.ledger.close_round(self.task, number)
             case "attest":
@@ -177,14 +191,14 @@ class Validator:
         if current.fixed is None:
             raise AssertionError("a closed round without a fixed set")
         manifests = _manifests(current)
-        reference = round_reference(view, current, lambda version: self._model(self._stores(view), version))
+        reference, said = self._references.agreed(view, current)
         return Attestation(
             task=self.task,
             round=current.record.round,
             findings=tuple(
                 self._finding(view, manifests[update.participant], reference) for update in current.fixed.updates
             ),
-            reference="none" if reference is None else "used",
+            reference=said,
         )
 
     def _finding(self, view: TaskView, manifest: Manifest, reference: Integers | None) -> UpdateFinding:
@@ -240,11 +254,11 @@ class Validator:
 
     def _judge(self, view: TaskView, current: RoundView, share: RevealedShare) -> None:
         spec = view.record.spec
-        stores = self._stores(view)
+        stores = artifact_areas(view, self.store.artifacts)
         plaintext = find_artifact(stores, share.digest, share.size)
         reference = None
         if has_used_reference(current, share.validator):
-            reference = round_reference(view, current, lambda version: self._model(stores, version))
+            reference = self._references.public(view, current)
         posted = posted_opening(current, share.participant, share.validator)
         if posted is None:
             raise AssertionError("a revealed share without an attested opening")
@@ -303,11 +317,11 @@ class Validator:
                 )
             except StoreError as reason:
                 _log.warning("aggregate share not to be had", validator=record.validator, reason=str(reason))
-        own_first = self._stores(view)
+        own_first = artifact_areas(view, self.store.artifacts)
         version = current.record.base_version
-        base = self._model(own_first, version)
+        base = find_model(self.ledger, self.task, own_first, version)
         momentum = view.record.spec.training.server_optimizer.momentum
-        parent = self._model(own_first, version - 1) if momentum and version else None
+        parent = find_model(self.ledger, self.task, own_first, version - 1) if momentum and version else None
         result = outcome(view.record.spec, self._wanted(current), shares, base, parent)
         self.store.artifacts.put(result.model)
         self.ledger.report_model(
@@ -321,14 +335,6 @@ class Validator:
             )
         )
 
-    def _stores(self, view: TaskView) -> list[ArtifactStore]:
-        """Where models are looked for, the own store first."""
-        return [self.store.artifacts, *(store.artifacts for store in validator_stores(view))]
-
-    def _model(self, stores: Sequence[ArtifactStore], version: int) -> bytes:
-        record = self.ledger.model(self.task, version)
-        return find_artifact(stores, record.model_digest, record.model_size)
-
     def _erase_shares(self, number: int) -> None:
         """Erase the sealed shares of a round that is over: what was there when it was settled, and what it names."""
         if number <= self._erased_round:
@@ -340,6 +346,7 @@ class Validator:
         named += [proof.second.manifest for proof in current.equivocations]
         for digest in {*self._over, *(manifest.shares[point - 1].digest for manifest in named)}:
             self.store.shares.delete(digest)
+        self._references.forget(number)
         self._over = []
         self._erased_round = number
 

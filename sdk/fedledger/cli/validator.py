@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fedledger.agents.duties import Duty
+from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import PATIENCE_SECONDS, Validator
 from fedledger.cli.output import Format, messages, show, tokens
@@ -25,6 +27,7 @@ from fedledger.errors import BadInputError
 from fedledger.identity.files import make_private_folder, read_private, write_private
 from fedledger.secure_aggregation import SealingKey
 from fedledger.training import load_task
+from fedledger.training.reference import reference_update
 
 app = typer.Typer(help="Register the organisation's validator and keep it running.", no_args_is_help=True)
 
@@ -111,6 +114,10 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         store=ValidatorStore(profile.store),
         sealing_key=sealing_key(profile.sealing_key),
         initial_model=definition.initial_model(),
+        reference_update=partial(reference_update, definition)
+        if definition.settings.robustness.trust_weighting == "reference-data"
+        else None,
+        memory=ReferenceMemory(profile.sealing_key.parent),
     )
 
 

@@ -170,8 +170,11 @@ class Privacy(Table):
 class Robustness(Table):
     """``[robustness]``: how strange updates are treated."""
 
-    trust_weighting: Literal["off", "last-step"]
-    """last-step: an update counts the more the better it agrees with the last accepted step of the model."""
+    trust_weighting: Literal["off", "last-step", "reference-data"]
+    """An update counts the more the better it agrees with a direction: that of the last accepted step of the model, or
+    that of training on reference data, which the validators have and participants need not."""
+    reference: str | None = None
+    """With reference-data: what data.py loads them from, a file of the folder or a name."""
     no_trust: Share = 0.0
     """Agreement (a cosine, shortened where the update is shorter than the clip norm) up to which it counts nothing."""
     full_trust: PositiveShare = 1.0
@@ -181,6 +184,8 @@ class Robustness(Table):
     def _thresholds(self) -> Self:
         if self.no_trust >= self.full_trust:
             raise ValueError("no_trust has to be below full_trust")
+        if (self.trust_weighting == "reference-data") != (self.reference is not None):
+            raise ValueError("reference belongs to trust_weighting reference-data, which needs it")
         return self
 
 

@@ -112,6 +112,11 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
             f"{spec.task} names {spec.model.initial_weights_digest[:16]}...",
             "Do not approve it: the proposer's initial weights are not those of the task's package.",
         )
+    if spec.robustness.reference_digest is not None and spec.robustness.reference_digest != task.reference_digest():
+        raise _differs(
+            f"The reference data at hand are not those of the agreement on task {spec.task}.",
+            "Get the reference data that the organisations agreed on.",
+        )
     recomputed = recomputed_schedule(spec)
     if not covers(spec.privacy.epsilon_schedule, recomputed):
         raise BadInputError(
@@ -189,11 +194,19 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
             "proof": task.aggregation.proof,
         },
         "privacy": _privacy_spec(task),
-        "robustness": _in_micro(settings.robustness.model_dump()),
+        "robustness": _robustness_spec(task),
         "incentive": _in_micro(settings.incentive.model_dump()),
         "reputation": _in_micro(settings.reputation.model_dump()),
         "deadlines": settings.deadlines.model_dump(),
     }
+
+
+def _robustness_spec(task: TaskDefinition) -> dict[str, Any]:
+    robustness = task.settings.robustness
+    document: dict[str, Any] = _in_micro(robustness.model_dump(exclude={"reference"}))
+    if robustness.reference is not None:
+        document["reference_digest"] = task.reference_digest()
+    return document
 
 
 def _privacy_spec(task: TaskDefinition) -> dict[str, Any]:

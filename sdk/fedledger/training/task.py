@@ -19,7 +19,7 @@ from typing import Any
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import calibrate_noise, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from fedledger.training.examples import Split, check_examples
+from fedledger.training.examples import Examples, Split, check_examples, concatenate
 from fedledger.training.settings import (
     Aggregation,
     Optimizer,
@@ -252,6 +252,28 @@ class TaskDefinition:
                 examples, input_shape=self.input_shape, classes=self.classes, origin=f"{source}, {part} part,"
             )
         return split
+
+    def reference_examples(self) -> Examples:
+        """The reference data of the task, all of them.
+
+        Raises BadInputError NO_REFERENCE, and as :meth:`load_data` does.
+        """
+        source = self.settings.robustness.reference
+        if source is None:
+            raise BadInputError(
+                "NO_REFERENCE",
+                f"Task {self.name} has no reference data.",
+                "Name them as reference in table [robustness] of task.toml.",
+            )
+        path = self.folder / source
+        split = self.load_data(path if path.exists() else source)
+        return concatenate([part for part in (split.train, split.test) if len(part)])
+
+    def reference_digest(self) -> str:
+        """Hex SHA-256 over shape, features and labels of the reference data."""
+        examples = self.reference_examples()
+        shape = ",".join(str(size) for size in examples.x.shape).encode()
+        return hashlib.sha256(shape + b"|" + examples.x.tobytes() + examples.y.tobytes()).hexdigest()
 
     def build_model(self) -> Any:
         """A new untrained ``tf.keras.Model`` from the task's ``build``; imports TensorFlow."""
