@@ -14,12 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from fedledger.gateway import Network
-from fedledger.identity.authority import NodeRole
 from fedledger.identity.files import write_atomic
 from fedledger.identity.profile import load_profile
-from fedledger.identity.wallet import Wallet
-from fedledger_network.ca.authority import DevelopmentAuthority
-from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator
 from fedledger_network.fabric.channel_update import (
@@ -29,14 +25,13 @@ from fedledger_network.fabric.channel_update import (
     require_update,
     wait_for_config,
 )
-from fedledger_network.fabric.config import LOOPBACK
 from fedledger_network.fabric.config_edits import (
     with_consenters,
     with_member,
     with_revocation_list,
 )
 from fedledger_network.fabric.errors import FabricError, FabricTimeout
-from fedledger_network.fabric.identities import ADMINISTRATOR
+from fedledger_network.fabric.identities import ADMINISTRATOR, issue_nodes_anew
 from fedledger_network.fabric.inventory import ORDERER, PEER
 from fedledger_network.fabric.network import FabricNetwork, Progress
 from fedledger_network.fabric.processes import start_all, stop_all
@@ -92,7 +87,7 @@ def rotate_certificates(network: FabricNetwork, name: str) -> None:
     """
     organisation = network.config.organisation(name)
     programs = [network.inventory.program(kind, organisation) for kind in (ORDERER, PEER)]
-    _issue_anew(network, organisation)
+    issue_nodes_anew(network.config, organisation, network.layout.organisation(name))
     network.prepare()
     wanted = network.fresh_config()
     _change(network, network.config.consortium.organisations, lambda config: with_consenters(config, wanted))
@@ -128,19 +123,6 @@ def replace_node(network: FabricNetwork, name: str) -> None:
     # What the organisation had approved was its peer's alone to know: all approve the same once more.
     network.deploy(renew=True)
     network.wait_until_ready()
-
-
-def _issue_anew(network: FabricNetwork, organisation: Organisation) -> None:
-    folder = network.layout.organisation(organisation.name).identities
-    hosts = tuple(dict.fromkeys(("localhost", LOOPBACK, network.config.host(organisation))))
-    authority = DevelopmentAuthority.open(authority_folder(folder), organisation.msp_id)
-    try:
-        for role in (NodeRole.PEER, NodeRole.ORDERER):
-            name = f"{role.value}.{organisation.msp_id}"
-            Wallet(folder / role.value).save(authority.issue_identity(name, role))
-            Wallet(folder / f"{role.value}-tls").save(authority.issue_tls(name, role, hosts))
-    finally:
-        authority.close()
 
 
 def _wait_for_peer(administrator: Administrator) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -20,6 +20,7 @@ from fedledger_network.consortium import BlockCutting, Consortium, Organisation
 PORTS_PER_ORGANISATION = 10
 FIRST_PORT = 7050
 LOOPBACK = "127.0.0.1"
+Certificates = Literal["development", "fabric-ca"]
 _CHAINCODE_VERSION = re.compile(r"[A-Za-z0-9]+([._+-][A-Za-z0-9]+)*")
 
 
@@ -76,6 +77,8 @@ class FabricConfig:
     hosts: Mapping[str, str] = field(default_factory=dict)
     """By organisation: the name or address under which others reach its peer and orderer; else this machine alone."""
     ordering: Ordering = Ordering()
+    certificates: Certificates = "development"
+    """Who issues them: a CA in plain files, or Fabric CA, a server of each organisation."""
     chaincode_version: str = CONTRACT_VERSION
     """Version of the contract's definition; a new one is an upgrade, approved by every organisation."""
 
@@ -89,6 +92,10 @@ class FabricConfig:
             raise _refusal(f"hosts names {', '.join(sorted(strangers))}, no member", "Name members only.")
         if not _CHAINCODE_VERSION.fullmatch(self.chaincode_version):
             raise _refusal(f"{self.chaincode_version!r} is no version", "Write something like 1.0.")
+        if self.certificates not in get_args(Certificates):
+            raise _refusal(
+                f"{self.certificates!r} issues no certificates", f"Write {' or '.join(get_args(Certificates))}."
+            )
         if min(asdict(self.ordering).values()) < 1:
             raise _refusal("a time of its ordering is not positive", "Give whole numbers from 1 on.")
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.config import LOOPBACK, FabricConfig
 from fedledger_network.fabric.errors import FabricError
@@ -18,7 +19,9 @@ from fedledger_network.fabric.settings import BUILDER_ENVIRONMENT
 
 PEER = "peer"
 ORDERER = "orderer"
+AUTHORITY = "authority"
 KINDS = (ORDERER, PEER, CHAINCODE)
+"""What every organisation runs; with Fabric CA its ``authority`` besides."""
 _LOGGING = {
     "FABRIC_LOGGING_SPEC": "info",
     "FABRIC_LOGGING_FORMAT": "%{time:2006-01-02T15:04:05.000Z07:00} %{level:.4s} [%{module}] %{message}",
@@ -37,7 +40,12 @@ class Inventory:
 
     def all(self) -> list[Program]:
         """Every program, in the order in which they are started."""
-        return [program for kind in KINDS for program in self.of_kind(kind)]
+        return [program for kind in self.kinds for program in self.of_kind(kind)]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of programs that every organisation runs."""
+        return (AUTHORITY, *KINDS) if self.config.certificates == "fabric-ca" else KINDS
 
     def of_kind(self, kind: str) -> list[Program]:
         """One program of every organisation: ``peer``, ``orderer`` or ``chaincode``."""
@@ -47,16 +55,24 @@ class Inventory:
         """The program of that name; raises ``UNKNOWN_PROGRAM``."""
         kind, _, member = name.partition(".")
         for organisation in self.config.consortium.organisations:
-            if kind in KINDS and organisation.name == member:
+            if kind in self.kinds and organisation.name == member:
                 return self.program(kind, organisation)
-        known = ", ".join(f"{kind}.{each.name}" for kind in KINDS for each in self.config.consortium.organisations)
+        known = ", ".join(f"{kind}.{each.name}" for kind in self.kinds for each in self.config.consortium.organisations)
         raise FabricError("UNKNOWN_PROGRAM", f"The network has no program {name!r}.", f"Choose one of: {known}.")
 
     def program(self, kind: str, organisation: Organisation) -> Program:
         """One organisation's peer, orderer or chaincode service."""
+        if kind == AUTHORITY:
+            return self._authority(organisation)
         if kind == PEER:
             return self._peer(organisation)
         return self._orderer(organisation) if kind == ORDERER else self._chaincode(organisation, self.release())
+
+    def _authority(self, organisation: Organisation) -> Program:
+        ports = self.config.ports(organisation)
+        home = authority_folder(self.layout.organisation(organisation.name).identities)
+        command = (str(self.programs.require_certificate_authority()), "start", "--home", str(home))
+        return self._program(AUTHORITY, organisation, command, (ports.authority, ports.authority_operations), {})
 
     def _orderer(self, organisation: Organisation) -> Program:
         ports = self.config.ports(organisation)

@@ -23,14 +23,16 @@ from fedledger.gateway import EndorseError
 from fedledger.gateway.blocks import parse_block
 from fedledger.identity.files import make_private_folder, write_atomic
 from fedledger.identity.profile import load_profile
+from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator, Definition
 from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.config_edits import config_of_block
 from fedledger_network.fabric.errors import FabricTimeout
-from fedledger_network.fabric.identities import ADMINISTRATOR, FabricIdentities, provision, write_changed
-from fedledger_network.fabric.inventory import PEER, Inventory
+from fedledger_network.fabric.fabric_ca import write_server_folder
+from fedledger_network.fabric.identities import ADMINISTRATOR, FabricIdentities, ca_ports, provision, write_changed
+from fedledger_network.fabric.inventory import AUTHORITY, PEER, Inventory
 from fedledger_network.fabric.layout import Layout
 from fedledger_network.fabric.processes import start_all, stop_all
 from fedledger_network.fabric.profiles import write_all_profiles
@@ -115,6 +117,7 @@ class FabricNetwork:
         progress("making identities")
         for folder in (self.layout.shared, self.layout.root / "organisations"):
             folder.mkdir(exist_ok=True)
+        self._start_authorities(progress)
         identities = self._provision()
         write_all_profiles(self.config, self.layout, identities)
         self._write_settings()
@@ -206,6 +209,15 @@ class FabricNetwork:
     def fresh_config(self) -> Any:
         """The ``common.Config`` that the channel would have if it were made now."""
         return config_of_block(parse_block(first_block(self.config, self.layout, self.programs)))
+
+    def _start_authorities(self, progress: Progress) -> None:
+        if AUTHORITY not in self.inventory.kinds:
+            return
+        progress("starting the organisations' Fabric CAs")
+        for organisation in self.config.consortium.organisations:
+            folder = authority_folder(self.layout.organisation(organisation.name).identities)
+            write_server_folder(folder, organisation.msp_id, ca_ports(self.config, organisation))
+        start_all(self.inventory.of_kind(AUTHORITY))
 
     def _provision(self) -> dict[str, FabricIdentities]:
         members = self.config.consortium.organisations

@@ -8,6 +8,7 @@ from pathlib import Path
 from fedledger.identity.profile import FILE_NAME, Profile, write_profiles
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.config import FabricConfig
+from fedledger_network.fabric.fabric_ca import IDENTITY_CA
 from fedledger_network.fabric.identities import FabricIdentities
 from fedledger_network.fabric.layout import Layout
 
@@ -28,6 +29,7 @@ def organisation_profiles(
     """One profile per member of the organisation, at its own peer; named ``organisation-member``."""
     folder = layout.organisation(organisation.name)
     roots: Path = folder.definition / "tlscacerts" / "0.pem"
+    at_fabric_ca = config.certificates == "fabric-ca"
     return [
         Profile(
             name=f"{organisation.name}-{member}",
@@ -39,6 +41,9 @@ def organisation_profiles(
             key=wallet.key_path,
             store=str(folder.store),
             tls_roots=roots,
+            ca=f"https://localhost:{config.ports(organisation).authority}" if at_fabric_ca else None,
+            ca_name=IDENTITY_CA if at_fabric_ca else None,
+            ca_roots=folder.definition / "cacerts" / "0.pem" if at_fabric_ca else None,
             sealing_key=folder.root / "validator" / "sealing-key.pem" if member == "validator" else None,
             participant=folder.root / "participant" if member == "participant" else None,
         )

@@ -56,11 +56,17 @@ class Programs:
         """The external builder that connects peers to chaincode services."""
         return self.home / BUILDER
 
-    @property
-    def certificate_authority(self) -> Path | None:
-        """Fabric CA's server, which is released apart from Fabric; None when it is not installed."""
+    def require_certificate_authority(self) -> Path:
+        """Fabric CA's server, which is released apart from Fabric; raises ``FABRIC_MISSING``."""
         server = self.path("fabric-ca-server")
-        return server if os.access(server, os.X_OK) else None
+        if not os.access(server, os.X_OK):
+            raise FabricError(
+                "FABRIC_MISSING",
+                f"{self.home} has no bin/fabric-ca-server.",
+                f"Unpack Fabric CA's release archive from {CA_RELEASES} into the same folder, "
+                "or write certificates: development.",
+            )
+        return server
 
 
 def find_programs(environment: Mapping[str, str] = os.environ, default_home: Path = DEFAULT_HOME) -> Programs:
