@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 
 import structlog
 
@@ -22,6 +21,7 @@ from fedledger_chaincode.service.server import ChaincodeServer
 from fedledger_chaincode.service.settings import Settings, load_contract
 
 DEFAULT_CONTRACT = "fedledger_chaincode.contract:Contract"
+_ENDINGS = (signal.SIGTERM, signal.SIGINT)
 _CUT_OFF = 1
 _BAD_ARGUMENTS = 4
 
@@ -30,9 +30,9 @@ def main() -> int:
     """Serve; returns the exit code: 0, 1 when stopping cut transactions off, 4 when it cannot start."""
     arguments = _arguments()
     _log_as_json(arguments.log_level)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    # A handler would only run once the main thread does, and a signal that another thread takes does not wake it.
+    # Blocked before there are threads, which inherit that, the signals wait for sigwait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     try:
         settings = Settings.from_environment(os.environ)
         server = ChaincodeServer(
@@ -47,7 +47,7 @@ def main() -> int:
     except ServiceError as error:
         sys.stderr.write(f"{error}\n")
         return _BAD_ARGUMENTS
-    ended.wait()
+    signal.sigwait(_ENDINGS)
     return 0 if server.stop(arguments.grace) else _CUT_OFF
 
 

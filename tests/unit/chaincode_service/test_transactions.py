@@ -81,7 +81,8 @@ def test_writes_wait_for_the_contracts_end_and_are_not_read(serve, ready, reques
 
 @pytest.mark.parametrize("page", [1, 3, 8, 100])
 def test_a_range_is_read_over_its_pages(serve, page):
-    with ScriptedPeer(serve().address, world=BEDS, page=page) as peer:
+    composite = {"\0type\0bed/1\0": b"another contract layer's"}
+    with ScriptedPeer(serve().address, world=BEDS | composite, page=page) as peer:
         executed = peer.run("Range", "bed/1", "bed/7")
         everything = peer.run("Range", "", "")
         nothing = peer.run("Range", "c", "d")
@@ -191,7 +192,7 @@ def test_arguments_that_belong_beside_the_ledger_are_refused(serve):
 @pytest.mark.parametrize("function", ["Read", "Stubborn"])
 def test_a_peers_error_ends_the_transaction_even_if_the_contract_goes_on(serve, function):
     def broken(request):
-        return reply(request, b"ledger closed", Message.ERROR)
+        return NotImplemented if request.type == Message.PUT_STATE else reply(request, b"ledger closed", Message.ERROR)
 
     with ScriptedPeer(serve().address, script=broken) as peer:
         executed = peer.run(function, "bed")
