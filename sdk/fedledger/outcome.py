@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from fedledger_chaincode.messages.records import SettlementRecord
-from fedledger_chaincode.messages.task import TaskSpec
 
 from fedledger.secure_aggregation import (
     AggregateError,
@@ -22,6 +20,8 @@ from fedledger.secure_aggregation import (
     reconstruct,
 )
 from fedledger.training.server_reference import ReferenceServerStep
+from fedledger_chaincode.messages.records import SettlementRecord
+from fedledger_chaincode.messages.task import TaskSpec
 
 _MICRO = 1_000_000
 _AGGREGATE = b"fedledger/aggregate/1"

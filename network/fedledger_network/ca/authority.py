@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+
 from fedledger.identity.authority import (
     CertificateAuthority,
     NodeRole,
@@ -25,7 +26,6 @@ from fedledger.identity.files import make_private_folder
 from fedledger.identity.keys import PublicKey, generate_key
 from fedledger.identity.msp import Msp
 from fedledger.identity.wallet import Credentials, Wallet
-
 from fedledger_network.ca.permissions import registrar_attributes
 from fedledger_network.ca.registry import (
     DISABLED,

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
+
 from fedledger.errors import FedledgerError
 from fedledger.identity.authority import load_certificate
 from fedledger.identity.keys import supported_public_key, verify
-
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.refusals import CaErrorCode, CaRefusal, unauthenticated
 from fedledger_network.ca.registry import DISABLED, UNLIMITED, RegisteredIdentity

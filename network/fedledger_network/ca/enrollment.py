@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
+
 from fedledger.identity.authority import CertificateAuthority, certificate_pem
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import supported_public_key
-
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.calls import Call, Caller
 from fedledger_network.ca.permissions import AFFILIATION, ENROLLMENT_ID, TYPE

@@ -10,9 +10,9 @@ from io import BytesIO
 from urllib.parse import urlsplit
 
 import requests
-from fedledger.identity.ca import FabricCa
 from requests.adapters import BaseAdapter
 
+from fedledger.identity.ca import FabricCa
 from fedledger_network.ca.calls import Request
 from fedledger_network.ca.service import CaService
 

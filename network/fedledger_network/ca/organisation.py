@@ -15,7 +15,6 @@ from fedledger.identity.authority import NodeRole
 from fedledger.identity.ca import FabricCa, Registration
 from fedledger.identity.msp import Msp
 from fedledger.identity.wallet import Credentials, Wallet
-
 from fedledger_network.ca.authority import Clock, DevelopmentAuthority, utc_now
 from fedledger_network.ca.in_process import in_process_ca
 from fedledger_network.ca.service import CaService

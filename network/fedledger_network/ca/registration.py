@@ -11,7 +11,6 @@ import secrets
 from typing import Any
 
 from fedledger.identity.authority import NodeRole
-
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.calls import Call, Caller
 from fedledger_network.ca.enrollment import Answer

@@ -11,14 +11,14 @@ import threading
 from types import TracebackType
 
 import uvicorn
-from fedledger.errors import BadInputError
-from fedledger.identity.wallet import Wallet
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
+from fedledger.errors import BadInputError
+from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.calls import Request
 from fedledger_network.ca.service import LARGEST_BODY, CaService

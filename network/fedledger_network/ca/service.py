@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 import structlog
-from fedledger.errors import FedledgerError
 
+from fedledger.errors import FedledgerError
 from fedledger_network.ca import enrollment, registration, revocation
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.calls import Call, Request, WrongSecret

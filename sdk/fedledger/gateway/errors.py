@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Self
 
 import grpc
 from fabric_protos.gateway import gateway_pb2
-from fedledger_chaincode.errors import ContractFault, parse_contract_fault
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from fedledger.errors import AccessError, ExitCode, FedledgerError
+from fedledger_chaincode.errors import ContractFault, parse_contract_fault
 
 _EXIT_CODES = {
     grpc.StatusCode.UNAVAILABLE: ExitCode.CONNECTION,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fedledger.agents.duties import Duty, duties
 
+from fedledger.agents.duties import Duty, duties
 from tests.unit.contract.ledger import MSPS, START, Consortium
 
 

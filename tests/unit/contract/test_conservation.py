@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.round import AbortRequest
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.transitions import ROUND_TRANSITIONS
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from tests.unit.contract.ledger import MSPS, Consortium, task_spec
 
 STEPS = (

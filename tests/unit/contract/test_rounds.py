@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from fedledger.identity.keys import KeyType, generate_key
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MICRO
@@ -12,7 +13,6 @@ from fedledger_chaincode.messages.records import ModelRecord
 from fedledger_chaincode.messages.round import AbortRequest, PrivacyStatement
 from fedledger_chaincode.messages.views import ModelRecords, SubmissionResults
 from fedledger_chaincode.rules.submission import agreed_privacy
-
 from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium, digest, task_spec
 from tests.unit.contract.test_tasks import refused
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import MemberRecord, TaskRecord
 from fedledger_chaincode.messages.round import JoinRequest, ValidatorRegistration
-
 from tests.unit.contract.ledger import MSPS, Consortium, digest, task_spec
 
 

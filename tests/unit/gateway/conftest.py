@@ -32,9 +32,10 @@ from fabric_protos.peer import (
     proposal_response_pb2,
     transaction_pb2,
 )
+from google.rpc import status_pb2
+
 from fedledger.gateway import Contract, Deadlines, Gateway, Identity, connect, new_private_key_signer, open_channel
 from fedledger.identity.keys import verify
-from google.rpc import status_pb2
 
 CHANNEL = "fedledger"
 CHAINCODE = "ledger"

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from fabric_protos.common import common_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger.gateway import BlockFormatError
 from fedledger.gateway.blocks import (
     StateUpdate,
@@ -25,8 +28,6 @@ from fedledger.gateway.blocks import (
     state_updates_bytes,
     validation_codes,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "fabric_blocks.json").read_text())
 HEADERS = VECTORS["headers"]

@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from fedledger.errors import BadInputError
 from fedledger.gateway import EvaluateError, connect, open_channel, tls_certificate_hash
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from fedledger.errors import BadInputError
 from fedledger.gateway import ChaincodeEvent, FileCheckpointer, InMemoryCheckpointer
 

@@ -14,6 +14,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.msp import identities_pb2
 from fabric_protos.peer import chaincode_pb2, proposal_pb2, transaction_pb2
+
 from fedledger.errors import ExitCode
 from fedledger.gateway import (
     CommitError,

@@ -10,6 +10,9 @@ from fabric_protos.gateway import gateway_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2 as kv
 from fabric_protos.peer import proposal_response_pb2, transaction_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fedledger.gateway import BlockFormatError
 from fedledger.gateway.blocks import (
     CollectionReadWriteSet,
@@ -26,8 +29,6 @@ from fedledger.gateway.blocks import (
     parse_envelope_header,
     parse_read_write_sets,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.orderer import ab_pb2
 from fabric_protos.peer import chaincode_event_pb2
+
 from fedledger.errors import ExitCode
 from fedledger.gateway import ChaincodeEvent, EventsError, FileCheckpointer, InMemoryCheckpointer, connect
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fedledger.errors import BadInputError
 from fedledger.gateway import BlockFormatError, SigningError, connect
 

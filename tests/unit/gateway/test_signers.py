@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
 from fedledger.gateway import Identity, SigningError, connect, new_private_key_signer, sha256, unhashed
 from fedledger.gateway.identity import hash_for
 from fedledger.identity.keys import verify
