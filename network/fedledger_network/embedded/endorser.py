@@ -127,7 +127,7 @@ class Endorser:
             return failure
         action = proposal_pb2.ChaincodeAction(
             results=results,
-            events=b"" if executed.event is None else _named(executed.event, self._chaincode).SerializeToString(),
+            events=b"" if executed.event is None else _named(executed.event, proposal),
             response=executed.response,
             chaincode_id=chaincode_pb2.ChaincodeID(name=self._chaincode, version=VERSION),
         )
@@ -156,9 +156,11 @@ class Endorser:
         return executed, simulation.results()
 
 
-def _named(event: Any, chaincode: str) -> Any:
-    event.chaincode_id = chaincode
-    return event
+def _named(event: Any, proposal: Proposal) -> bytes:
+    """The event with whose it is, which a peer does not leave to the chaincode (``core/chaincode``)."""
+    event.chaincode_id = proposal.chaincode
+    event.tx_id = proposal.transaction_id
+    return bytes(event.SerializeToString(deterministic=True))
 
 
 def _envelope(proposal: Proposal, endorsed: Sequence[_Endorsed]) -> Any:
