@@ -76,18 +76,23 @@ def test_answers_find_their_transactions_in_whatever_order_they_come(serve):
 
 
 def test_a_transaction_sent_again_while_it_runs_fails_once_and_touches_nothing_more(serve):
+    """The peer gave the first up; what is left of it must not answer, read or write for a later one."""
     ward = Ward()
     with ScriptedPeer(serve(ward).address) as peer:
-        first = peer.begin("Stay", transaction="f00d")
+        given_up = peer.begin("Stay", transaction="f00d")
         assert ward.entered.acquire(timeout=SECONDS)
-        second = peer.begin("Stay", transaction="f00d")
-        executed = second.result(SECONDS)
-        ward.leave.set()
-        assert "sent again" in executed.error
-        assert peer.run("Stay", transaction="f00d").response.payload == b"left"
-        assert executed.requests == [] and executed.writes == []
+        again = peer.run("Stay", transaction="f00d")
+        assert "sent again" in again.error
+        third = peer.begin("Stay", transaction="f00d")
+        with ward.occupied():
+            pass
+        executed = third.result(SECONDS)
+        assert executed.response.payload == b"left"
+        assert executed.requests == ["GET_STATE", "PUT_STATE"]
+        assert peer.run("Describe").response.status == 200
         assert peer.stray.empty()
-    assert not first.done()
+    assert again.requests == []
+    assert not given_up.done()
 
 
 def test_a_finished_transactions_id_may_be_used_again(serve):

@@ -192,7 +192,7 @@ def test_arguments_that_belong_beside_the_ledger_are_refused(serve):
 @pytest.mark.parametrize("function", ["Read", "Stubborn"])
 def test_a_peers_error_ends_the_transaction_even_if_the_contract_goes_on(serve, function):
     def broken(request):
-        return NotImplemented if request.type == Message.PUT_STATE else reply(request, b"ledger closed", Message.ERROR)
+        return reply(request, b"ledger closed", Message.ERROR)
 
     with ScriptedPeer(serve().address, script=broken) as peer:
         executed = peer.run(function, "bed")
