@@ -91,11 +91,12 @@ class LeavingParticipant(Participant):
     """Leaves after some rounds."""
 
     def step(self) -> float | None:
+        waiting = super().step()
         head = self.ledger.task(self.task).head
         if head is not None and head.round >= DROPOUT_AFTER and head.round_state in ("finalised", "aborted"):
             self.leave()
             return None
-        return super().step()
+        return waiting
 
 
 class ScalingParticipant(Participant):

@@ -29,7 +29,7 @@ def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
     """One round."""
     cells = []
     for site in sites:
-        mark = "+" if site in row.accepted else "." if site in row.absent else "!"
+        mark = "+" if site in row.accepted else "!" if site in row.refused else "."
         auc = f"{row.auc[site]:.3f}" if site in row.auc else "-"
         cells.append(f"{mark} {auc:>13}")
     worst = f"{min(row.auc.values()):.3f}" if row.auc else "-"

@@ -147,6 +147,9 @@ class RoundWatch:
             self._print(older)
 
     def _print(self, number: int) -> None:
+        """Print a round, and before it every older one that was still waited for."""
+        for older in sorted(ended for ended in self._ended if ended < number):
+            self._print(older)
         event = self._ended.pop(number)
         row = self._row(self.ledger.round(self.task, number), event)
         self.rows.append(row)
