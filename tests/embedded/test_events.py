@@ -62,7 +62,7 @@ def test_without_a_start_only_new_events_come(participant: Client, announced: li
         arrived: list[ChaincodeEvent] = []
         reader = threading.Thread(target=lambda: arrived.append(next(iter(events))))
         reader.start()
-        # The stream is open once the gateway has sent its first headers; until then nothing new must be missed.
+        # Nobody tells when the stream is open, so there is something new until something has arrived.
         while reader.is_alive():
             participant.submit("Announce", "Fresh", "fresh")
             reader.join(0.05)
