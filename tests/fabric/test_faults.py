@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import threading
 
 import pytest
@@ -53,6 +54,22 @@ def test_the_orderer_that_leads_is_killed_and_another_takes_over(network: Fabric
         network.kill(leader)
         load.goes_on(10)
         network.start(leader)
+        load.goes_on()
+    nothing_is_lost(network, load)
+
+
+def test_an_organisation_that_freezes_and_thaws_catches_up(network: FabricNetwork) -> None:
+    """To the others a process that answers nothing looks like a host behind a cut line."""
+    frozen = [network.inventory.named(f"{kind}.{VICTIM}") for kind in ("orderer", "peer", "chaincode")]
+    with under_load(network, "long_beach", "switzerland") as load:
+        load.goes_on()
+        for program in frozen:
+            program.send(signal.SIGSTOP)
+        try:
+            load.goes_on(10)
+        finally:
+            for program in frozen:
+                program.send(signal.SIGCONT)
         load.goes_on()
     nothing_is_lost(network, load)
 

@@ -1,8 +1,8 @@
 """A consortium on Hyperledger Fabric as processes of this machine: bring up, look at, take down, and up again.
 
 ``up`` asks at every step what is there and does the rest, so that it continues wherever an earlier run ended. It
-refuses a folder of another consortium. It is for one machine; what separate hosts need lies in the folder of each
-organisation.
+refuses a folder of another consortium. It is for one machine; ``hosts`` is for one organisation's part on its
+own.
 """
 
 from __future__ import annotations
@@ -16,32 +16,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from fedledger.errors import BadInputError
-from fedledger.gateway import EndorseError
 from fedledger.gateway.blocks import parse_block
-from fedledger.identity.files import make_private_folder, write_atomic
-from fedledger.identity.profile import load_profile
-from fedledger_network.ca.organisation import authority_folder
+from fedledger.identity.files import write_atomic
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator, Definition
 from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.config_edits import config_of_block
-from fedledger_network.fabric.errors import FabricTimeout
-from fedledger_network.fabric.fabric_ca import write_server_folder
-from fedledger_network.fabric.identities import ADMINISTRATOR, FabricIdentities, ca_ports, provision, write_changed
-from fedledger_network.fabric.inventory import AUTHORITY, PEER, Inventory
+from fedledger_network.fabric.identities import write_changed
+from fedledger_network.fabric.inventory import Inventory
 from fedledger_network.fabric.layout import Layout
+from fedledger_network.fabric.preparation import make_folders, prepare_organisation, prepare_package, start_authorities
 from fedledger_network.fabric.processes import start_all, stop_all
 from fedledger_network.fabric.profiles import write_all_profiles
 from fedledger_network.fabric.programs import Programs
-from fedledger_network.fabric.settings import orderer_settings, peer_settings
+from fedledger_network.fabric.readiness import wait_for_contract
 
 SECONDS_TO_CONVERGE = 60.0
-_POLL_SECONDS = 0.1
-_METADATA = "org.hyperledger.fabric:GetMetadata"
 
 Progress = Callable[[str], None]
 ResultT = TypeVar("ResultT")
@@ -104,7 +96,7 @@ class FabricNetwork:
         Raises ``OTHER_CONSORTIUM`` when the folder belongs to another network.
         """
         self._refuse_other_consortium()
-        make_private_folder(self.layout.root)
+        make_folders(self.inventory)
         self.save()
         self.provide(progress)
 
@@ -115,13 +107,14 @@ class FabricNetwork:
     def provide(self, progress: Progress = lambda _: None) -> None:
         """Make whatever is missing beside the consortium's file."""
         progress("making identities")
-        for folder in (self.layout.shared, self.layout.root / "organisations"):
-            folder.mkdir(exist_ok=True)
-        self._start_authorities(progress)
-        identities = self._provision()
+        make_folders(self.inventory)
+        members = self.config.consortium.organisations
+        start_authorities(self.inventory, members)
+        with ThreadPoolExecutor(len(members)) as pool:  # it is the disk that takes time
+            made = list(pool.map(lambda member: prepare_organisation(self.inventory, member), members))
+        identities = {member.name: each for member, each in zip(members, made, strict=True)}
         write_all_profiles(self.config, self.layout, identities)
-        self._write_settings()
-        self._write_package()
+        prepare_package(self.inventory)
         if not self.layout.genesis.exists():
             progress("writing the channel's first block")
             write_atomic(self.layout.genesis, first_block(self.config, self.layout, self.programs))
@@ -181,7 +174,7 @@ class FabricNetwork:
             FabricTimeout: ``NOT_CONVERGED`` with the last reason.
         """
         deadline = time.monotonic() + seconds
-        self._each(lambda administrator: self._wait_for_contract(administrator.organisation, deadline))
+        self._each(lambda administrator: wait_for_contract(self.inventory, administrator.organisation, deadline))
 
     # --- one program
 
@@ -209,57 +202,6 @@ class FabricNetwork:
     def fresh_config(self) -> Any:
         """The ``common.Config`` that the channel would have if it were made now."""
         return config_of_block(parse_block(first_block(self.config, self.layout, self.programs)))
-
-    def _start_authorities(self, progress: Progress) -> None:
-        if AUTHORITY not in self.inventory.kinds:
-            return
-        progress("starting the organisations' Fabric CAs")
-        for organisation in self.config.consortium.organisations:
-            folder = authority_folder(self.layout.organisation(organisation.name).identities)
-            write_server_folder(folder, organisation.msp_id, ca_ports(self.config, organisation))
-        start_all(self.inventory.of_kind(AUTHORITY))
-
-    def _provision(self) -> dict[str, FabricIdentities]:
-        members = self.config.consortium.organisations
-        with ThreadPoolExecutor(len(members)) as pool:  # it is the disk that takes time
-            made = pool.map(lambda each: provision(self.config, each, self.layout.organisation(each.name)), members)
-        return {organisation.name: identities for organisation, identities in zip(members, made, strict=True)}
-
-    def _write_settings(self) -> None:
-        for organisation in self.config.consortium.organisations:
-            folder = self.layout.organisation(organisation.name).root
-            for name, settings in (
-                ("orderer.yaml", orderer_settings(self.config, organisation)),
-                ("core.yaml", peer_settings(self.config, organisation, folder, self.programs.builder)),
-            ):
-                write_changed(folder / name, yaml.safe_dump(settings, sort_keys=False).encode())
-
-    def _write_package(self) -> None:
-        release = self.inventory.release()
-        if release.version != self.config.chaincode_version:
-            release = release.successor(self.config.chaincode_version)
-        write_changed(self.layout.package, release.package)
-        write_changed(self.layout.release, release.to_json())
-
-    def _wait_for_contract(self, organisation: Organisation, deadline: float) -> None:
-        profile = load_profile(self.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")
-        program = self.inventory.program(PEER, organisation)
-        with profile.connect() as gateway:
-            contract = gateway.get_network(profile.channel).get_contract(profile.chaincode)
-            while True:
-                try:
-                    # Endorsed but never submitted: it needs what a submission needs, peers that know of each other.
-                    contract.new_proposal(_METADATA).endorse()
-                    return
-                except EndorseError as error:
-                    program.require_running()
-                    if time.monotonic() > deadline:
-                        raise FabricTimeout(
-                            "NOT_CONVERGED",
-                            f"The peer of {organisation.name} does not serve the contract: {error.message}",
-                            f"Look into {program.log}.",
-                        ) from error
-                time.sleep(_POLL_SECONDS)
 
     def _each(self, step: Callable[[Administrator], ResultT]) -> list[ResultT]:
         """Take one step for every organisation at the same time; the first error counts."""

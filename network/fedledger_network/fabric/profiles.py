@@ -14,13 +14,21 @@ from fedledger_network.fabric.layout import Layout
 
 
 def write_all_profiles(config: FabricConfig, layout: Layout, identities: Mapping[str, FabricIdentities]) -> None:
-    """Write ``fedledger.toml`` for all organisations, and into each one's folder that with its own members only."""
-    everybody: list[Profile] = []
-    for organisation in config.consortium.organisations:
-        own = organisation_profiles(config, layout, organisation, identities[organisation.name])
-        write_profiles(layout.organisation(organisation.name).root / FILE_NAME, own)
-        everybody += own
-    write_profiles(layout.profiles, everybody)
+    """Write ``fedledger.toml`` with the members of all organisations."""
+    profiles = [
+        profile
+        for organisation in config.consortium.organisations
+        for profile in organisation_profiles(config, layout, organisation, identities[organisation.name])
+    ]
+    write_profiles(layout.profiles, profiles)
+
+
+def write_organisation_profiles(
+    config: FabricConfig, layout: Layout, organisation: Organisation, identities: FabricIdentities
+) -> None:
+    """Write ``fedledger.toml`` into the organisation's folder, with its own members only."""
+    profiles = organisation_profiles(config, layout, organisation, identities)
+    write_profiles(layout.organisation(organisation.name).root / FILE_NAME, profiles)
 
 
 def organisation_profiles(
