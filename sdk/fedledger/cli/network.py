@@ -1,32 +1,36 @@
-"""``fedledger network``: an embedded consortium on this machine, up and down."""
+"""``fedledger network``: a consortium on this machine, embedded or on Hyperledger Fabric, up and down."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fedledger.cli.output import Format, facts, messages, show
+from fedledger.cli.engines import Engine, existing_network, network_at
+from fedledger.cli.output import Format, facts, messages, show, table
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import FormatOption
 from fedledger.errors import BadInputError
 from fedledger.identity.profile import Profile, load_profile, write_profiles
 from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.organisation import MEMBERS, REGISTRAR, authority_folder
-from fedledger_network.consortium import Consortium, Organisation
-from fedledger_network.embedded import running
+from fedledger_network.consortium import Organisation
 from fedledger_network.embedded.folder import NetworkFolder
 
 app = typer.Typer(
-    help="An embedded consortium on this machine. One process stands in for all peers and orderers: it is no "
-    "distributed ledger, and for development only.",
+    help="A consortium on this machine: embedded, one process and for development only, or Hyperledger Fabric.",
     no_args_is_help=True,
 )
 
-DEMO_ORGANISATIONS = ("cleveland", "hungary", "long_beach_va", "switzerland")
+_ENGINES = {
+    Engine.EMBEDDED: "embedded: one process in the place of all peers and orderers, no distributed ledger",
+    Engine.FABRIC: "Hyperledger Fabric: a peer, an orderer and a chaincode service for each organisation",
+}
 DirOption = Annotated[Path, typer.Option("--dir", help="The network's folder.")]
 DEFAULT_DIR = Path("run/network")
 DEFAULT_CA_PORT = 7054
@@ -36,33 +40,27 @@ CA_PROFILES = "ca.toml"
 @app.command()
 def up(
     folder: DirOption = DEFAULT_DIR,
+    engine: Annotated[Engine | None, typer.Option(help="embedded, or fabric; else that of the folder.")] = None,
     config: Annotated[
         Path | None, typer.Option("--consortium", help="YAML file of the consortium; else four hospitals.")
     ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Make the network's folder if there is none, and start its node in the background."""
-    consortium = Consortium.load(config) if config else Consortium.of_names(*DEMO_ORGANISATIONS)
-    network = NetworkFolder.create(folder, consortium)
-    status = running.status(network)
-    if status is None:
-        messages.print("Making keys and certificates, starting the node...")
-        running.launch(network, attached=False)
-        status = running.status(network)
-    names = [organisation.name for organisation in consortium.organisations]
+    """Make the network's folder if there is none, start what does not run, and return when it answers."""
+    network = network_at(folder, engine, config)
+    with messages.status("starting") as status:
+        network.up(_progress(status), attached=False)
+    names = [organisation.name for organisation in network.consortium.organisations]
+    found = network.status()
     show(
-        {
-            "folder": str(network.path),
-            "profiles": str(network.profiles),
-            "gateway": status.gateway if status else "",
-            "pid": status.pid if status else None,
-            "organisations": names,
-        },
+        {"engine": network.engine.value, "folder": str(folder.absolute()), "profiles": str(network.profiles)}
+        | {"organisations": names}
+        | found,
         [
             facts(
                 {
+                    "engine": _ENGINES[network.engine],
                     "organisations": ", ".join(names),
-                    "gateway": status.gateway if status else "",
                     "profiles": f"{network.profiles} (ORGANISATION-participant, -validator, -governor, -auditor)",
                 }
             ),
@@ -74,23 +72,50 @@ def up(
 
 @app.command()
 def down(folder: DirOption = DEFAULT_DIR, output: FormatOption = Format.TEXT) -> None:
-    """Stop the node; the ledger stays, and `up` goes on with it."""
-    stopped = running.stop(NetworkFolder.existing(folder))
+    """Stop the network; everything stays, and `up` goes on with it."""
+    stopped = existing_network(folder).down()
     show({"stopped": stopped}, "Stopped." if stopped else "It was not running.", output)
 
 
 @app.command("status")
 def show_status(folder: DirOption = DEFAULT_DIR, output: FormatOption = Format.TEXT) -> None:
-    """Say whether the node runs."""
-    network = NetworkFolder.existing(folder)
-    status = running.status(network)
-    document = {
-        "running": status is not None,
-        "gateway": status.gateway if status else None,
-        "pid": status.pid if status else None,
-        "log": str(network.node_log),
-    }
-    show(document, facts(document), output)
+    """Say what runs."""
+    network = existing_network(folder)
+    found = network.status()
+    document = {"engine": network.engine.value} | found
+    programs = found.get("programs")
+    if programs is None:
+        show(document, facts(document), output)
+        return
+    rows = [
+        (
+            name,
+            program["pid"] or "does not run",
+            ", ".join(map(str, program["ports"])),
+            f"{program['memory'] / 2**20:.0f} MiB" if program["memory"] else "",
+            program["log"],
+        )
+        for name, program in programs.items()
+    ]
+    show(document, table("Programs", ["program", "pid", "ports", ">memory", "log"], rows), output)
+
+
+@app.command()
+def logs(
+    program: Annotated[str | None, typer.Argument(help="Which one, as `status` names it.")] = None,
+    lines: Annotated[int, typer.Option(min=1, help="How many of its last lines.")] = 50,
+    folder: DirOption = DEFAULT_DIR,
+) -> None:
+    """Print the end of a program's log."""
+    sys.stdout.write(existing_network(folder).logs(program, lines) + "\n")
+
+
+def _progress(status: Any) -> Callable[[str], None]:
+    def show_step(text: str) -> None:
+        messages.print(f"{text[:1].upper()}{text[1:]}...")
+        status.update(text)
+
+    return show_step
 
 
 @app.command("ca")

@@ -18,15 +18,12 @@ from fedledger.cli.demo.cast import Cast, processes, threads
 from fedledger.cli.demo.comparison import Comparison, compare, without_defence
 from fedledger.cli.demo.options import DemoFolder, DemoOptions
 from fedledger.cli.demo.watch import RoundRow, RoundWatch
-from fedledger.cli.network import DEMO_ORGANISATIONS
+from fedledger.cli.engines import Engine, Network, network_at
 from fedledger.cli.output import MICRO, Format, messages, show
 from fedledger.cli.session import FormatOption, Session, connected, quiet_tensorflow
 from fedledger.errors import BadInputError, ExitCode, FedledgerError
 from fedledger.training import Split, TaskDefinition, concatenate, evaluate
 from fedledger_chaincode.messages.views import MemberView
-from fedledger_network.consortium import Consortium
-from fedledger_network.embedded import running
-from fedledger_network.embedded.folder import NetworkFolder
 
 
 def demo(
@@ -39,13 +36,14 @@ def demo(
         bool, typer.Option("--processes", help="Every agent a process of its own, instead of threads of this one.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Of initial weights, splits and batches; never of privacy.")] = None,
+    engine: Annotated[Engine, typer.Option(help="embedded, or fabric.")] = Engine.EMBEDDED,
     attack: Annotated[
         Attack | None, typer.Option(help="Let one organisation misbehave, and see what becomes of it.")
     ] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="Where everything is kept; else below run/.")] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Let four hospitals train one heart-disease model over an embedded ledger, on real data.
+    """Let four hospitals train one heart-disease model over a ledger, on real data.
 
     Interrupted at any moment, the same command goes on where it stopped. The embedded ledger is one process: a stand-in
     for a Fabric network, not a distributed ledger.
@@ -57,34 +55,29 @@ def demo(
     definition = options.definition()
     place = DemoFolder.chosen(folder, options)
     messages.print(f"Everything is kept in {place.path}")
-    consortium = Consortium.of_names(*DEMO_ORGANISATIONS)
-    network = NetworkFolder.create(place.path / "network", consortium)
-    with _node(network):
-        cast = Cast(network.profiles, consortium.organisations, attack)
+    network = network_at(place.path / "network", engine, attached=True)
+    members = network.consortium.organisations
+    with _running(network):
+        cast = Cast(network.profiles, members, attack)
         if attack is not None:
             messages.print(f"{cast.attacker.name}, attack {attack.value}: {EXPLAINED[attack]}", markup=False)
         task = cast.agree(definition)
         cast.enlist(task)
-        with connected(cast.profile(consortium.organisations[0], "auditor")) as opened:
+        with connected(cast.profile(members[0], "auditor")) as opened:
             agreed = definition.agree(opened.ledger.task(task).record.spec)
             rows = _rounds(opened, cast, task, agreed, place, as_processes)
             _conclude(opened, cast, task, agreed, rows, place, output)
 
 
 @contextmanager
-def _node(network: NetworkFolder) -> Iterator[None]:
-    if running.status(network) is not None:
-        raise BadInputError(
-            "LEDGER_IN_USE",
-            f"Another process runs {network.path}.",
-            "Wait for it, or choose another folder with --dir.",
-        )
-    messages.print("Starting the ledger and making keys and certificates for four organisations...")
-    process = running.launch(network, attached=True)
+def _running(network: Network) -> Iterator[None]:
+    messages.print(f"Starting the {network.engine.value} ledger of four organisations...")
     try:
+        with messages.status("starting") as status:
+            network.up(status.update, attached=True)
         yield
     finally:
-        process.stop()
+        network.down()
 
 
 def _rounds(
