@@ -16,6 +16,9 @@ from fedledger_network.fabric.identities import TLS_CERTIFICATE_FILE, TLS_KEY_FI
 
 EXECUTION_SECONDS = 30
 """How long a transaction of the contract may take."""
+ENDORSEMENT_SECONDS = 10
+"""How long a gateway waits for one organisation's endorsement before it asks another: a peer that hangs, unlike one
+that is gone, costs a submission that long."""
 BUILDER_ENVIRONMENT = "CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG"
 
 _KEYS_PER_MESSAGE = 1000
@@ -82,7 +85,7 @@ def peer_settings(config: FabricConfig, organisation: Organisation, folder: Path
             "tls": {**tls, "clientAuthRequired": False, "rootcert": {"file": f"peer/tls/{TLS_ROOTS_FILE}"}},
             "gateway": {
                 "enabled": True,
-                "endorsementTimeout": f"{EXECUTION_SECONDS}s",
+                "endorsementTimeout": f"{ENDORSEMENT_SECONDS}s",
                 "broadcastTimeout": "30s",
                 "dialTimeout": "5s",
             },
