@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from fedledger.errors import BadInputError
+from fedledger.identity.hosts import is_loopback
 
 _MSP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -64,6 +65,8 @@ class Consortium:
     channel: str = "fedledger"
     chaincode: str = "fedledger"
     blocks: BlockCutting = field(default_factory=BlockCutting)
+    listen: str | None = None
+    """Where an embedded node serves its clients: ``127.0.0.1:port``; without it on a socket in its folder."""
 
     def __post_init__(self) -> None:
         names = [organisation.name for organisation in self.organisations]
@@ -87,6 +90,10 @@ class Consortium:
                     raise _refusal(f"{entry!r} is no {kind}", remedy)
         if self.chaincode in _SYSTEM_CHAINCODES:
             raise _refusal(f"{self.chaincode} is a system chaincode of Fabric", "Choose another name for the contract.")
+        if self.listen is not None and not _is_local_port(self.listen):
+            raise _refusal(
+                f"nothing can listen on {self.listen!r}", "Give 127.0.0.1:port: it is for this machine only."
+            )
 
     @property
     def tolerated_faults(self) -> int:
@@ -106,6 +113,8 @@ class Consortium:
     def to_yaml(self) -> str:
         """The consortium's file."""
         document = {"version": VERSION} | asdict(self) | {"organisations": [asdict(o) for o in self.organisations]}
+        if self.listen is None:
+            del document["listen"]
         return str(yaml.safe_dump(document, sort_keys=False))
 
     @classmethod
@@ -133,6 +142,13 @@ class Consortium:
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise _refusal(f"{path} does not fit: {error}", "Correct that key.") from error
+
+
+def _is_local_port(address: object) -> bool:
+    if not isinstance(address, str):
+        return False
+    host, _, port = address.rpartition(":")
+    return is_loopback(host) and port.isdecimal() and 0 < int(port) < 1 << 16
 
 
 def _refusal(reason: str, remedy: str) -> BadInputError:

@@ -99,7 +99,13 @@ class NetworkFolder:
         return self.path / "chaincode.log"
 
     @property
+    def gateway(self) -> str:
+        """What clients dial: ``unix:/path``, or the consortium's ``host:port``."""
+        return self.consortium().listen or f"unix:{self.gateway_socket}"
+
+    @property
     def gateway_socket(self) -> Path:
+        """Where the node listens unless the consortium says otherwise."""
         return self._sockets / "gateway.sock"
 
     @property
@@ -132,7 +138,7 @@ class NetworkFolder:
         wallet = identities.members[member]
         return Profile(
             name=f"{organisation.name}-{member}",
-            gateway=f"unix:{self.gateway_socket}",
+            gateway=self.gateway,
             channel=consortium.channel,
             chaincode=consortium.chaincode,
             msp_id=organisation.msp_id,

@@ -1,6 +1,6 @@
 """The embedded node: endorsers, orderers, committer, Gateway and Deliver services in one process.
 
-It listens on the one socket that the profiles of its folder name, and it is no distributed ledger: whoever controls
+It listens on the one address that the profiles of its folder name, and it is no distributed ledger: whoever controls
 this process controls the ledger.
 """
 
@@ -63,7 +63,7 @@ class EmbeddedNode:
     @property
     def address(self) -> str:
         """What clients dial."""
-        return f"unix:{self._folder.gateway_socket}"
+        return self._folder.gateway
 
     @property
     def chaincode_pid(self) -> int | None:
@@ -89,7 +89,7 @@ class EmbeddedNode:
         _check_identities(channel.get(), identities)
         world = World(store.height, store.state())
         view = LedgerView(store)
-        server = NodeServer(folder.gateway_socket)
+        server = NodeServer(folder.gateway)
         running.callback(server.wait_for_calls)
         peers = self._peers(running, identities, consortium.chaincode)
         endorser = Endorser(peers, consortium.chaincode, world)

@@ -1,4 +1,4 @@
-"""The node's gRPC server on its one unix socket; refuses to take the socket from somebody who listens there."""
+"""The node's gRPC server on its one address; refuses to take the address from somebody who listens there."""
 
 from __future__ import annotations
 
@@ -35,24 +35,28 @@ _OPTIONS = (
 class NodeServer:
     """Serves once. It ends in three steps, between which the parts that calls wait for are ended."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, address: str) -> None:
+        """``address`` is ``unix:/path`` or ``host:port``."""
+        self._address = address
         self._pool = ThreadPoolExecutor(CALLS_AT_A_TIME, thread_name_prefix="call")
         self._server: grpc.Server | None = None
         self._stopped: threading.Event | None = None
 
     def serve(self, gateway: GatewayService, deliver: DeliverService, orderer: OrdererService) -> None:
         """Listen; raises ``NodeError`` (``ADDRESS_IN_USE``)."""
-        _claim(self._path)
+        path = _path_of(self._address)
+        if path is not None:
+            _claim(path)
         server = grpc.server(self._pool, options=_OPTIONS, maximum_concurrent_rpcs=CALLS_AT_A_TIME)
         gateway_pb2_grpc.add_GatewayServicer_to_server(gateway, server)
         events_pb2_grpc.add_DeliverServicer_to_server(deliver, server)
         ab_pb2_grpc.add_AtomicBroadcastServicer_to_server(orderer, server)
         try:
-            server.add_insecure_port(f"unix:{self._path}")
+            server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise _in_use(self._path, str(error)) from error
-        self._path.chmod(_SOCKET_MODE)
+            raise _in_use(self._address, str(error)) from error
+        if path is not None:
+            path.chmod(_SOCKET_MODE)
         server.start()
         self._server = server
 
@@ -71,6 +75,11 @@ class NodeServer:
         self._pool.shutdown()
 
 
+def _path_of(address: str) -> Path | None:
+    """The path of a unix socket; None for a port."""
+    return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
+
+
 def _claim(path: Path) -> None:
     """Remove a socket that nobody listens on; whoever was killed left it."""
     try:
@@ -78,19 +87,19 @@ def _claim(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise _in_use(path, "there is something else than a socket")
+        raise _in_use(str(path), "there is something else than a socket")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
-    raise _in_use(path, "another program listens there")
+    raise _in_use(str(path), "another program listens there")
 
 
-def _in_use(path: Path, reason: str) -> NodeError:
+def _in_use(address: str, reason: str) -> NodeError:
     return NodeError(
         "ADDRESS_IN_USE",
-        f"The node cannot listen on {path}: {reason}.",
+        f"The node cannot listen on {address}: {reason}.",
         "Stop what listens there or remove it, or use another folder.",
     )
