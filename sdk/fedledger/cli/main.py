@@ -10,6 +10,7 @@ import typer
 
 from fedledger.cli import audit, identity, model, network, participant, round, task, validator, wallet
 from fedledger.cli.demo.command import demo
+from fedledger.cli.doctor import doctor
 from fedledger.cli.output import configure_logging, messages
 from fedledger.errors import ExitCode, FedledgerError
 
@@ -33,6 +34,7 @@ for commands, name in (
 ):
     app.add_typer(commands.app, name=name)
 app.command()(demo)
+app.command()(doctor)
 
 _SIGNALLED = 128
 _SIGINT = 2
