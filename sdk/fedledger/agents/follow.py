@@ -9,14 +9,17 @@ import threading
 import time
 from collections.abc import Callable
 
+import grpc
 import structlog
 
 from fedledger.gateway import ChaincodeEvent, CloseableIterator, GatewayError
 from fedledger.ledger import LedgerEvent, TaskLedger
+from fedledger.store import StoreError
 
 _log = structlog.get_logger(__name__)
 RECONNECT_SECONDS = 0.5
 _STOP_CHECK_SECONDS = 0.25
+_REFUSED = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
 
 
 class LedgerBell:
@@ -71,14 +74,20 @@ def keep_stepping(
 ) -> None:
     """Call ``step`` until it returns None or ``stop`` is set; it returns how many seconds it can sleep at most.
 
-    A step that fails because the ledger cannot be reached is tried again: every step begins by reading the ledger.
+    A step that fails because the ledger or an artifact store cannot be used now is tried again: every step begins by
+    reading the ledger. A ledger that refuses this identity is not asked again.
+
+    Raises:
+        GatewayError: with ``PERMISSION_DENIED`` or ``UNAUTHENTICATED``, such as after the certificate's end.
     """
     pause = RECONNECT_SECONDS
     while not stop.is_set():
         try:
             seconds = step()
-        except GatewayError as error:
-            _log.warning("the ledger cannot be used, will try again", agent=name, reason=str(error), seconds=pause)
+        except (GatewayError, StoreError) as error:
+            if isinstance(error, GatewayError) and error.status in _REFUSED:
+                raise
+            _log.warning("not possible now, will try again", agent=name, reason=str(error), seconds=pause)
             stop.wait(pause)
             pause = min(pause * 2, longest_wait)
             continue

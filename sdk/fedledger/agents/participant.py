@@ -26,6 +26,7 @@ from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.judgement import judge_disclosure
 from fedledger.secure_aggregation.publication import sealing_info
 from fedledger.secure_aggregation.sealing import open_with_seed
+from fedledger.store import StoreError
 from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
 from fedledger.training.examples import Split
 from fedledger.training.task import TaskDefinition
@@ -137,8 +138,7 @@ class Participant:
             result = self._train(view, current)
             pending = self._prepare(view, current, result)
             self.journal.write(self.task, number, pending)
-        for validator, sealed in zip(current.cohort.validators, pending.sealed, strict=True):
-            ValidatorStore(validator.store).shares.put(sealed)
+        self._deliver(view, current, pending)
         (outcome,) = self.ledger.submit_updates([pending.signed])
         if outcome.status == "refused":
             raise FedledgerError(
@@ -147,6 +147,22 @@ class Participant:
         _log.info("update submitted", site=self.site, round=number, manifest=outcome.manifest_digest)
         if self.on_contribution is not None:
             self.on_contribution(Contribution(number, outcome.status, result))
+
+    def _deliver(self, view: TaskView, current: RoundView, pending: PendingUpdate) -> None:
+        """Put each validator's share into its store; as many may be out of reach as validators may be faulty.
+
+        Raises:
+            StoreError: of the last store, when more of them cannot be used.
+        """
+        spare = view.record.spec.aggregation.tolerated_faults
+        for validator, sealed in zip(current.cohort.validators, pending.sealed, strict=True):
+            try:
+                ValidatorStore(validator.store).shares.put(sealed)
+            except StoreError as reason:
+                if not spare:
+                    raise
+                spare -= 1
+                _log.warning("share not delivered", site=self.site, validator=validator.msp, reason=str(reason))
 
     def _train(self, view: TaskView, current: RoundView) -> LocalResult:
         record = current.record
