@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fedledger_network.ca.organisation import authority_folder
@@ -72,7 +72,7 @@ class Inventory:
         ports = self.config.ports(organisation)
         home = authority_folder(self.layout.organisation(organisation.name).identities)
         command = (str(self.programs.require_certificate_authority()), "start", "--home", str(home))
-        return self._program(AUTHORITY, organisation, command, (ports.authority, ports.authority_operations), {})
+        return self._program(AUTHORITY, organisation, command, (ports.authority, ports.authority_operations), dict)
 
     def _orderer(self, organisation: Organisation) -> Program:
         ports = self.config.ports(organisation)
@@ -81,25 +81,29 @@ class Inventory:
             organisation,
             (str(self.programs.path("orderer")),),
             (ports.orderer, ports.orderer_admin, ports.orderer_operations),
-            _LOGGING,
+            lambda: _LOGGING,
         )
 
     def _peer(self, organisation: Organisation) -> Program:
         ports = self.config.ports(organisation)
         folder = self.layout.organisation(organisation.name)
         tls = folder.node(PEER) / "tls"
-        builder = builder_configuration(
-            {Place.A: ports.chaincode_a, Place.B: ports.chaincode_b},
-            (tls / TLS_ROOTS_FILE).read_bytes(),
-            (tls / TLS_CERTIFICATE_FILE).read_bytes(),
-            (tls / TLS_KEY_FILE).read_bytes(),
-        )
+
+        def environment() -> Mapping[str, str]:
+            builder = builder_configuration(
+                {Place.A: ports.chaincode_a, Place.B: ports.chaincode_b},
+                (tls / TLS_ROOTS_FILE).read_bytes(),
+                (tls / TLS_CERTIFICATE_FILE).read_bytes(),
+                (tls / TLS_KEY_FILE).read_bytes(),
+            )
+            return {**_LOGGING, BUILDER_ENVIRONMENT: builder}
+
         return self._program(
             PEER,
             organisation,
             (str(self.programs.path("peer")), "node", "start"),
             (ports.peer, ports.peer_chaincode, ports.peer_operations),
-            {**_LOGGING, BUILDER_ENVIRONMENT: builder},
+            environment,
         )
 
     def services(self, release: Release) -> list[Program]:
@@ -123,7 +127,8 @@ class Inventory:
             "CHAINCODE_CLIENT_CA_CERT": f"{CHAINCODE}/tls/{TLS_ROOTS_FILE}",
         }
         command = (sys.executable, "-m", "fedledger_chaincode.service")
-        return self._program(CHAINCODE, organisation, command, (port,), environment, f"{CHAINCODE}-{release.place}")
+        pid_file = f"{CHAINCODE}-{release.place}"
+        return self._program(CHAINCODE, organisation, command, (port,), lambda: environment, pid_file)
 
     def _program(
         self,
@@ -131,7 +136,7 @@ class Inventory:
         organisation: Organisation,
         command: tuple[str, ...],
         ports: tuple[int, ...],
-        environment: Mapping[str, str],
+        environment: Callable[[], Mapping[str, str]],
         pid_file: str | None = None,
     ) -> Program:
         folder = self.layout.organisation(organisation.name)
@@ -142,6 +147,6 @@ class Inventory:
             ports=ports,
             log=folder.logs / f"{kind}.log",
             pid_file=folder.processes / (pid_file or kind),
-            environment={"FABRIC_CFG_PATH": str(folder.root), **environment},
+            environment=lambda: {"FABRIC_CFG_PATH": str(folder.root), **environment()},
             attached=self.attached,
         )

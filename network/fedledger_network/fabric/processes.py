@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedledger.identity.files import write_atomic
@@ -45,7 +45,8 @@ class Program:
     ports: tuple[int, ...]
     log: Path
     pid_file: Path
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Callable[[], Mapping[str, str]] = dict
+    """Asked when it is started."""
     attached: bool = False
 
     def pid(self) -> int | None:
@@ -72,7 +73,7 @@ class Program:
                 process = subprocess.Popen(
                     self.command,
                     cwd=self.folder,
-                    env={**os.environ, **self.environment},
+                    env={**os.environ, **self.environment()},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
