@@ -14,7 +14,7 @@ import numpy as np
 from fedledger.agents.participant import Participant
 from fedledger.agents.validator import Validator
 from fedledger.cli.demo.cheating import cheat
-from fedledger.secure_aggregation import AggregateError, Parameters, PreparedUpdate, UpdateContext, encode_update
+from fedledger.secure_aggregation import AggregateError, Parameters, PreparedUpdate, UpdateContext, encode_direction
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.opening import element_hex
 from fedledger.training import Examples, LocalResult, Split
@@ -25,7 +25,7 @@ from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.field import MODULUS
 
 SCALE = 10
-"""How many times too long a scaled update is."""
+"""How many times as long as allowed a scaled update is."""
 DROPOUT_AFTER = 2
 """The last round in which those who drop out take part."""
 
@@ -46,7 +46,7 @@ EXPLAINED: Mapping[Attack, str] = {
     "the clip norm, so it counts, up to the cap on one participant's weight.",
     Attack.SIGN_FLIP: "One site sends the opposite of its update. It is well-formed and within the clip norm, so it "
     "counts, up to the cap on one participant's weight.",
-    Attack.SCALE: f"One site sends {SCALE} times its update, beyond the clip norm, with a false proof. The ledger "
+    Attack.SCALE: f"One site stretches its update to {SCALE} times the clip norm and proves falsely. The ledger "
     "refuses it and takes part of the stake: the proof's values are consistent and wrong.",
     Attack.FREE_RIDE: "One site sends an update of zeros instead of training. It is well-formed and counts; it moves "
     "nothing.",
@@ -64,7 +64,7 @@ def flipped(data: Split) -> Split:
     return replace(data, train=Examples(data.train.x, (1 - data.train.y).astype(np.int32)))
 
 
-def altered(update: Float32Array, attack: Attack) -> Float32Array:
+def altered(update: Float32Array, attack: Attack, clip_norm: float) -> Float32Array:
     """What an attacker makes of its honest update, before anything is clipped."""
     match attack:
         case Attack.SIGN_FLIP:
@@ -72,7 +72,7 @@ def altered(update: Float32Array, attack: Attack) -> Float32Array:
         case Attack.FREE_RIDE:
             return np.zeros_like(update)
         case Attack.SCALE:
-            return update * np.float32(SCALE)
+            return update * np.float32(SCALE * clip_norm / max(float(np.linalg.norm(update)), 1e-12))
         case _:
             return update
 
@@ -84,7 +84,8 @@ class AlteringParticipant(Participant):
 
     def _train(self, view: TaskView, current: RoundView) -> LocalResult:
         result = super()._train(view, current)
-        return replace(result, update=altered(result.update, self.attack))
+        clip_norm = view.record.spec.aggregation.clip_norm / 1e6
+        return replace(result, update=altered(result.update, self.attack, clip_norm))
 
 
 class LeavingParticipant(Participant):
@@ -105,9 +106,9 @@ class ScalingParticipant(Participant):
     def _share(
         self, spec: TaskSpec, context: UpdateContext, result: LocalResult, keys: Sequence[str]
     ) -> PreparedUpdate:
-        encoded = encode_update(result.update, spec.aggregation.clip_norm / 1e6, spec.aggregation.quantised_norm)
-        scaled = [SCALE * int(value) for value in encoded]
-        return cheat(Parameters.of_task(spec), keys, context, scaled)
+        allowed = encode_direction(result.update, spec.aggregation.quantised_norm)
+        stretched = [0] * len(result.update) if allowed is None else [SCALE * int(value) for value in allowed]
+        return cheat(Parameters.of_task(spec), keys, context, stretched)
 
 
 class VanishingValidator(Validator):

@@ -60,7 +60,7 @@ def without_defence(
         for site, part in examples.items():
             update = train_once(definition, weights, part, site=site, round_number=round_number).update
             if site == attacker:
-                update = altered(update, attack)
+                update = altered(update, attack, definition.aggregation.clip_norm)
             mean += update * np.float32(len(part) / total)
         weights = unflatten(flatten(weights) - rate * mean, definition.tensors)
     return weights
