@@ -6,7 +6,7 @@ A refusal carries Fabric's error details, clipped so that they fit into the meta
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -61,7 +61,9 @@ class Aborting:
 class OpenStreams:
     """Counts streams, so that they cannot take every thread from other calls."""
 
-    def __init__(self, most: int = STREAMS_AT_A_TIME) -> None:
+    def __init__(self, on_gone: Callable[[], None], most: int = STREAMS_AT_A_TIME) -> None:
+        """``on_gone`` is called when a stream's client has gone, however that happens."""
+        self._on_gone = on_gone
         self._most = most
         self._free = threading.BoundedSemaphore(most)
 
@@ -73,6 +75,7 @@ class OpenStreams:
                 grpc.StatusCode.RESOURCE_EXHAUSTED, f"too many streams are open, at most {self._most} are allowed"
             )
         try:
+            context.add_callback(self._on_gone)
             yield
         finally:
             self._free.release()

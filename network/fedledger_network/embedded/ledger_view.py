@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from fedledger_network.embedded.store import CommittedTransaction, LedgerStore
 
-_CHECK_SECONDS = 0.5
-"""How often a waiting call looks whether its client is still there."""
+_CHECK_SECONDS = 5.0
+"""How often a waiting stream looks whether its client is still there, should ``nudge`` have come too early."""
+
+
+@dataclass
+class _Waiter:
+    """Those who wait for one transaction."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    found: CommittedTransaction | None = None
+    count: int = 0
 
 
 class LedgerView:
@@ -18,18 +29,31 @@ class LedgerView:
         self._store = store
         self._changed = threading.Condition()
         self._height = store.height
+        self._waiting: dict[str, _Waiter] = {}
         self._closed = False
 
-    def committed(self, number: int) -> None:
-        """Note that block ``number`` is durable, and wake whoever waits."""
+    def committed(self, number: int, transactions: Sequence[CommittedTransaction]) -> None:
+        """Note that block ``number`` is durable with these transactions in it, and wake whoever waits."""
         with self._changed:
             self._height = number + 1
+            for transaction in transactions:
+                waiter = self._waiting.get(transaction.id)
+                if waiter is not None:
+                    waiter.found = transaction
+                    waiter.event.set()
             self._changed.notify_all()
 
     def close(self) -> None:
         """Let all that wait give up."""
         with self._changed:
             self._closed = True
+            for waiter in self._waiting.values():
+                waiter.event.set()
+            self._changed.notify_all()
+
+    def nudge(self) -> None:
+        """Let streams look whether their clients are still there."""
+        with self._changed:
             self._changed.notify_all()
 
     @property
@@ -61,11 +85,18 @@ class LedgerView:
 
     def wait_for_transaction(self, transaction_id: str, until: float) -> CommittedTransaction | None:
         """The same, waiting for it until the monotonic time ``until``."""
-        while True:
-            height = self._height
+        with self._changed:
+            waiter = self._waiting.setdefault(transaction_id, _Waiter())
+            waiter.count += 1
+        try:
+            # Looked up after the waiter is known: a commit in between wakes it.
             found = self._store.transaction(transaction_id)
-            if found is not None or self._closed or time.monotonic() >= until:
-                return found
+            if found is None and not self._closed:
+                waiter.event.wait(max(0.0, until - time.monotonic()))
+                found = waiter.found
+            return found
+        finally:
             with self._changed:
-                if self._height == height and not self._closed:
-                    self._changed.wait(min(_CHECK_SECONDS, max(0.0, until - time.monotonic())))
+                waiter.count -= 1
+                if not waiter.count:
+                    self._waiting.pop(transaction_id, None)

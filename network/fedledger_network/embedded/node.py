@@ -100,7 +100,7 @@ class EmbeddedNode:
         running.callback(orderer.stop)
         orderer.start()
         running.callback(server.stop_taking_calls)
-        streams = OpenStreams()
+        streams = OpenStreams(view.nudge)
         deliveries = Deliveries(channel, view, streams)
         server.serve(
             GatewayService(channel, endorser, orderer, view, BlockEvents(view.block), streams, Aborting(self.address)),

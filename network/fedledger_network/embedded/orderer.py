@@ -75,9 +75,9 @@ class Orderer:
         store: LedgerStore,
         world: World,
         cutting: BlockCutting,
-        on_commit: Callable[[int], None],
+        on_commit: Callable[[int, Sequence[CommittedTransaction]], None],
     ) -> None:
-        """``on_commit`` is called with each block's number after it is durable."""
+        """``on_commit`` is called with each block's number and transactions after it is durable."""
         self._consenters = tuple(consenters)
         self._channel = channel
         self._store = store
@@ -293,7 +293,7 @@ class Orderer:
         self._last = block
         if channel is not None:
             self._channel.put(channel)
-        self._on_commit(number)
+        self._on_commit(number, transactions)
 
     def _is_known(self, transaction_id: str) -> bool:
         return self._store.transaction(transaction_id) is not None
