@@ -55,7 +55,19 @@ _log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 1.0
 """How long each validator waits for the one before it in the row."""
 _IDLE_SECONDS = 5.0
-_NOT_YET = frozenset(("TOO_EARLY", "TOO_FEW_PARTICIPANTS", "ROUND_STATE", "ROUND_NUMBER", "TASK_STATE", "CAN_GO_ON"))
+_NOT_YET = frozenset(
+    (
+        "TOO_EARLY",
+        "TOO_LATE",
+        "TOO_FEW_PARTICIPANTS",
+        "ROUND_STATE",
+        "ROUND_NUMBER",
+        "TASK_STATE",
+        "CAN_GO_ON",
+        "CONTESTED",
+        "NOT_CONTESTED",
+    )
+)
 """The contract's refusals that another validator's faster step, or a missing participant, explains."""
 
 
