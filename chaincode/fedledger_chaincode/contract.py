@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -159,8 +158,3 @@ def _argument(name: str, argument: str, kind: ArgumentKind, value: bytes) -> Any
     if not text.isascii() or not text.isdecimal() or str(int(text[:20])) != text or int(text) > MAXIMUM_INTEGER:
         raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is no whole number from 0 to {MAXIMUM_INTEGER}.")
     return int(text)
-
-
-def metadata_json() -> bytes:
-    """The metadata as JSON."""
-    return json.dumps(Contract().metadata(), sort_keys=True).encode()

@@ -62,7 +62,7 @@ def move(balances: Mapping[str, int], transfers: Sequence[tuple[str, str, int]])
                 "Transfer tokens to the account first.",
             )
         after[source] -= amount
-        after[target] = after[target] + amount
+        after[target] += amount
     return after
 
 
