@@ -27,6 +27,7 @@ _LINES_OF_A_PANIC = 60
 _PANIC_SHOWN = 3
 SECONDS_TO_LISTEN = 60.0
 SECONDS_TO_STOP = 20.0
+_SECONDS_TO_RELEASE = 5.0
 _POLL_SECONDS = 0.03
 _LISTENING = "0A"
 _ZOMBIE = "Z"
@@ -129,6 +130,10 @@ class Program:
                 return False
             time.sleep(_POLL_SECONDS)
         self._reap()
+        # A killed process counts as ended before the last of its threads has, and with it the sockets.
+        released = time.monotonic() + _SECONDS_TO_RELEASE
+        while set(self.ports) & listening_ports() and time.monotonic() < released:
+            time.sleep(_POLL_SECONDS)
         return True
 
     def tail(self, lines: int = LOG_LINES) -> str:
