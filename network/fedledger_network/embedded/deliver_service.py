@@ -72,9 +72,9 @@ class Deliveries:
         while number <= seek.stop and context.is_active():
             if self.view.is_closed:
                 raise _Refused(common_pb2.SERVICE_UNAVAILABLE)
+            if not seek.wait and number >= self.view.height:
+                raise _Refused(common_pb2.NOT_FOUND)
             if not self.view.wait_for_height(number + 1):
-                if not seek.wait:
-                    raise _Refused(common_pb2.NOT_FOUND)
                 continue
             if allowed is not self.channel.get():
                 allowed = self._check_reader(seek.creator, seek.envelope)
