@@ -20,6 +20,8 @@ import pytest
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from hfc.fabric_ca.caservice import CAClient, Enrollment, ca_service
+
 from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.authority import NodeRole, certificate_attributes, certificate_pem
 from fedledger.identity.ca import UNLIMITED, FabricCa, Registration, signing_request
@@ -33,7 +35,6 @@ from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import InProcessAdapter, in_process_ca
 from fedledger_network.ca.server import CaServer
 from fedledger_network.ca.service import CaService
-from hfc.fabric_ca.caservice import CAClient, Enrollment, ca_service
 
 REGISTRAR, REGISTRAR_SECRET = "registrar", "registrar-secret"
 
