@@ -128,10 +128,11 @@ class Consortium:
             document = yaml.safe_load(path.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise _refusal(f"{path} cannot be read: {error}", "Name a consortium's YAML file.") from error
-        return cls._of(document, path)
+        return cls.of_document(document, path)
 
     @classmethod
-    def _of(cls, document: Any, path: Path) -> Consortium:
+    def of_document(cls, document: Any, path: Path) -> Consortium:
+        """The consortium of a parsed file; ``path`` is for its errors, which are those of ``load``."""
         if not isinstance(document, dict) or document.get("version") != VERSION:
             raise _refusal(f"{path} is not of version {VERSION}", f"Write version: {VERSION} in its first line.")
         fields = {key: value for key, value in document.items() if key != "version"}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fedledger_network.fabric import FabricError, FabricTimeout, find_programs
+from fedledger.errors import BadInputError
+from fedledger_network.fabric import FabricConfig, FabricError, FabricTimeout, find_programs
 from fedledger_network.fabric.processes import Program, listening_ports, stop_all
 from fedledger_network.fabric.programs import NEEDED
 
@@ -131,3 +132,28 @@ def test_the_pid_of_another_process_is_never_taken_for_its_own(tmp_path: Path) -
         assert other.pid() == int(number)
     finally:
         stop_all([other])
+
+
+FOUR = "organisations: [{name: a, msp_id: A}, {name: b, msp_id: B}, {name: c, msp_id: C}, {name: d, msp_id: D}]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOUR,
+        "version: 1\n",
+        "version: 1\n" + FOUR + "fabric: {first_pot: 7050}\n",
+        "version: 1\n" + FOUR + "fabric: {first_port: 65500}\n",
+        "version: 1\n" + FOUR + "fabric: {hosts: {e: example.org}}\n",
+        "version: 1\n" + FOUR + "fabric: {certificates: none}\n",
+        "version: 1\n" + FOUR + "fabric: {ordering: {heartbeat_seconds: 0}}\n",
+        "version: 1\n" + FOUR + "fabric: [1]\n",
+        "- 1\n",
+        "{",
+    ],
+)
+def test_a_file_that_is_no_consortium_on_fabric_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "consortium.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInputError, match="CONSORTIUM"):
+        FabricConfig.load(path)

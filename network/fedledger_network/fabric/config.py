@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import yaml
 
 from fedledger.errors import BadInputError
 from fedledger_chaincode.contract import VERSION as CONTRACT_VERSION
-from fedledger_network.consortium import BlockCutting, Consortium, Organisation
+from fedledger_network.consortium import Consortium, Organisation
 
 PORTS_PER_ORGANISATION = 10
 FIRST_PORT = 7050
@@ -146,17 +146,9 @@ class FabricConfig:
             own = dict(document.pop("fabric", {}))
             if "ordering" in own:
                 own["ordering"] = Ordering(**own["ordering"])
-            return cls(consortium=_consortium(document), **own)
+            return cls(consortium=Consortium.of_document(document, path), **own)
         except (KeyError, TypeError, ValueError) as error:
             raise _refusal(f"{path} does not fit: {error}", "Correct that key.") from error
-
-
-def _consortium(document: dict[str, Any]) -> Consortium:
-    known = {key: value for key, value in document.items() if key != "version"}
-    known["organisations"] = tuple(Organisation(**entry) for entry in known["organisations"])
-    if "blocks" in known:
-        known["blocks"] = BlockCutting(**known["blocks"])
-    return Consortium(**known)
 
 
 def _refusal(reason: str, remedy: str) -> BadInputError:
