@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -27,6 +28,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _SOON = 10.0
 
 _log = structlog.get_logger(__name__)
+
+ResultT = TypeVar("ResultT")
 
 
 class ChildProcess:
@@ -43,14 +46,12 @@ class ChildProcess:
     ) -> None:
         """Start it; with ``attached`` it gets ``on_parents_end`` when this process ends, however that happens."""
         self.log = log
-        prefix: tuple[str, ...] = ()
-        if attached:
-            prefix = (sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), str(int(on_parents_end)))
+        command = ending_with_parent(arguments, on_parents_end) if attached else tuple(arguments)
 
         def start() -> subprocess.Popen[bytes]:
             with log.open("ab") as output:
                 return subprocess.Popen(
-                    [*prefix, *arguments],
+                    command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -59,7 +60,7 @@ class ChildProcess:
                 )
 
         self._log_begins = log.stat().st_size if log.exists() else 0
-        self._process = _starter(os.getpid()).submit(start).result()
+        self._process = from_lasting_thread(start)
 
     @property
     def pid(self) -> int:
@@ -136,6 +137,20 @@ class SupervisedProcess:
                 if self._stopped.is_set():
                     return
                 self._process = self._start()
+
+
+def ending_with_parent(arguments: Sequence[str], on_parents_end: signal.Signals = signal.SIGTERM) -> tuple[str, ...]:
+    """A command that runs ``arguments`` under the same process id and is signalled when this process ends.
+
+    A function run between fork and exec would do the same, but is not safe beside gRPC's threads.
+    """
+    own = (sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), str(int(on_parents_end)))
+    return (*own, *arguments)
+
+
+def from_lasting_thread(start: Callable[[], ResultT]) -> ResultT:
+    """Call ``start`` in the thread that starts all children of this process and lives as long as it does."""
+    return _starter(os.getpid()).submit(start).result()
 
 
 @cache

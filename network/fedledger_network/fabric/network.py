@@ -54,7 +54,7 @@ class FabricNetwork:
     """The network of ``config`` in ``folder``, run by ``programs``."""
 
     def __init__(self, config: FabricConfig, folder: Path, programs: Programs, *, attached: bool = False) -> None:
-        """With ``attached`` its processes end with the thread that starts them; else only ``down`` ends them."""
+        """With ``attached`` its processes end with the process that starts them; else only ``down`` ends them."""
         self.config = config
         self.programs = programs
         self.layout = Layout(folder.absolute())

@@ -1,14 +1,13 @@
 """Programs as processes of this machine: started in sessions of their own, found again by pid file, stopped by pid.
 
-They outlive the command that started them and end with ``stop`` or the machine; attached ones end with the thread that
-started them, whatever ends that. A pid counts only together with the
-time at which its process started, so that no other process is ever stopped for one whose number it inherited.
+They outlive the command that started them and end with ``stop`` or the machine; attached ones end with the process that
+started them, whatever ends that. A pid counts only together with the time at which its process started, so that no
+other process is ever stopped for one whose number it inherited.
 Linux's ``/proc`` tells who listens where, which no program notices.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedledger.identity.files import write_atomic
+from fedledger_network.embedded.processes import ending_with_parent, from_lasting_thread
 from fedledger_network.fabric.errors import FabricError, FabricTimeout
 
 LOG_LINES = 15
@@ -31,8 +31,6 @@ _SECONDS_TO_RELEASE = 5.0
 _POLL_SECONDS = 0.03
 _LISTENING = "0A"
 _ZOMBIE = "Z"
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -69,20 +67,24 @@ class Program:
         self._refuse_taken_ports()
         for folder in (self.log.parent, self.pid_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            try:
-                process = subprocess.Popen(
-                    self.command,
+        command = ending_with_parent(self.command) if self.attached else self.command
+
+        def begin() -> subprocess.Popen[bytes]:
+            with self.log.open("ab") as log:
+                return subprocess.Popen(
+                    command,
                     cwd=self.folder,
                     env={**os.environ, **self.environment()},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=_ending_with_parent() if self.attached else None,
                 )
-            except OSError as error:
-                raise FabricError("PROGRAM_DIED", f"{self.name} cannot be started: {error}.", "") from error
+
+        try:
+            process = from_lasting_thread(begin)
+        except OSError as error:
+            raise FabricError("PROGRAM_DIED", f"{self.name} cannot be started: {error}.", "") from error
         write_atomic(self.pid_file, f"{process.pid} {_start_time(process.pid)}\n".encode())
         return True
 
@@ -220,18 +222,6 @@ def listening_ports() -> set[int]:
                 if state == _LISTENING:
                     ports.add(int(local.rpartition(":")[2], 16))
     return ports
-
-
-def _ending_with_parent() -> Callable[[], None]:
-    """What a child does to get SIGTERM when who started it dies (prctl(2), PR_SET_PDEATHSIG)."""
-    parent = os.getpid()
-
-    def end_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return end_with_parent
 
 
 def _from_panic_on(text: str) -> str:
