@@ -1,0 +1,47 @@
+"""Prints the tables of docs/poisoning.md, with the machine and the seeds.
+
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks.poisoning [attacks|private|biscotti] [--seeds 5] [--minutes 60]
+        [--out build/poisoning.json]
+
+Runs are kept in the file and not repeated; with --minutes it prints what it has by then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.poisoning.digits import load_digits
+from benchmarks.poisoning.simulation import Outcome
+from benchmarks.poisoning.tables import Cache, Case, cases, markdown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", nargs="?", choices=("attacks", "private", "biscotti"), default="attacks")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--out", type=Path, default=Path("build/poisoning.json"))
+    options = parser.parse_args()
+    digits, cache = load_digits(), Cache(options.out)
+    end = time.monotonic() + 60.0 * options.minutes
+    results: list[tuple[Case, Outcome]] = []
+    for case in cases(options.table, options.seeds):
+        outcome = cache.get(case) if time.monotonic() >= end else cache.compute(case, digits)
+        if outcome is not None:
+            results.append((case, outcome))
+    print(markdown(results))
+    print(
+        f"\nSeeds 0 to {options.seeds - 1} (n: how many of them ran); {datetime.date.today().isoformat()}; "
+        f"{platform.machine()}, {os.cpu_count()} processors; Python {platform.python_version()}, numpy {np.__version__}"
+    )
+
+
+if __name__ == "__main__":
+    main()
