@@ -60,6 +60,6 @@ def test_no_process_is_left_behind(finished):
 
 
 def test_private_keys_have_mode_0600(finished):
-    keys = [path for path in finished.folder.rglob("*key*.pem")]
+    keys = list(finished.folder.rglob("*key*.pem"))
     assert len(keys) > 20
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}

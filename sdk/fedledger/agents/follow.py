@@ -12,6 +12,7 @@ from collections.abc import Callable
 import grpc
 import structlog
 
+from fedledger.errors import FedledgerError
 from fedledger.gateway import ChaincodeEvent, CloseableIterator, GatewayError
 from fedledger.ledger import LedgerEvent, TaskLedger
 from fedledger.store import StoreError
@@ -20,6 +21,8 @@ _log = structlog.get_logger(__name__)
 RECONNECT_SECONDS = 0.5
 _STOP_CHECK_SECONDS = 0.25
 _REFUSED = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+_ACCESS_DENIED = "access denied"
+"""What Fabric's peers answer to a creator whose certificate they do not accept, with various statuses."""
 
 
 class LedgerBell:
@@ -78,14 +81,14 @@ def keep_stepping(
     reading the ledger. A ledger that refuses this identity is not asked again.
 
     Raises:
-        GatewayError: with ``PERMISSION_DENIED`` or ``UNAUTHENTICATED``, such as after the certificate's end.
+        GatewayError: the identity is refused, such as after its certificate's end.
     """
     pause = RECONNECT_SECONDS
     while not stop.is_set():
         try:
             seconds = step()
         except (GatewayError, StoreError) as error:
-            if isinstance(error, GatewayError) and error.status in _REFUSED:
+            if is_refused_identity(error):
                 raise
             _log.warning("not possible now, will try again", agent=name, reason=str(error), seconds=pause)
             stop.wait(pause)
@@ -96,3 +99,8 @@ def keep_stepping(
             return
         if seconds > 0:
             bell.wait(min(seconds, longest_wait), stop)
+
+
+def is_refused_identity(error: FedledgerError) -> bool:
+    """Whether the ledger does not accept who asks, whatever is asked."""
+    return isinstance(error, GatewayError) and (error.status in _REFUSED or _ACCESS_DENIED in error.message)

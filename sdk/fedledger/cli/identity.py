@@ -130,7 +130,7 @@ def revoke(
         f"Revoked {len(revoked)} certificates of {name}; the new revocation list is in {crl}.",
         output,
     )
-    messages.print("Peers refuse the certificates once the list is in the channel's configuration.")
+    messages.print(f"Peers refuse them once a governor has run: fedledger network revocations {crl}", markup=False)
 
 
 def _authority(profile: Profile) -> FabricCa:

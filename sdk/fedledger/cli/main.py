@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fedledger.agents.follow import is_refused_identity
 from fedledger.cli import audit, identity, model, network, participant, round, task, validator, wallet
 from fedledger.cli.demo.command import demo
 from fedledger.cli.doctor import doctor
@@ -64,7 +65,7 @@ def run(arguments: list[str]) -> int:
         return ExitCode.BAD_ARGUMENTS if code == typer_usage_error() else code
     except FedledgerError as error:
         complain(error)
-        return error.exit_code
+        return ExitCode.CONNECTION if is_refused_identity(error) else error.exit_code
     except KeyboardInterrupt:
         messages.print("Interrupted. The same command goes on where it stopped.")
         return _SIGNALLED + _SIGINT

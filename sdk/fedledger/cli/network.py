@@ -14,8 +14,9 @@ import typer
 from fedledger.cli.engines import Engine, existing_network, network_at
 from fedledger.cli.output import Format, facts, messages, show, table
 from fedledger.cli.running import stopped_by_signals
-from fedledger.cli.session import FormatOption
+from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
 from fedledger.errors import BadInputError
+from fedledger.identity.files import read_public
 from fedledger.identity.profile import Profile, load_profile, write_profiles
 from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.organisation import MEMBERS, REGISTRAR, authority_folder
@@ -116,6 +117,27 @@ def _progress(status: Any) -> Callable[[str], None]:
         status.update(text)
 
     return show_step
+
+
+@app.command("revocations")
+def publish_revocations(
+    crl: Annotated[
+        Path, typer.Argument(help="The organisation's revocation list, PEM, as `identity revoke` wrote it.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Put an organisation's revocation list into the channel's configuration (governor)."""
+    from fedledger_network.embedded.revocation import publish_revocation_list
+
+    acting = chosen_profile(config, profile)
+    block = publish_revocation_list(acting, [read_public(crl)])
+    show(
+        {"msp": acting.msp_id, "block": block},
+        f"From block {block} on the channel refuses the certificates in {crl}.",
+        output,
+    )
 
 
 @app.command("ca")
