@@ -1,4 +1,4 @@
-"""One network of four organisations on Fabric for all tests of a run.
+"""A network of four organisations on Fabric for the tests of a module.
 
 Without Fabric's programs the modules that need them are left out, and one test says so in their place.
 """
@@ -52,9 +52,9 @@ def programs() -> Programs:
     return _INSTALLED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def network(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FabricNetwork]:
-    """A network that is up; a test that stops something starts it again."""
+    """A network that is up as long as a module's tests run; a test that stops something starts it again."""
     config = FabricConfig(Consortium.of_names(*ORGANISATIONS), first_port=free_ports())
     running = FabricNetwork(config, tmp_path_factory.mktemp("fabric"), programs, attached=True)
     try:
@@ -62,9 +62,3 @@ def network(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
     finally:
         running.down()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder for a network of its own."""
-    return tmp_path / "network"
