@@ -39,8 +39,8 @@ def survivor(tmp_path_factory) -> Survivor:
     profiles = folder / "network" / "fedledger.toml"
     points = (
         lambda event: event.name == "TaskProposed",
-        lambda event: event.name == "UpdateReceived" and event.fields["round"] == 1,
-        lambda event: event.name == "RoundSettled" and event.fields["round"] == 2,
+        lambda event: event.name == "UpdateReceived" and event.fields["round"] == 2,
+        lambda event: event.name == "ModelPublished" and event.fields["version"] == ROUNDS,
     )
     gone = []
     for point in points:

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ import pytest
 from fedledger.agents.participant import Contribution, Participant
 from fedledger.audit.sources import verify_network
 from fedledger.cli import participant
-from fedledger.cli.session import Session
+from fedledger.cli.session import Session, connected
+from fedledger.errors import FedledgerError
 from fedledger.ledger import LedgerEvent
 from fedledger.secure_aggregation import UpdateContext, encode_update
 from fedledger.secure_aggregation.publication import sealing_info
@@ -34,6 +35,10 @@ from .search import encodings, holds_numbers, places_of
 ROUNDS = 4
 LEAVES, LAST_ROUND = "long_beach_va", 2
 KILLED, KILLED_IN = "switzerland", 2
+DOUBLED = "hungary"
+"""Two processes with one key take part in round 1, until one is told."""
+LATE = "cleveland"
+"""Comes when both have sent, so that the round is still open for the second."""
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Story:
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     """Every file below the network's folder, blocks and logs among them; stores and journals as they were whenever an
     update had been delivered, for sealed shares are erased."""
+    stopped: list[str] = field(default_factory=list)
+    """Code of the error with which a participant ended."""
     processes_searched: tuple[str, ...] = ()
     """The node, the contract and the validators, while the last round but one was on."""
     memories_with_an_update: tuple[str, ...] = ()
@@ -86,29 +93,43 @@ def _run(together: Hospitals, told: Story) -> None:
     validators = {o.name: _validator(together, o.name) for o in together.organisations}
     lock = threading.Lock()
     with ExitStack() as sessions:
-        threads = []
-        for organisation in together.organisations:
-            opened = sessions.enter_context(together.acting(f"{organisation.name}-participant"))
-            agent = participant.build(opened, TASK, str(together.package), organisation.name)
-            told.records[organisation.name] = agent.data.train.x
+        threads = {}
+        journals = {o.name: together.profile(f"{o.name}-participant").participant for o in together.organisations}
+        journals["twin"] = together.folder / "twin"
+        for name, journal in journals.items():
+            site = DOUBLED if name == "twin" else name
+            profile = replace(together.profile(f"{site}-participant"), participant=journal)
+            opened = sessions.enter_context(connected(profile))
+            agent = participant.build(opened, TASK, str(together.package), site)
+            told.records[site] = agent.data.train.x
             stop = threading.Event()
             agent.on_contribution = _listener(together, told, agent, opened, stop, lock, validators)
-            threads.append(threading.Thread(target=agent.run, args=(stop,), daemon=True))
+            threads[name] = threading.Thread(target=_take_part, args=(agent, stop, told), daemon=True)
         watching = sessions.enter_context(together.acting("cleveland-auditor"))
         events = watching.ledger.decoded_events(start_block=0)
-        for thread in threads:
-            thread.start()
+        for name, thread in threads.items():
+            if name != LATE:
+                thread.start()
         for event in events:
             _interfere(together, validators, event)
+            if event.name == "EquivocationProven":
+                threads[LATE].start()
             if event.name == "ModelPublished" and event.fields["version"] == ROUNDS:
                 break
         events.close()
-        for thread in threads:
+        for thread in threads.values():
             thread.join(60)
             assert not thread.is_alive()
     for process in validators.values():
         assert process.wait(30) == 0
         process.stop()
+
+
+def _take_part(agent: Participant, stop: threading.Event, told: Story) -> None:
+    try:
+        agent.run(stop)
+    except FedledgerError as error:
+        told.stopped.append(error.code)
 
 
 def _validator(together: Hospitals, name: str) -> ChildProcess:
@@ -206,8 +227,19 @@ def test_rounds_go_on_when_a_site_leaves(story):
     for number, view in story.rounds.items():
         assert view.record.state == "finalised"
         accepted = {update.msp for update in view.settlement.updates if update.verdict == "accepted"}
-        assert ("LongBeachVaMSP" in accepted) is (number <= LAST_ROUND)
-        assert len(accepted) == (4 if number <= LAST_ROUND else 3)
+        expected = {"ClevelandMSP", "HungaryMSP", "LongBeachVaMSP", "SwitzerlandMSP"}
+        assert accepted == expected - ({"HungaryMSP"} if number == 1 else set()) - (
+            {"LongBeachVaMSP"} if number > LAST_ROUND else set()
+        )
+
+
+def test_two_processes_with_one_key_are_found_out_and_both_manifests_are_kept(story):
+    (found,) = story.rounds[1].equivocations
+    assert story.stopped == ["EQUIVOCATION"]
+    assert found.first.manifest != found.second.manifest
+    assert found.first.manifest.participant == found.second.manifest.participant
+    verdicts = {update.msp: update.verdict for update in story.rounds[1].settlement.updates}
+    assert verdicts["HungaryMSP"] == "refused: equivocation"
 
 
 def test_who_left_keeps_what_it_earned_and_the_epsilon_that_it_spent(story):

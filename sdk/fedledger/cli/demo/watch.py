@@ -178,6 +178,11 @@ class RoundWatch:
         )
 
     def _is_over(self) -> bool:
+        """Whether the task has ended and all its rounds are told; it may have ended before this began to watch."""
         if self._ended:
             return False
-        return self.ledger.task(self.task).record.state in ("completed", "stopped")
+        view = self.ledger.task(self.task)
+        if view.record.state not in ("completed", "stopped") or view.head is None:
+            return False
+        rounds = view.head.round if view.head.round_state in ("finalised", "aborted") else view.head.round - 1
+        return len(self.rows) >= rounds
