@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
@@ -48,7 +49,10 @@ print(json.dumps(report))
 
 @pytest.fixture(scope="module")
 def fresh_process() -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", ROUND], capture_output=True, text=True, check=True, timeout=120)
+    # JAX, imported by other tests, sets a level of its own for this process and its children.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", ROUND]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
 
 
 def test_a_round_opens_no_network_socket_and_leaves_no_process(fresh_process: subprocess.CompletedProcess[str]) -> None:
