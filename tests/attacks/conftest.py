@@ -137,7 +137,7 @@ class Game:
             )
         )
 
-    def work(self, *, until: Sequence[str], without: Sequence[str] = (), seconds: float = 25.0) -> RoundView:
+    def work(self, *, until: Sequence[str], without: Sequence[str] = (), seconds: float = 90.0) -> RoundView:
         """Let the validators work until the round is in one of the states ``until``."""
         end = time.monotonic() + seconds
         while (view := self.view()).record.state not in until:
@@ -181,7 +181,7 @@ def training_free_spec(**changes: Any) -> TaskSpec:
         "incentive": {"slashing_norm": 100_000, "slashing_dealing": 100_000, "slashing_validator": 100_000}
         | {"endowment": 1_000_000_000_000, "participant_stake": 100_000_000_000},
         "reputation": {"quarantine_threshold": 0},
-        "deadlines": {"updates": 60, "attestations": 4, "aggregates": 4, "disputes": 2},
+        "deadlines": {"updates": 60, "attestations": 6, "aggregates": 8, "disputes": 3},
     }
     return task_spec(**tables | changes)
 

@@ -55,7 +55,7 @@ class Terminal:
         """Type a block without waiting for its end."""
         self._type(f"{commands}\necho {_END}")
 
-    def output(self, until: str = _END, seconds: float = 120.0) -> str:
+    def output(self, until: str = _END, seconds: float = 300.0) -> str:
         """What is printed up to the line with ``until``; fails when the shell ends before it, or in time."""
         seen: list[str] = []
         while True:

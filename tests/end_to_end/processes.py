@@ -67,7 +67,7 @@ class Run:
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
 
-    def finish(self, seconds: float = 240.0) -> tuple[int, str, str]:
+    def finish(self, seconds: float = 500.0) -> tuple[int, str, str]:
         """Its exit code, stdout and stderr."""
         try:
             out, err = self.process.communicate(timeout=seconds)

@@ -15,7 +15,7 @@ def demo(folder: Path, attack: str, *options: str) -> dict[str, Any]:
     """The document of a demo with an attack; two rounds without privacy noise."""
     command = [sys.executable, "-m", "fedledger", "demo", "--rounds", "2", "--no-dp", "--format", "json"]
     ended = subprocess.run(
-        [*command, "--attack", attack, "--dir", str(folder), *options], capture_output=True, text=True, timeout=240
+        [*command, "--attack", attack, "--dir", str(folder), *options], capture_output=True, text=True, timeout=500
     )
     assert ended.returncode == 0, ended.stderr
     return dict(json.loads(ended.stdout))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.fabric
 
 SITES = ("cleveland", "hungary", "long_beach_va", "switzerland")
 TASK = "heart-disease"
-SECONDS = 240.0
+SECONDS = 400.0
 
 
 def wait_for_round(network: FabricNetwork, number: int, demo: subprocess.Popen[str]) -> None:
