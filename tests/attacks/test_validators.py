@@ -132,6 +132,7 @@ def test_a_silent_validator_holds_a_round_up_until_the_deadline_and_no_longer(ga
 def test_sealed_shares_are_erased_when_their_round_is_over(game: Game) -> None:
     send_all(game)
     game.work(until=("finalised",))
+    task = game.ledger("cleveland", "auditor").task(game.spec.task)
     for validator in game.validators.values():
-        validator._erase_shares(game.rounds)
+        validator._erase_shares(task, game.view())
         assert validator.store.shares.digests() == []

@@ -125,7 +125,7 @@ class Validator:
         head = view.head
         current = self.ledger.round(self.task, head.round) if head is not None and head.round else None
         if current is not None and current.record.state in ("finalised", "aborted"):
-            self._erase_shares(current.record.round)
+            self._erase_shares(view, current)
         if view.record.state in ("completed", "stopped", "rejected"):
             return None
         now = self.clock()
@@ -347,12 +347,11 @@ class Validator:
             )
         )
 
-    def _erase_shares(self, number: int) -> None:
+    def _erase_shares(self, view: TaskView, current: RoundView) -> None:
         """Erase the sealed shares of a round that is over: what was there when it was settled, and what it names."""
+        number = current.record.round
         if number <= self._erased_round:
             return
-        view = self.ledger.task(self.task)
-        current = self.ledger.round(self.task, number)
         point = self._point(view)
         named = [update.signed.manifest for update in current.updates]
         named += [proof.second.manifest for proof in current.equivocations]

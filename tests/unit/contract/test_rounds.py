@@ -199,14 +199,7 @@ def test_an_update_of_an_earlier_round_cannot_be_replayed() -> None:
     for msp in MSPS[1:]:
         consortium.submit(msp, 1)
     consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", old)
-    consortium.close(1)
-    for msp in MSPS:
-        consortium.attest(msp, 1)
-    consortium.settle(1)
-    for msp in MSPS:
-        consortium.post_share(msp, 1)
-        consortium.report(msp, 1)
-    consortium.finalise(1)
+    consortium.conclude(1)
     consortium.open(2)
     before = dict(consortium.ledger.world)
     consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", old)

@@ -121,27 +121,13 @@ def test_who_leaves_during_a_round_still_takes_part_in_it_and_gets_the_stake_bac
     consortium.submit(MSPS[3], 1)
     for msp in MSPS[:3]:
         consortium.submit(msp, 1)
-    consortium.close(1)
-    for msp in MSPS:
-        consortium.attest(msp, 1)
-    consortium.settle(1)
-    for msp in MSPS:
-        consortium.post_share(msp, 1)
-        consortium.report(msp, 1)
-    consortium.finalise(1)
+    consortium.conclude(1)
     assert consortium.balances()[f"stake:heart:{leaver.pseudonym}"] == 100_000_000
     consortium.open(2)
     assert len(consortium.round(2).cohort.participants) == 3
     for msp in MSPS[:3]:
         consortium.submit(msp, 2)
-    consortium.close(2)
-    for msp in MSPS:
-        consortium.attest(msp, 2)
-    consortium.settle(2)
-    for msp in MSPS:
-        consortium.post_share(msp, 2)
-        consortium.report(msp, 2)
-    consortium.finalise(2)
+    consortium.conclude(2)
     assert consortium.view().record.state == "completed"
     assert consortium.balances()[f"stake:heart:{leaver.pseudonym}"] == 0
 
@@ -152,14 +138,7 @@ def test_an_organisation_that_withdraws_takes_no_part_from_the_next_round_on() -
     consortium.ledger.submit(consortium.governors[MSPS[3]], "WithdrawConsent", "heart")
     for msp in MSPS:
         consortium.submit(msp, 1)
-    consortium.close(1)
-    for msp in MSPS:
-        consortium.attest(msp, 1)
-    consortium.settle(1)
-    for msp in MSPS:
-        consortium.post_share(msp, 1)
-        consortium.report(msp, 1)
-    consortium.finalise(1)
+    consortium.conclude(1)
     consortium.open(2)
     assert {entry.msp for entry in consortium.round(2).cohort.participants} == set(MSPS[:3])
 
