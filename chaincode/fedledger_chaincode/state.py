@@ -112,6 +112,14 @@ def balance_key(account: str) -> str:
     return f"balance/{account}"
 
 
+def allowance_key(owner: str, spender: str) -> str:
+    return f"allowance/{owner}/{spender}"
+
+
+def mint_key(task: str, proposal: str) -> str:
+    return f"mint/{task}/{proposal}"
+
+
 SUPPLY_KEY = "supply"
 
 

@@ -30,6 +30,7 @@ from fedledger_chaincode.messages.round import (
     X25519Key,
 )
 from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.tokens import MintDecision, MintProposal
 
 Seconds = Natural
 """Seconds since the epoch, from a transaction's timestamp."""
@@ -310,10 +311,33 @@ class EvaluationRecord(Value):
 
 
 class SupplyRecord(Value):
-    """Tokens minted so far."""
+    """Micro-tokens that exist: minted and not burnt."""
 
     total: Natural
 
 
 class BalanceRecord(Value):
     balance: Natural
+
+
+class AllowanceRecord(Value):
+    """What a spender may still take from an owner's account."""
+
+    value: Natural
+
+
+class MintVote(Value):
+    msp: MspId
+    decision: MintDecision
+
+
+class MintRecord(Value):
+    """A proposal to mint tokens and how organisations voted on it."""
+
+    proposal: MintProposal
+    id: Digest
+    """Digest of the proposal: who votes for it has read exactly this."""
+    proposer: MspId
+    state: Literal["open", "minted", "rejected"]
+    votes: tuple[MintVote, ...]
+    """One for each organisation that has voted, its last one; in the order of the task's organisations."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.base import MICRO
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, MICRO
+from fedledger_chaincode.messages.records import SettlementRecord
 from fedledger_chaincode.messages.task import IncentiveSpec
 
 
@@ -14,41 +15,114 @@ from fedledger_chaincode.messages.task import IncentiveSpec
 class Share:
     """One participant's claim on a round's reward."""
 
-    account: str
+    participant: str
+    msp: str
     weight: int
     score: int
 
 
-def split_reward(
-    incentive: IncentiveSpec, shares: Sequence[Share], validators: Sequence[str], validator_count: int
-) -> tuple[tuple[str, int], ...]:
-    """Payments of one round as (account, amount); what rounding leaves, or nobody earned, stays in the pool.
+def counted_shares(settlement: SettlementRecord) -> tuple[Share, ...]:
+    """The claims of a settled round: of every update that counted in the sum."""
+    return tuple(
+        Share(update.participant, update.msp, update.weight, update.score)
+        for update in settlement.updates
+        if update.weight > 0
+    )
 
-    Participants: ``equal_share`` of their part is split by score alone, the rest by weight times score.
-    Validators: their part is split into ``validator_count`` equal portions, paid to those who did their duty.
+
+def split_reward(incentive: IncentiveSpec, shares: Sequence[Share]) -> tuple[tuple[str, int], ...]:
+    """What each participant is paid for a round; what rounding leaves stays in the pool.
+
+    ``equal_share`` of the participants' part is the fairness floor: it is split between organisations by the mean
+    score of their participants, and within an organisation by score, so that neither a small site is starved nor an
+    organisation gains by appearing under several pseudonyms. The rest is split by weight times score.
     """
-    for_validators = incentive.reward_per_round * incentive.validator_share // MICRO
-    for_participants = incentive.reward_per_round - for_validators
-    by_score = for_participants * incentive.equal_share // MICRO
-    by_weight = for_participants - by_score
-    scores = sum(share.score for share in shares)
+    part = participants_part(incentive)
+    floors = _split_floor(part * incentive.equal_share // MICRO, shares)
+    by_weight = part - part * incentive.equal_share // MICRO
     products = sum(share.weight * share.score for share in shares)
     payments = []
-    for share in shares:
-        amount = by_score * share.score // scores if scores else 0
-        amount += by_weight * share.weight * share.score // products if products else 0
+    for share, floor in zip(shares, floors, strict=True):
+        amount = floor + (by_weight * share.weight * share.score // products if products else 0)
         if amount:
-            payments.append((share.account, amount))
-    portion = for_validators // validator_count
-    payments.extend((account, portion) for account in validators if portion)
+            payments.append((share.participant, amount))
     return tuple(payments)
+
+
+def _split_floor(amount: int, shares: Sequence[Share]) -> tuple[int, ...]:
+    scores: dict[str, list[int]] = {}
+    for share in shares:
+        scores.setdefault(share.msp, []).append(share.score)
+    means = {msp: sum(each) // len(each) for msp, each in scores.items()}
+    total = sum(means.values())
+    if not total:
+        return tuple(0 for _ in shares)
+    portions = {msp: amount * mean // total for msp, mean in means.items()}
+    return tuple(
+        portions[share.msp] * share.score // sum(scores[share.msp]) if portions[share.msp] else 0 for share in shares
+    )
+
+
+def split_duty(incentive: IncentiveSpec, dutiful: Sequence[str], validators: int) -> tuple[tuple[str, int], ...]:
+    """What each organisation is paid for its validator: equal portions, those of the others stay in the pool.
+
+    Args:
+        dutiful: MSP ids of the validators that did their duty.
+        validators: how many the task has.
+    """
+    portion = validators_part(incentive) // validators
+    return tuple((msp, portion) for msp in dutiful if portion)
+
+
+def compensate(incentive: IncentiveSpec, insured: int, settlement: SettlementRecord) -> tuple[tuple[str, int], ...]:
+    """What the insurance pays after a round that was settled and then aborted, by participant.
+
+    At most what the round would have paid to participants, in equal portions, one for each organisation of the cohort;
+    portions of those whose updates did not count stay in the insurance. Nobody's portion grows when others fail, so
+    that nobody gains by making them fail.
+    """
+    organisations = {update.msp for update in settlement.updates}
+    if not organisations:
+        return ()
+    portion = min(insured, participants_part(incentive)) // len(organisations)
+    counted: dict[str, list[str]] = {}
+    for share in counted_shares(settlement):
+        counted.setdefault(share.msp, []).append(share.participant)
+    return tuple(
+        (participant, portion // len(participants))
+        for participants in counted.values()
+        for participant in participants
+        if portion >= len(participants)
+    )
+
+
+def guaranteed_reward(incentive: IncentiveSpec, lowest_score: int, organisations: int) -> int:
+    """The fairness floor: what an organisation is paid at least for a round in which one update of it counts.
+
+    Args:
+        lowest_score: the lowest score of an update that counts, in micro-units: 1e6 less the weight of agreement.
+        organisations: how many have an update that counts.
+    """
+    floor = participants_part(incentive) * incentive.equal_share // MICRO
+    return floor * lowest_score // (lowest_score + (organisations - 1) * MICRO) if lowest_score else 0
+
+
+def validators_part(incentive: IncentiveSpec) -> int:
+    """Of a round's reward, in micro-tokens."""
+    return incentive.reward_per_round * incentive.validator_share // MICRO
+
+
+def participants_part(incentive: IncentiveSpec) -> int:
+    """Of a round's reward, in micro-tokens."""
+    return incentive.reward_per_round - validators_part(incentive)
 
 
 def move(balances: Mapping[str, int], transfers: Sequence[tuple[str, str, int]]) -> dict[str, int]:
     """Balances after the transfers (from, to, amount), in order.
 
     Raises:
-        ContractError: 409 ``INSUFFICIENT_FUNDS`` when an account would fall below zero; nothing is moved then.
+        ContractError: 409 ``INSUFFICIENT_FUNDS`` when an account would fall below zero, 409 ``BALANCE_LIMIT`` when one
+            would pass the largest integer of the ledger; nothing is moved then.
     """
     after = dict(balances)
     for source, target, amount in transfers:
@@ -63,6 +137,13 @@ def move(balances: Mapping[str, int], transfers: Sequence[tuple[str, str, int]])
             )
         after[source] -= amount
         after[target] += amount
+        if after[target] > MAXIMUM_INTEGER:
+            raise ContractError(
+                409,
+                "BALANCE_LIMIT",
+                f"Account {target} would hold {after[target]} micro-tokens, the largest balance is {MAXIMUM_INTEGER}.",
+                "Transfer less.",
+            )
     return after
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import Value, canonical
@@ -16,7 +16,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     ValidatorRecord,
 )
-from fedledger_chaincode.rules.rewards import move, proportion
+from fedledger_chaincode.rules.rewards import move
 from fedledger_chaincode.state import (
     RecordT,
     WorldState,
@@ -51,6 +51,26 @@ def stake_account(task: str, owner: str) -> str:
     return f"stake:{task}:{owner}"
 
 
+def insurance_account(task: str) -> str:
+    return f"insurance:{task}"
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Tokens that a transaction moved; ``VOID`` is where minted tokens come from and burnt ones go."""
+
+    source: str
+    target: str
+    amount: int
+
+    def fields(self) -> dict[str, object]:
+        """As Fabric's token samples name them."""
+        return {"from": self.source, "to": self.target, "value": self.amount}
+
+
+VOID = "0x0"
+
+
 @dataclass(frozen=True)
 class Context:
     """One transaction."""
@@ -58,6 +78,8 @@ class Context:
     stub: Stub
     state: WorldState
     submitter: Submitter
+    moved: list[Movement] = field(default_factory=list)
+    """Tokens that this transaction has moved so far."""
 
     @property
     def now(self) -> int:
@@ -76,7 +98,14 @@ class Context:
             )
 
     def event(self, name: str, **fields: object) -> None:
+        """Set the transaction's one event, last: tokens that it moved are added to it as ``transfers``."""
+        if self.moved:
+            fields["transfers"] = [movement.fields() for movement in self.moved]
         self.stub.set_event(name, canonical(fields))
+
+    def token_event(self, name: str, source: str, target: str, value: int) -> None:
+        """``Transfer`` or ``Approval`` as in Fabric's token samples."""
+        self.stub.set_event(name, canonical({"from": source, "to": target, "value": value}))
 
     # --- records that many transactions read
 
@@ -140,6 +169,7 @@ class Context:
         for account in accounts:
             if after[account] != before[account]:
                 self.state.put(balance_key(account), BalanceRecord(balance=after[account]))
+        self.moved.extend(Movement(*each) for each in transfers if each[2])
 
     def balances(self, accounts: Sequence[str]) -> dict[str, int]:
         found = self.state.find(BalanceRecord, [balance_key(account) for account in accounts])
@@ -161,17 +191,3 @@ def is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, 
     if earlier != mine:
         raise ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")
     return True
-
-
-def slash(context: Context, record: TaskRecord, faults: Sequence[tuple[str, int]]) -> None:
-    """Move a part (in micro-units) of the stake of each owner to the task's pool."""
-    task = record.spec.task
-    accounts = {owner: stake_account(task, owner) for owner, rate in faults if rate}
-    balances = context.balances(list(accounts.values()))
-    context.transfer(
-        [
-            (accounts[owner], pool_account(task), proportion(balances[accounts[owner]], rate))
-            for owner, rate in faults
-            if rate
-        ]
-    )

@@ -10,7 +10,6 @@ from fedledger_chaincode.messages.records import (
     EquivocationRecord,
     FixedSetRecord,
     ModelRecord,
-    Payment,
     ReportRecord,
     RoundRecord,
     SettlementRecord,
@@ -22,9 +21,8 @@ from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.evidence import NO_EVIDENCE, find_disputes
 from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, new_model
 from fedledger_chaincode.rules.reputation import updated_standing
-from fedledger_chaincode.rules.rewards import Share, split_reward
 from fedledger_chaincode.rules.settlement import settle
-from fedledger_chaincode.rules.transitions import check_round
+from fedledger_chaincode.rules.transitions import check_round, check_task
 from fedledger_chaincode.state import (
     aggregate_key,
     attestation_key,
@@ -37,18 +35,10 @@ from fedledger_chaincode.state import (
     standing_key,
     task_key,
 )
-from fedledger_chaincode.transactions.context import (
-    Context,
-    is_repeated,
-    organisation_account,
-    participant_account,
-    pool_account,
-    reply,
-    slash,
-)
+from fedledger_chaincode.transactions.context import Context, is_repeated, reply
 from fedledger_chaincode.transactions.disputes import attestations_in_time, read_attestations, read_evidence
 from fedledger_chaincode.transactions.rounds import aborted, change_round
-from fedledger_chaincode.transactions.tasks import return_stakes
+from fedledger_chaincode.transactions.treasury import pay_compensation, pay_rewards, slash, wind_up
 
 
 def attest_updates(context: Context, attestation: bytes) -> bytes:
@@ -133,6 +123,8 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     else:
         due = context.now + spec.deadlines.aggregates
         changed = round_record.model_copy(update={"state": "settled", "aggregates_due": due})
+    if changed.state == "aborted":
+        pay_compensation(context, record, settlement)
     change_round(context, context.head(task), changed)
     context.event("RoundSettled", task=task, round=number, state=changed.state, accepted=accepted)
     return reply(settlement)
@@ -148,7 +140,7 @@ def _score(context: Context, record: TaskRecord, settlement: SettlementRecord, n
 
 
 def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -> None:
-    """Move part of the stake of everybody with a proven fault to the pool."""
+    """Move part of the stake of everybody with a proven fault to the task's insurance."""
     incentive = record.spec.incentive
     rates = {
         "refused: equivocation": incentive.slashing_equivocation,
@@ -201,6 +193,7 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
     round_record = context.round(task, number)
     if round_record.state == "finalised":
         return reply(context.state.get(ModelRecord, model_key(task, round_record.base_version + 1), "model"))
+    check_task(record.state, "FinaliseRound")
     check_round(round_record.state, "FinaliseRound", number)
     spec = record.spec
     agreed = agreed_report(spec.aggregation, _reports(context, record, number))
@@ -216,7 +209,7 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
         AggregateShareRecord, [aggregate_key(task, number, msp) for msp in spec.aggregation.validators]
     )
     posted = [share for share in shares if share is not None]
-    paid = _pay(context, record, settlement, dutiful_validators(spec.aggregation, settlement, posted, agreed))
+    paid = pay_rewards(context, record, settlement, dutiful_validators(spec.aggregation, settlement, posted, agreed))
     counted = [entry for entry in settlement.updates if entry.weight > 0]
     standings = context.state.find(StandingRecord, [standing_key(task, entry.participant) for entry in counted])
     model = new_model(
@@ -238,7 +231,7 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
     completed = model.version == spec.training.rounds
     if completed:
         context.state.put(task_key(task), record.model_copy(update={"state": "completed"}))
-        return_stakes(context, record)
+        wind_up(context, record)
     context.event(
         "ModelPublished",
         task=task,
@@ -256,23 +249,9 @@ def _reports(context: Context, record: TaskRecord, number: int) -> dict[str, Mod
     return {entry.validator: entry.report for entry in found if entry is not None}
 
 
-def _pay(
-    context: Context, record: TaskRecord, settlement: SettlementRecord, dutiful: tuple[str, ...]
-) -> tuple[Payment, ...]:
-    shares = [
-        Share(participant_account(update.participant), update.weight, update.score)
-        for update in settlement.updates
-        if update.weight > 0
-    ]
-    validators = [organisation_account(msp) for msp in dutiful]
-    payments = split_reward(record.spec.incentive, shares, validators, record.spec.aggregation.n)
-    pool = pool_account(record.spec.task)
-    context.transfer([(pool, account, amount) for account, amount in payments])
-    return tuple(Payment(account=account, amount=amount) for account, amount in payments)
-
-
 def abort_round(context: Context, request: bytes) -> bytes:
-    """``AbortRound(request)``: after a deadline, when the quorum that the round needs is not there. Nothing is paid."""
+    """``AbortRound(request)``: after a deadline, when the quorum that the round needs is not there. No reward is paid;
+    whose updates counted is compensated from the task's insurance."""
     message = AbortRequest.decode(request)
     task, number = message.task, message.round
     record = context.task(task)
@@ -282,6 +261,9 @@ def abort_round(context: Context, request: bytes) -> bytes:
         return reply(round_record)
     check_round(round_record.state, "AbortRound", number)
     _check_hopeless(context, record, round_record)
+    settlement = context.state.find_one(SettlementRecord, settlement_key(task, number))
+    if settlement is not None:
+        pay_compensation(context, record, settlement)
     changed = aborted(round_record, message.reason)
     change_round(context, context.head(task), changed)
     context.event("RoundAborted", task=task, round=number, reason=message.reason)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
-    BalanceRecord,
     ConsentRecord,
     HeadRecord,
     MemberRecord,
     ModelRecord,
     RosterRecord,
     StandingRecord,
-    SupplyRecord,
     TaskRecord,
     ValidatorRecord,
 )
@@ -19,8 +17,6 @@ from fedledger_chaincode.messages.round import JoinRequest, ValidatorRegistratio
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.transitions import ENDED, check_task
 from fedledger_chaincode.state import (
-    SUPPLY_KEY,
-    balance_key,
     consent_key,
     head_key,
     member_key,
@@ -37,6 +33,7 @@ from fedledger_chaincode.transactions.context import (
     reply,
     stake_account,
 )
+from fedledger_chaincode.transactions.treasury import lock_stake, mint, wind_up
 
 
 def propose_task(context: Context, specification: bytes) -> bytes:
@@ -144,7 +141,7 @@ def stop_task(context: Context, task: str) -> bytes:
     if sum(1 for consent in consents.values() if consent.stop) >= record.spec.majority:
         record = record.model_copy(update={"state": "stopped"})
         context.state.put(task_key(task), record)
-        return_stakes(context, record)
+        wind_up(context, record)
     context.event("TaskStopRequested", task=task, msp=msp, state=record.state)
     return reply(record)
 
@@ -181,7 +178,7 @@ def join_task(context: Context, request: bytes) -> bytes:
         standing_key(task, pseudonym),
         StandingRecord(contributions=0, epsilon=0, reputation=record.spec.reputation.initial),
     )
-    _lock_stake(context, task, pseudonym, member.stake)
+    lock_stake(context, task, pseudonym, member.stake)
     context.event("ParticipantJoined", task=task, participant=pseudonym, msp=member.msp)
     return reply(member)
 
@@ -231,30 +228,10 @@ def register_validator(context: Context, registration: bytes) -> bytes:
     if existing == validator:
         return reply(existing)
     if existing is None:
-        _lock_stake(context, message.task, msp, validator.stake)
+        lock_stake(context, message.task, msp, validator.stake)
     context.state.put(key, validator)
     context.event("ValidatorRegistered", task=message.task, msp=msp)
     return reply(validator)
-
-
-def return_stakes(context: Context, record: TaskRecord) -> None:
-    """Give every stake of a task back to the organisation that locked it."""
-    task = record.spec.task
-    rosters = context.state.find(RosterRecord, [roster_key(task, msp) for msp in record.spec.organisations])
-    owners = [
-        (msp, participant)
-        for msp, roster in zip(record.spec.organisations, rosters, strict=True)
-        if roster is not None
-        for participant in roster.participants
-    ]
-    owners += [(msp, msp) for msp in record.spec.aggregation.validators]
-    balances = context.balances([stake_account(task, owner) for _, owner in owners])
-    context.transfer(
-        [
-            (stake_account(task, owner), organisation_account(msp), balances[stake_account(task, owner)])
-            for msp, owner in owners
-        ]
-    )
 
 
 def _check_organisation(context: Context, spec: TaskSpec) -> str:
@@ -272,11 +249,7 @@ def _activate(context: Context, record: TaskRecord) -> None:
     task = spec.task
     minted = [(organisation_account(msp), spec.incentive.endowment) for msp in spec.organisations]
     minted.append((pool_account(task), spec.incentive.reward_per_round * spec.training.rounds))
-    balances = context.balances([account for account, _ in minted])
-    supply = context.state.find_one(SupplyRecord, SUPPLY_KEY) or SupplyRecord(total=0)
-    for account, amount in minted:
-        context.state.put(balance_key(account), BalanceRecord(balance=balances[account] + amount))
-    context.state.put(SUPPLY_KEY, SupplyRecord(total=supply.total + sum(amount for _, amount in minted)))
+    mint(context, minted)
     context.state.put(
         model_key(task, 0),
         ModelRecord(
@@ -307,12 +280,6 @@ def _activate(context: Context, record: TaskRecord) -> None:
             round_state=None,
         ),
     )
-
-
-def _lock_stake(context: Context, task: str, owner: str, amount: int) -> None:
-    if amount:
-        account = organisation_account(context.submitter.msp_id)
-        context.transfer([(account, stake_account(task, owner), amount)])
 
 
 def _idle(head: HeadRecord) -> bool:
