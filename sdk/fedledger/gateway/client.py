@@ -1,15 +1,20 @@
-"""The calls of the Gateway and Deliver services, each with its deadline and its own error type; signs nothing."""
+"""The calls of the Gateway and Deliver services, each with its deadline and its own error type; signs nothing.
+
+With several gateways a call that nobody answers is sent to the next one. That is safe in every phase: a query and an
+endorsement write nothing, a transaction keeps its id and is committed once however often it is handed in, and a status
+is only read.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import grpc
-from fabric_protos.gateway import gateway_pb2_grpc
-from fabric_protos.peer import events_pb2_grpc
 
+from fedledger.gateway.connections import Connection, Connections
 from fedledger.gateway.deadlines import Deadlines
 from fedledger.gateway.errors import (
     CommitStatusError,
@@ -18,29 +23,33 @@ from fedledger.gateway.errors import (
     GatewayError,
     SubmitError,
 )
+from fedledger.gateway.event_stream import CloseableIterator, OpenStream
+
+T = TypeVar("T")
+Method = Callable[[Connection], Callable[..., Any]]
+Unpack = Callable[[Iterator[Any]], Iterator[T]]
+_WRITE_NOTHING = (EvaluateError, EndorseError)
+"""The phases in which a gateway that lets a deadline pass hangs: the others wait for the orderers."""
 
 
 class GatewayClient:
-    """Sends requests over one gRPC channel; safe for several threads.
+    """Sends requests over gRPC; safe for several threads.
 
     ``timeout`` is in seconds and replaces the default deadline of one call. A gRPC channel does not survive a fork,
     so a use from a forked child is refused (``FORKED``) instead of hanging.
     """
 
-    def __init__(self, connection: grpc.Channel, deadlines: Deadlines) -> None:
-        self._connection = connection
+    def __init__(self, connections: Connections, deadlines: Deadlines) -> None:
+        self._connections = connections
         self._deadlines = deadlines
-        self._gateway = gateway_pb2_grpc.GatewayStub(connection)
-        self._deliver = events_pb2_grpc.DeliverStub(connection)
         self._process_id = os.getpid()
 
     def evaluate(self, request: Any, timeout: float | None = None) -> Any:
         """Run a query on a peer; returns ``EvaluateResponse``, raises ``EvaluateError``."""
         return self._call(
-            self._gateway.Evaluate,
+            lambda connection: connection.gateway.Evaluate,
             request,
-            timeout,
-            self._deadlines.evaluate,
+            self._deadlines.evaluate if timeout is None else timeout,
             EvaluateError,
             request.transaction_id,
         )
@@ -48,10 +57,9 @@ class GatewayClient:
     def endorse(self, request: Any, timeout: float | None = None) -> Any:
         """Collect endorsements; returns ``EndorseResponse``, raises ``EndorseError``."""
         return self._call(
-            self._gateway.Endorse,
+            lambda connection: connection.gateway.Endorse,
             request,
-            timeout,
-            self._deadlines.endorse,
+            self._deadlines.endorse if timeout is None else timeout,
             EndorseError,
             request.transaction_id,
         )
@@ -64,10 +72,9 @@ class GatewayClient:
         """
         try:
             self._call(
-                self._gateway.Submit,
+                lambda connection: connection.gateway.Submit,
                 request,
-                timeout,
-                self._deadlines.submit,
+                self._deadlines.submit if timeout is None else timeout,
                 SubmitError,
                 request.transaction_id,
             )
@@ -79,48 +86,64 @@ class GatewayClient:
     def commit_status(self, request: Any, transaction_id: str, timeout: float | None = None) -> Any:
         """Wait for a transaction's block; returns ``CommitStatusResponse``, raises ``CommitStatusError``."""
         return self._call(
-            self._gateway.CommitStatus,
+            lambda connection: connection.gateway.CommitStatus,
             request,
-            timeout,
-            self._deadlines.commit_status,
+            self._deadlines.commit_status if timeout is None else timeout,
             CommitStatusError,
             transaction_id,
         )
 
-    def chaincode_events(self, request: Any, timeout: float | None = None) -> Any:
+    def chaincode_events(self, request: Any, unpack: Unpack[T], timeout: float | None = None) -> CloseableIterator[T]:
         """Open a stream of ``ChaincodeEventsResponse``."""
-        return self._open(self._gateway.ChaincodeEvents, request, timeout)
+        return self._open(lambda connection: connection.gateway.ChaincodeEvents, request, unpack, timeout)
 
-    def block_events(self, request: Any, timeout: float | None = None) -> Any:
+    def block_events(self, request: Any, unpack: Unpack[T], timeout: float | None = None) -> CloseableIterator[T]:
         """Open a stream of ``DeliverResponse`` with whole blocks."""
-        return self._open(self._deliver.Deliver, iter((request,)), timeout)
+        return self._open(lambda connection: connection.deliver.Deliver, iter((request,)), unpack, timeout)
 
-    def filtered_block_events(self, request: Any, timeout: float | None = None) -> Any:
+    def filtered_block_events(
+        self, request: Any, unpack: Unpack[T], timeout: float | None = None
+    ) -> CloseableIterator[T]:
         """Open a stream of ``DeliverResponse`` with filtered blocks."""
-        return self._open(self._deliver.DeliverFiltered, iter((request,)), timeout)
+        return self._open(lambda connection: connection.deliver.DeliverFiltered, iter((request,)), unpack, timeout)
 
     def close(self) -> None:
-        """Close the gRPC channel; every call under way is cancelled."""
-        self._connection.close()
+        """Close the gRPC channels; every call under way is cancelled."""
+        self._connections.close()
 
     def _call(
-        self,
-        call: Callable[..., Any],
-        request: Any,
-        timeout: float | None,
-        default_timeout: float,
-        error_type: type[GatewayError],
-        transaction_id: str,
+        self, method: Method, request: Any, timeout: float, error_type: type[GatewayError], transaction_id: str
     ) -> Any:
         self._refuse_forked()
-        try:
-            return call(request, timeout=default_timeout if timeout is None else timeout)
-        except grpc.RpcError as error:
-            raise error_type.from_rpc_error(error, transaction_id) from error
+        until = time.monotonic() + timeout
+        failures: list[GatewayError] = []
+        for connection in self._connections.in_order():
+            try:
+                answer = method(connection)(request, timeout=max(until - time.monotonic(), 0.0))
+            except grpc.RpcError as error:
+                failure = error_type.from_rpc_error(error, transaction_id)
+                if not self._passed_over(connection, failure):
+                    raise failure from error
+                failures.append(failure)
+            else:
+                self._connections.answered(connection)
+                return answer
+        raise _by_nobody(failures)
 
-    def _open(self, call: Callable[..., Any], request: Any, timeout: float | None) -> Any:
+    def _passed_over(self, connection: Connection, failure: GatewayError) -> bool:
+        """Note what a failure tells about the gateway; returns whether the next one is to be asked."""
+        if failure.status is grpc.StatusCode.UNAVAILABLE and not failure.details:
+            self._connections.failed(connection)
+            return True
+        if failure.status is grpc.StatusCode.DEADLINE_EXCEEDED and isinstance(failure, _WRITE_NOTHING):
+            self._connections.failed(connection)
+        return False
+
+    def _open(self, method: Method, request: Any, unpack: Unpack[T], timeout: float | None) -> CloseableIterator[T]:
         self._refuse_forked()
-        return call(request, timeout=self._deadlines.events if timeout is None else timeout)
+        connection = self._connections.in_order()[0]
+        call = method(connection)(request, timeout=self._deadlines.events if timeout is None else timeout)
+        return OpenStream(call, unpack, lambda failure: self._passed_over(connection, failure))
 
     def _refuse_forked(self) -> None:
         if os.getpid() != self._process_id:
@@ -129,3 +152,18 @@ class GatewayClient:
                 "The gateway was connected by the parent process and its gRPC channel does not survive a fork.",
                 "Connect in the process that uses the gateway, or start processes by spawn.",
             )
+
+
+def _by_nobody(failures: Sequence[GatewayError]) -> GatewayError:
+    """The first gateway's failure, which tells how many others failed."""
+    first, *others = failures
+    if not others:
+        return first
+    return type(first)(
+        first.code,
+        f"{first.message} The {len(others)} further gateways do not answer either.",
+        first.remedy,
+        transaction_id=first.transaction_id,
+        status=first.status,
+        details=first.details,
+    )

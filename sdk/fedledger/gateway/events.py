@@ -53,7 +53,7 @@ class ChaincodeEventsRequest:
             request=self._signed_request.request,
             signature=self._signed_request.signature or self._signing_identity.sign(self._signed_request.request),
         )
-        return CloseableIterator(self._client.chaincode_events(request, timeout), _chaincode_events)
+        return self._client.chaincode_events(request, _chaincode_events, timeout)
 
 
 class _DeliverRequest(ABC, Generic[T]):
@@ -88,7 +88,7 @@ class BlockEventsRequest(_DeliverRequest[Any]):
 
     def get_events(self, timeout: float | None = None) -> CloseableIterator[Any]:
         """Open the stream of ``common.Block``; ends after the end block, or runs until it is closed."""
-        return CloseableIterator(self._client.block_events(self._signed(), timeout), _delivered("block"))
+        return self._client.block_events(self._signed(), _delivered("block"), timeout)
 
 
 class FilteredBlockEventsRequest(_DeliverRequest[Any]):
@@ -96,9 +96,7 @@ class FilteredBlockEventsRequest(_DeliverRequest[Any]):
 
     def get_events(self, timeout: float | None = None) -> CloseableIterator[Any]:
         """Open the stream of ``protos.FilteredBlock``; ends after the end block, or runs until it is closed."""
-        return CloseableIterator(
-            self._client.filtered_block_events(self._signed(), timeout), _delivered("filtered_block")
-        )
+        return self._client.filtered_block_events(self._signed(), _delivered("filtered_block"), timeout)
 
 
 def chaincode_events_request(

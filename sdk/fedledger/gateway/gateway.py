@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError
 from fedledger.errors import BadInputError
 from fedledger.gateway.client import GatewayClient
 from fedledger.gateway.commit import Commit
+from fedledger.gateway.connections import Connections
 from fedledger.gateway.deadlines import Deadlines
 from fedledger.gateway.event_stream import CloseableIterator
 from fedledger.gateway.events import BlockEventsRequest, ChaincodeEventsRequest, FilteredBlockEventsRequest
@@ -33,17 +35,21 @@ def connect(
     hash_message: Hash | None = None,
     tls_client_certificate_hash: bytes = b"",
     close_connection: bool = False,
+    further_connections: Sequence[grpc.Channel] = (),
 ) -> Gateway:
     """Return a gateway that acts as ``identity`` over a gRPC channel, which several gateways may share.
 
+    ``further_connections`` lead to other organisations' gateways, which are asked in their order while those before
+    them do not answer: whoever runs one of them is then believed what a query returns.
+
     ``sign`` None is for signing elsewhere. ``hash_message`` defaults to what the certificate's key needs: SHA-256
     for ECDSA, the message itself for Ed25519. ``tls_client_certificate_hash`` (``tls_certificate_hash``) is needed
-    for blocks over mutual TLS. ``close_connection`` lets ``Gateway.close`` close the channel too.
+    for blocks over mutual TLS. ``close_connection`` lets ``Gateway.close`` close the channels too.
     Raises ``SigningError`` when the credentials are no certificate.
     """
     default_hash = hash_for(identity)
     return Gateway(
-        GatewayClient(client_connection, deadlines or Deadlines()),
+        GatewayClient(Connections((client_connection, *further_connections)), deadlines or Deadlines()),
         SigningIdentity(identity, sign, hash_message or default_hash),
         tls_client_certificate_hash=tls_client_certificate_hash,
         close_connection=close_connection,
@@ -146,7 +152,7 @@ class Gateway:
         )
 
     def close(self) -> None:
-        """Close the streams that this gateway's networks opened, and the channel if it was handed over."""
+        """Close the streams that this gateway's networks opened, and the channels if they were handed over."""
         with self._streams_lock:
             streams = list(self._streams)
         for stream in streams:

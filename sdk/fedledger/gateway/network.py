@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+from fedledger.errors import BadInputError
 from fedledger.gateway.chaincode_event import ChaincodeEvent
-from fedledger.gateway.checkpointer import Checkpoint
+from fedledger.gateway.checkpointer import Checkpoint, InMemoryCheckpointer
 from fedledger.gateway.client import GatewayClient
 from fedledger.gateway.contract import Contract
-from fedledger.gateway.event_stream import CloseableIterator
+from fedledger.gateway.event_stream import CloseableIterator, ReopenedStream
 from fedledger.gateway.events import (
     BlockEventsRequest,
     ChaincodeEventsRequest,
@@ -19,11 +21,15 @@ from fedledger.gateway.events import (
 )
 from fedledger.gateway.identity import SigningIdentity
 
+T = TypeVar("T")
+
 
 class Network:
     """One channel. Blocks are numbered from 0; without a start, reading begins with the next block.
 
-    A ``checkpoint`` that has a position beats ``start_block``. ``end_block`` is included.
+    A ``checkpoint`` that has a position beats ``start_block``. ``end_block`` is included. With ``reconnect`` a stream
+    that breaks off is opened again behind the last value that it gave, at whichever gateway answers; it must be told
+    where to start (``NO_START``), since nobody knows where it broke off before its first value.
     """
 
     def __init__(
@@ -52,11 +58,21 @@ class Network:
         return Contract(self._client, self._signing_identity, self._name, chaincode, contract_name)
 
     def chaincode_events(
-        self, chaincode: str, *, start_block: int | None = None, checkpoint: Checkpoint | None = None
+        self,
+        chaincode: str,
+        *,
+        start_block: int | None = None,
+        checkpoint: Checkpoint | None = None,
+        reconnect: bool = False,
     ) -> CloseableIterator[ChaincodeEvent]:
         """Read the events of valid transactions in the ledger's order, without end; raises ``EventsError``."""
-        request = self.new_chaincode_events_request(chaincode, start_block=start_block, checkpoint=checkpoint)
-        return self._track(request.get_events())
+        return self._stream(
+            lambda place: self.new_chaincode_events_request(
+                chaincode, start_block=start_block, checkpoint=place
+            ).get_events(),
+            InMemoryCheckpointer.checkpoint_chaincode_event,
+            _Bounds(start_block, checkpoint, reconnect),
+        )
 
     def new_chaincode_events_request(
         self, chaincode: str, *, start_block: int | None = None, checkpoint: Checkpoint | None = None
@@ -69,11 +85,22 @@ class Network:
         )
 
     def block_events(
-        self, *, start_block: int | None = None, end_block: int | None = None, checkpoint: Checkpoint | None = None
+        self,
+        *,
+        start_block: int | None = None,
+        end_block: int | None = None,
+        checkpoint: Checkpoint | None = None,
+        reconnect: bool = False,
     ) -> CloseableIterator[Any]:
         """Read whole blocks (``common.Block``) up to ``end_block`` or without end; raises ``EventsError``."""
-        request = self.new_block_events_request(start_block=start_block, end_block=end_block, checkpoint=checkpoint)
-        return self._track(request.get_events())
+
+        return self._stream(
+            lambda place: self.new_block_events_request(
+                start_block=start_block, end_block=end_block, checkpoint=place
+            ).get_events(),
+            lambda place, block: place.checkpoint_block(block.header.number),
+            _Bounds(start_block, checkpoint, reconnect, end_block),
+        )
 
     def new_block_events_request(
         self, *, start_block: int | None = None, end_block: int | None = None, checkpoint: Checkpoint | None = None
@@ -84,13 +111,22 @@ class Network:
         )
 
     def filtered_block_events(
-        self, *, start_block: int | None = None, end_block: int | None = None, checkpoint: Checkpoint | None = None
+        self,
+        *,
+        start_block: int | None = None,
+        end_block: int | None = None,
+        checkpoint: Checkpoint | None = None,
+        reconnect: bool = False,
     ) -> CloseableIterator[Any]:
         """Read filtered blocks (``protos.FilteredBlock``), as ``block_events``."""
-        request = self.new_filtered_block_events_request(
-            start_block=start_block, end_block=end_block, checkpoint=checkpoint
+
+        return self._stream(
+            lambda place: self.new_filtered_block_events_request(
+                start_block=start_block, end_block=end_block, checkpoint=place
+            ).get_events(),
+            lambda place, block: place.checkpoint_block(block.number),
+            _Bounds(start_block, checkpoint, reconnect, end_block),
         )
-        return self._track(request.get_events())
 
     def new_filtered_block_events_request(
         self, *, start_block: int | None = None, end_block: int | None = None, checkpoint: Checkpoint | None = None
@@ -110,6 +146,48 @@ class Network:
             self._tls_client_certificate_hash,
         )
 
-    def _track(self, stream: CloseableIterator[Any]) -> CloseableIterator[Any]:
+    def _stream(
+        self,
+        opened: Callable[[Checkpoint | None], CloseableIterator[T]],
+        passed: Callable[[InMemoryCheckpointer, T], None],
+        bounds: _Bounds,
+    ) -> CloseableIterator[T]:
+        """Open a stream that the gateway closes with itself; it reconnects when ``bounds`` say so."""
+        if not bounds.reconnect:
+            return self._track(opened(bounds.checkpoint))
+        place = bounds.place()
+        return self._track(
+            ReopenedStream(
+                lambda: None if bounds.are_behind(place) else opened(place), lambda value: passed(place, value)
+            )
+        )
+
+    def _track(self, stream: CloseableIterator[T]) -> CloseableIterator[T]:
         self._opened(stream)
         return stream
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """Where a stream starts and ends."""
+
+    start_block: int | None
+    checkpoint: Checkpoint | None
+    reconnect: bool
+    end_block: int | None = None
+
+    def place(self) -> InMemoryCheckpointer:
+        """The start as a checkpoint of the stream's own, which moves with every value; raises ``NO_START``."""
+        if self.checkpoint is not None and self.checkpoint.block_number is not None:
+            return InMemoryCheckpointer(self.checkpoint.block_number, self.checkpoint.transaction_id)
+        if self.start_block is None:
+            raise BadInputError(
+                "NO_START",
+                "A stream that reconnects has to be told where to start, else it could miss what comes before it does.",
+                "Give start_block, or a checkpoint that has a position.",
+            )
+        return InMemoryCheckpointer(self.start_block)
+
+    def are_behind(self, place: Checkpoint) -> bool:
+        """Whether the end has been passed."""
+        return self.end_block is not None and (place.block_number or 0) > self.end_block
