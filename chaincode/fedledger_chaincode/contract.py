@@ -11,7 +11,17 @@ from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
 from fedledger_chaincode.state import WorldState
 from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
-from fedledger_chaincode.transactions import disputes, models, queries, references, rounds, settlement, tasks, tokens
+from fedledger_chaincode.transactions import (
+    disputes,
+    mints,
+    models,
+    queries,
+    references,
+    rounds,
+    settlement,
+    tasks,
+    tokens,
+)
 from fedledger_chaincode.transactions.context import Context
 
 VERSION = "1.0"
@@ -63,9 +73,22 @@ TRANSACTIONS: Mapping[str, Transaction] = {
     "ReportEvaluation": _submit(models.report_evaluation, report="message"),
     "DeprecateModel": _submit(models.deprecate_model, task="text", version="integer", reason="text"),
     "Transfer": _submit(tokens.transfer, recipient="text", amount="integer"),
-    "BalanceOf": _evaluate(tokens.balance_of, account="text"),
+    "Approve": _submit(tokens.approve, spender="text", value="integer"),
+    "IncreaseAllowance": _submit(tokens.increase_allowance, spender="text", added="integer"),
+    "DecreaseAllowance": _submit(tokens.decrease_allowance, spender="text", subtracted="integer"),
+    "TransferFrom": _submit(tokens.transfer_from, owner="text", recipient="text", amount="integer"),
+    "ProposeMint": _submit(mints.propose_mint, proposal="message"),
+    "VoteMint": _submit(mints.vote_mint, task="text", proposal="text", decision="text"),
+    "Name": _evaluate(tokens.name),
+    "Symbol": _evaluate(tokens.symbol),
+    "Decimals": _evaluate(tokens.decimals),
     "TotalSupply": _evaluate(tokens.total_supply),
+    "BalanceOf": _evaluate(tokens.balance_of, account="text"),
+    "Allowance": _evaluate(tokens.allowance, owner="text", spender="text"),
     "ClientAccountID": _evaluate(tokens.client_account_id),
+    "ClientAccountBalance": _evaluate(tokens.client_account_balance),
+    "GetMint": _evaluate(mints.get_mint, task="text", proposal="text"),
+    "ListMints": _evaluate(mints.list_mints, task="text"),
     "GetTask": _evaluate(queries.get_task, task="text"),
     "ListTasks": _evaluate(queries.list_tasks),
     "GetRound": _evaluate(queries.get_round, task="text", round="integer"),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fedledger_chaincode.messages.base import (
+    MAXIMUM_INTEGER,
     MICRO,
     Digest,
     Fraction,
@@ -196,7 +197,8 @@ class IncentiveSpec(Value):
     validator_share: Fraction
     """Part of the reward that goes to validators."""
     equal_share: Fraction
-    """Part of the participants' reward that is split by score alone, whatever a participant's size."""
+    """Part of the participants' reward that is split between organisations by score alone, whatever their size: the
+    fairness floor."""
     slashing_equivocation: Fraction
     """Part of the stake taken for two different manifests in one round."""
     slashing_norm: Fraction = 0
@@ -278,6 +280,11 @@ class TaskSpec(Value):
         strangers = [msp for msp in self.aggregation.validators if msp not in self.organisations]
         if strangers:
             raise ValueError(f"validators {strangers} are not among the organisations")
+        minted = (
+            self.incentive.endowment * len(self.organisations) + self.incentive.reward_per_round * self.training.rounds
+        )
+        if minted > MAXIMUM_INTEGER:
+            raise ValueError(f"endowments and rewards are {minted} micro-tokens; at most {MAXIMUM_INTEGER} can exist")
         if self.robustness.trust_weighting != "off" and self.aggregation.proof == "none":
             raise ValueError("trust weighting needs the norm proof: without it inner products prove nothing")
         if self.aggregation.proof == "norm":

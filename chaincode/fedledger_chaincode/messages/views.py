@@ -17,6 +17,7 @@ from fedledger_chaincode.messages.records import (
     HeadRecord,
     JudgementRecord,
     MemberRecord,
+    MintRecord,
     ModelRecord,
     ReferenceRecord,
     ReportRecord,
@@ -110,6 +111,10 @@ class EvaluationRecords(Value):
 class AccountBalance(Value):
     account: str
     balance: Natural
+
+
+class MintRecords(Value):
+    mints: tuple[MintRecord, ...]
 
 
 class Wallet(Value):

@@ -18,6 +18,8 @@ TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("active", "LeaveTask"): ("active",),
     ("active", "OpenRound"): ("active",),
     ("active", "FinaliseRound"): ("active", "completed"),
+    ("active", "ProposeMint"): ("active",),
+    ("active", "VoteMint"): ("active",),
 }
 
 ROUND_TRANSITIONS: Mapping[tuple[RoundState, str], tuple[RoundState, ...]] = {

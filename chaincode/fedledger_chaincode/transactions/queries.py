@@ -54,6 +54,7 @@ from fedledger_chaincode.state import (
 )
 from fedledger_chaincode.transactions.context import (
     Context,
+    insurance_account,
     organisation_account,
     participant_account,
     pool_account,
@@ -196,12 +197,13 @@ def get_evaluations(context: Context, task: str, version: int) -> bytes:
 
 
 def get_wallet(context: Context, task: str, msp: str) -> bytes:
-    """``GetWallet(task, msp)``: a ``Wallet``: an organisation's account, stakes, participants, and the pool."""
+    """``GetWallet(task, msp)``: a ``Wallet``: an organisation's account, stakes and participants, and the task's pool
+    and insurance."""
     members = [member for _, member in context.state.scan(MemberRecord, prefix("member", task)) if member.msp == msp]
     accounts = [organisation_account(msp), stake_account(task, msp)]
     for member in members:
         accounts += [participant_account(member.participant), stake_account(task, member.participant)]
-    accounts.append(pool_account(task))
+    accounts += [pool_account(task), insurance_account(task)]
     balances = context.balances(accounts)
     return reply(
         Wallet(
