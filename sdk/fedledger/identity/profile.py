@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from fedledger.identity.hosts import is_loopback
 from fedledger.identity.wallet import Credentials, load_credentials
 
 if TYPE_CHECKING:
+    import grpc
+
     from fedledger.gateway import Gateway
     from fedledger.identity.ca import FabricCa
 
@@ -27,6 +29,22 @@ _LONGEST_SOCKET_PATH = 107
 """Bytes; ``sun_path`` of unix(7) without its terminating zero."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class FurtherGateway:
+    """Another organisation's peer, to ask when those named before it do not answer."""
+
+    gateway: str
+    """As ``Profile.gateway``."""
+    tls_roots: Path | None = None
+    """As ``Profile.tls_roots``: those of the other organisation."""
+
+    def open(self) -> grpc.Channel:
+        """A channel to it, which connects when it is used; raises ``MISSING_FILE``, ``BAD_TLS_MATERIAL``."""
+        from fedledger.gateway import open_channel
+
+        return open_channel(self.gateway, None if self.tls_roots is None else read_public(self.tls_roots))
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,8 @@ class Profile:
     """Where the participant agent keeps what it must remember."""
     validator: Path | None = None
     """Where the validator agent keeps what it must remember."""
+    further_gateways: tuple[FurtherGateway, ...] = ()
+    """Asked in their order while the organisation's own does not answer; what they return is then believed."""
 
     def credentials(self) -> Credentials:
         """Read certificate and key; raises ``IdentityError`` as ``wallet.load_credentials`` does."""
@@ -80,19 +100,22 @@ class Profile:
         Raises ``IdentityError`` for an unusable key or certificate, ``MISSING_FILE``, and ``BadInputError``
         (``BAD_TLS_MATERIAL``).
         """
-        from fedledger.gateway import Identity, connect, new_private_key_signer, open_channel
+        from fedledger.gateway import Identity, connect, new_private_key_signer
 
         credentials = self.credentials()
-        roots = None if self.tls_roots is None else read_public(self.tls_roots)
+        own, *further = [each.open() for each in (FurtherGateway(self.gateway, self.tls_roots), *self.further_gateways)]
         return connect(
             Identity(self.msp_id, credentials.certificate_pem),
             new_private_key_signer(credentials.key),
-            open_channel(self.gateway, roots),
+            own,
             close_connection=True,
+            further_connections=further,
         )
 
 
-_KEYS = tuple(field for field in fields(Profile) if field.name != "name")
+_FURTHER = "further_gateways"
+_FURTHER_FORM = f'Write {_FURTHER} = [{{ gateway = "host:port", tls_roots = "FILE" }}].'
+_KEYS = tuple(field for field in fields(Profile) if field.name not in ("name", _FURTHER))
 _REQUIRED = frozenset(("gateway", "channel", "chaincode", "msp_id", "certificate", "key", "store"))
 _PATHS = frozenset(field.name for field in _KEYS if "Path" in str(field.type))
 
@@ -137,6 +160,28 @@ def write_profiles(path: Path, profiles: Sequence[Profile]) -> None:
     write_atomic(path, "\n".join(_table(profile, folder) for profile in profiles).encode())
 
 
+def update_profiles(path: Path, profiles: Sequence[Profile], dropped: Collection[str] = ()) -> None:
+    """Bring ``profiles`` into the file and leave the others in it, but for those whose names are ``dropped``.
+
+    What a profile has there and the new one leaves out stays, such as ``data``. A file that says all of it already is
+    not touched; one that has to be written anew loses its comments. Raises as ``load_profile`` and ``write_profiles``.
+    """
+    present = {name: load_profile(path, name) for name in profile_names(path)} if path.exists() else {}
+    updated = {name: profile for name, profile in present.items() if name not in dropped}
+    for profile in profiles:
+        updated[profile.name] = _completed(profile, present.get(profile.name))
+    if updated != present or not path.exists():
+        write_profiles(path, list(updated.values()))
+
+
+def _completed(profile: Profile, before: Profile | None) -> Profile:
+    """The profile with what only the earlier one says."""
+    if before is None:
+        return profile
+    missing = [field.name for field in _KEYS if getattr(profile, field.name) is None]
+    return replace(profile, **{name: getattr(before, name) for name in missing})
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Checks one profile's table and says where in ``text`` a refusal lies."""
@@ -148,7 +193,7 @@ class _Reader:
     def read(self, table: object) -> Profile:
         if not isinstance(table, dict):
             raise self._malformed(None, "is not a table", f"Write [profiles.{self.name}] and its keys below it.")
-        known = {field.name for field in _KEYS}
+        known = {field.name for field in _KEYS} | {_FURTHER}
         for key in table:
             if key not in known:
                 raise BadInputError(
@@ -156,37 +201,53 @@ class _Reader:
                     f"{self._place(key)}: profile {self.name} has an unknown key {key!r}.",
                     f"Known keys: {', '.join(sorted(known))}.",
                 )
-        for key, value in table.items():
-            if not isinstance(value, str) or not value or "\0" in value:
+        own = {key: value for key, value in table.items() if key != _FURTHER}
+        for key, value in own.items():
+            if not _is_text(value):
                 raise self._malformed(key, f"has a {key} that is no text", f'Write {key} = "...".')
-        for key in sorted(_REQUIRED - table.keys()):
+        for key in sorted(_REQUIRED - own.keys()):
             raise self._malformed(None, f"has no {key}", f'Add {key} = "...".')
-        values: dict[str, Any] = {key: self._resolve(value) if key in _PATHS else value for key, value in table.items()}
-        values["gateway"] = self._gateway(table)
-        values["store"] = self._store(table["store"])
-        if "ca" in table:
-            self._check_authority(table)
+        values: dict[str, Any] = {key: self._resolve(value) if key in _PATHS else value for key, value in own.items()}
+        values["gateway"] = self._gateway(own)
+        values["store"] = self._store(own["store"])
+        values[_FURTHER] = self._further_gateways(table.get(_FURTHER, []))
+        if "ca" in own:
+            self._check_authority(own)
         return Profile(name=self.name, **values)
 
-    def _gateway(self, table: Mapping[str, str]) -> str:
+    def _further_gateways(self, tables: object) -> tuple[FurtherGateway, ...]:
+        if not isinstance(tables, list):
+            raise self._malformed(_FURTHER, f"has {_FURTHER} that are no list", _FURTHER_FORM)
+        return tuple(map(self._further_gateway, tables))
+
+    def _further_gateway(self, table: object) -> FurtherGateway:
+        if (
+            not isinstance(table, dict)
+            or not {"gateway"} <= table.keys() <= {"gateway", "tls_roots"}
+            or not all(map(_is_text, table.values()))
+        ):
+            raise self._malformed(_FURTHER, f"has {_FURTHER} of no known form", _FURTHER_FORM)
+        roots = self._resolve(table["tls_roots"]) if "tls_roots" in table else None
+        return FurtherGateway(self._gateway(table, _FURTHER), roots)
+
+    def _gateway(self, table: Mapping[str, str], key: str = "gateway") -> str:
+        """The address in ``table``, which stands under ``key`` of the profile."""
         endpoint = table["gateway"]
         if endpoint.startswith("unix:"):
             socket = self._resolve(endpoint.removeprefix("unix:").removeprefix("//"))
             if len(bytes(socket)) > _LONGEST_SOCKET_PATH:
                 raise self._malformed(
-                    "gateway",
+                    key,
                     f"has a socket path longer than {_LONGEST_SOCKET_PATH} bytes",
                     "Use a folder nearer to the root.",
                 )
             return f"unix:{socket}"
         host, colon, port = endpoint.rpartition(":")
         if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in host:
-            raise self._malformed(
-                "gateway", f"has a gateway {endpoint!r} of no known form", "Write host:port or unix:/path."
-            )
+            raise self._malformed(key, f"has a gateway {endpoint!r} of no known form", "Write host:port or unix:/path.")
         if "tls_roots" not in table and not is_loopback(host):
             raise self._malformed(
-                "gateway",
+                key,
                 f"would talk to {endpoint} in plain text",
                 "Give tls_roots, the PEM of the CAs of the peer's TLS certificate.",
             )
@@ -261,16 +322,35 @@ def _line_of(text: str, name: str, key: str | None) -> int | None:
 
 def _table(profile: Profile, folder: Path) -> str:
     values: dict[str, str | Path | None] = {field.name: getattr(profile, field.name) for field in _KEYS}
-    if profile.gateway.startswith("unix:"):
-        values["gateway"] = f"unix:{_below(folder, Path(profile.gateway.removeprefix('unix:')))}"
+    values["gateway"] = _address(profile.gateway, folder)
     if not _is_url(profile.store):
         values["store"] = _below(folder, Path(profile.store))
-    lines = [
+    lines = _lines(values, folder)
+    if profile.further_gateways:
+        inline = [
+            ", ".join(_lines({"gateway": _address(each.gateway, folder), "tls_roots": each.tls_roots}, folder))
+            for each in profile.further_gateways
+        ]
+        lines.append(f"{_FURTHER} = [{', '.join(f'{{ {each} }}' for each in inline)}]")
+    return f"[profiles.{profile.name}]\n" + "\n".join(lines) + "\n"
+
+
+def _lines(values: Mapping[str, str | Path | None], folder: Path) -> list[str]:
+    return [
         f"{key} = {_toml_string(str(_below(folder, value) if isinstance(value, Path) else value))}"
         for key, value in values.items()
         if value is not None
     ]
-    return f"[profiles.{profile.name}]\n" + "\n".join(lines) + "\n"
+
+
+def _address(gateway: str, folder: Path) -> str:
+    if not gateway.startswith("unix:"):
+        return gateway
+    return f"unix:{_below(folder, Path(gateway.removeprefix('unix:')))}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and "\0" not in value
 
 
 def _below(folder: Path, path: Path) -> Path:

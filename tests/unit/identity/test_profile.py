@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fedledger.errors import BadInputError, ExitCode
 from fedledger.gateway import GatewayError, Identity
 from fedledger.identity.errors import IdentityError
-from fedledger.identity.profile import Profile, load_profile, profile_names, write_profiles
+from fedledger.identity.profile import FurtherGateway, Profile, load_profile, profile_names, write_profiles
 from fedledger.identity.wallet import Credentials, Wallet
 
 ALICE = """\
@@ -69,6 +69,11 @@ def test_several_profiles_are_written_and_read_back(path):
         data=Path("/srv/data.csv"),
         validator=path.parent / "bob",
         ca="https://ca.hungary.example:7054",
+        further_gateways=(
+            FurtherGateway("peer.cleveland.example:7051", path.parent / "tls" / "cleveland.pem"),
+            FurtherGateway("localhost:7051"),
+            FurtherGateway(f"unix:{path.parent}/run/peer.sock"),
+        ),
     )
     write_profiles(path, [alice, bob])
     assert profile_names(path) == ("alice", "bob-2")
@@ -131,6 +136,32 @@ def test_a_malformed_file_is_refused_at_its_line(path, text, place):
 
 def test_a_file_that_is_no_text_is_refused(path):
     assert refusal(path, b"\xff\xfe").code == "PROFILE_MALFORMED"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"127.0.0.1:7061"',
+        '["127.0.0.1:7061"]',
+        '[{ tls_roots = "tls.pem" }]',
+        '[{ gateway = "127.0.0.1" }]',
+        "[{ gateway = 7061 }]",
+        '[{ gateway = "peer.hungary.example:7051" }]',
+        '[{ gateway = "127.0.0.1:7061", roots = "tls.pem" }]',
+    ],
+)
+def test_further_gateways_of_no_known_form_are_refused_at_their_line(path, value):
+    refused = refusal(path, ALICE + f"further_gateways = {value}\n")
+    assert refused.code == "PROFILE_MALFORMED"
+    assert "line 9" in refused.message
+
+
+def test_further_gateways_are_relative_to_the_file(path):
+    path.write_text(
+        ALICE + 'further_gateways = [{ gateway = "peer.hungary.example:7051", tls_roots = "tls/hungary.pem" }]\n'
+    )
+    (further,) = load_profile(path, "alice").further_gateways
+    assert further == FurtherGateway("peer.hungary.example:7051", path.parent / "tls" / "hungary.pem")
 
 
 def test_an_unknown_key_is_refused_at_its_line_with_the_known_ones(path):
