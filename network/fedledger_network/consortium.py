@@ -35,6 +35,11 @@ class Organisation:
     name: str
     msp_id: str
 
+    @classmethod
+    def of_name(cls, name: str) -> Organisation:
+        """The organisation with an MSP id made of its name: ``long_beach`` is ``LongBeachMSP``."""
+        return cls(name, f"{name.replace('_', ' ').title().replace(' ', '')}MSP")
+
 
 @dataclass(frozen=True)
 class BlockCutting:
@@ -107,8 +112,8 @@ class Consortium:
 
     @classmethod
     def of_names(cls, *names: str) -> Consortium:
-        """A consortium of organisations with MSP ids made of their names: ``long_beach`` is ``LongBeachMSP``."""
-        return cls(tuple(Organisation(name, f"{name.replace('_', ' ').title().replace(' ', '')}MSP") for name in names))
+        """A consortium of organisations with MSP ids made of their names."""
+        return cls(tuple(map(Organisation.of_name, names)))
 
     def to_yaml(self) -> str:
         """The consortium's file."""

@@ -21,11 +21,12 @@ from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import in_process_ca
 from fedledger_network.ca.organisation import REGISTRAR, authority_folder
 from fedledger_network.ca.service import CaService
+from fedledger_network.configuration.ordering import OrdererEndpoint, broadcast
+from fedledger_network.configuration.reading import current_config
+from fedledger_network.configuration.revocation import publish_revocation_list, revocation_update
 from fedledger_network.consortium import Organisation
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.node import EmbeddedNode
-from fedledger_network.embedded.revocation import broadcast, publish_revocation_list, revocation_update
-from fedledger_network.fabric.channel_update import current_config
 from tests.embedded.clients import CHANNEL, MSPS, NAMES, Client, client
 from tests.embedded.conftest import CONTRACT
 
@@ -112,7 +113,7 @@ def test_only_an_organisations_own_administrator_may_revoke(
     for other in (governor(running, NAMES[1]), load_profile(running.profiles, f"{NAMES[0]}-validator")):
         with pytest.raises(AccessError) as refused:
             envelope = updated(running, participant, [certificates], other)
-            broadcast(profile.gateway, envelope)
+            broadcast([OrdererEndpoint(profile.gateway)], envelope)
         assert refused.value.code == "UPDATE_REFUSED"
         assert "FORBIDDEN" in refused.value.message
     assert current_config(participant.network).sequence == 0
@@ -189,7 +190,7 @@ def test_an_update_that_fabric_would_refuse_is_refused(
 ) -> None:
     update = updated(running, participant, [certificates], governor(running))
     with pytest.raises(AccessError) as refused:
-        broadcast(governor(running).gateway, _resigned(running, change, update))
+        broadcast([OrdererEndpoint(governor(running).gateway)], _resigned(running, change, update))
     assert reason in refused.value.message
     assert current_config(participant.network).sequence == 0
 
@@ -204,6 +205,6 @@ def test_updates_apply_one_after_the_other(running: NetworkFolder, certificates:
         assert second > first
         assert current_config(reader.network).sequence == 2
         with pytest.raises(AccessError, match="version 1 of value"):
-            broadcast(governor(running).gateway, stale)
+            broadcast([OrdererEndpoint(governor(running).gateway)], stale)
         assert reader.submit("Put", "updated=1") == 1
         assert verify_network(reader.network, chaincode="another").ok

@@ -11,14 +11,16 @@ import pytest
 from fedledger.audit import CheckName, Outcome, verify_network
 from fedledger.audit.findings import BLOCK_CHECKS
 from fedledger.gateway import EndorseError, EvaluateError
+from fedledger.identity.profile import load_profile
 from fedledger.ledger import TaskLedger
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import in_process_ca
 from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.ca.service import CaService
+from fedledger_network.configuration.revocation import publish_revocation_list
 from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
-from fedledger_network.fabric.changes import add_member, publish_revocation_list, replace_node, rotate_certificates
+from fedledger_network.fabric.changes import add_member, replace_node, rotate_certificates
 from fedledger_network.fabric.identities import provision
 from tests.fabric.conftest import ORGANISATIONS, free_ports
 from tests.fabric.ledger import channel, commit_hashes, failures
@@ -70,7 +72,7 @@ def test_a_revoked_certificate_is_refused_by_every_peer(network: FabricNetwork) 
         revocation_list = ca.revocation_list(registrar)
     finally:
         authority.close()
-    publish_revocation_list(network, "hungary", [revocation_list])
+    publish_revocation_list(load_profile(network.layout.profiles, "hungary-governor"), [revocation_list])
     with channel(network, "hungary-participant") as opened:
         contract = opened.get_contract("fedledger")
         with pytest.raises(EvaluateError):

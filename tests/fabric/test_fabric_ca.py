@@ -12,9 +12,10 @@ from fedledger.identity.ca import Registration
 from fedledger.identity.profile import load_profile
 from fedledger.identity.wallet import Wallet
 from fedledger.ledger import LedgerRefusal, TaskLedger
+from fedledger_network.configuration.revocation import publish_revocation_list
 from fedledger_network.consortium import Consortium
 from fedledger_network.fabric import FabricConfig, FabricError, FabricNetwork, Programs
-from fedledger_network.fabric.changes import publish_revocation_list, rotate_certificates
+from fedledger_network.fabric.changes import rotate_certificates
 from tests.fabric.conftest import ORGANISATIONS, free_ports
 from tests.fabric.ledger import channel, commit_hashes
 from tests.unit.contract.ledger import task_spec
@@ -64,7 +65,7 @@ def test_a_revoked_member_is_refused_and_a_new_one_takes_its_place(network: Fabr
     ca = profile.certificate_authority()
     registrar = Wallet(network.layout.organisation("hungary").identities / "registrar").load()
     assert ca.revoke(registrar, "auditor@HungaryMSP", "keycompromise")
-    publish_revocation_list(network, "hungary", [ca.revocation_list(registrar)])
+    publish_revocation_list(load_profile(network.layout.profiles, "hungary-governor"), [ca.revocation_list(registrar)])
     with channel(network, "hungary-auditor") as opened, pytest.raises(EvaluateError):
         TaskLedger(opened, "fedledger").tasks()
     successor = Registration("second-auditor", attributes={"fedledger.role": "auditor"})

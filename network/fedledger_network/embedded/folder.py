@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fedledger.errors import BadInputError
 from fedledger.identity.files import make_private_folder, write_atomic
-from fedledger.identity.profile import FILE_NAME, Profile, write_profiles
+from fedledger.identity.profile import FILE_NAME, Profile, update_profiles
 from fedledger_network.ca.organisation import MEMBERS, OrganisationIdentities, provision_organisation
 from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.embedded.store import LOCK_FILE
@@ -117,7 +117,7 @@ class NetworkFolder:
         return self.path / "organisations" / organisation.name
 
     def provision(self) -> tuple[OrganisationIdentities, ...]:
-        """Keys, certificates and profiles of all organisations; makes only what is missing."""
+        """Keys, certificates and profiles of all organisations; makes what is missing and keeps other profiles."""
         consortium = self.consortium()
         identities = tuple(
             provision_organisation(self.organisation(organisation), organisation.msp_id)
@@ -128,7 +128,7 @@ class NetworkFolder:
             for organisation, found in zip(consortium.organisations, identities, strict=True)
             for member in MEMBERS
         ]
-        write_profiles(self.profiles, profiles)
+        update_profiles(self.profiles, profiles)
         return identities
 
     def _profile(

@@ -1,6 +1,7 @@
-"""Changes of a network that runs: revocation, a further member, new certificates of a node, a node made anew.
+"""Changes of a network that runs: a member more or less, new certificates of a node, a node made anew, an upgrade.
 
-Each is one function on a ``FabricNetwork`` of one machine and leaves it running; agents notice a pause at most.
+Each is one function on a ``FabricNetwork`` of one machine and leaves it running; agents notice a pause at most. One
+that was interrupted goes on when it is called again.
 """
 
 from __future__ import annotations
@@ -11,46 +12,28 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from fedledger.gateway import Network
+from fedledger.errors import BadInputError
 from fedledger.identity.files import write_atomic
-from fedledger.identity.profile import load_profile
+from fedledger.identity.profile import Profile, load_profile
+from fedledger_network.configuration.edits import members, with_members
+from fedledger_network.configuration.ordering import broadcast, orderer_endpoints
+from fedledger_network.configuration.reading import current_config, last_config_block, wait_for_config
+from fedledger_network.configuration.updates import ChannelUpdate
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator
-from fedledger_network.fabric.channel_update import (
-    compute_update,
-    current_config,
-    last_config_block,
-    require_update,
-    wait_for_config,
-)
-from fedledger_network.fabric.config_edits import (
-    with_consenters,
-    with_member,
-    with_revocation_list,
-)
+from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.errors import FabricError, FabricTimeout
 from fedledger_network.fabric.identities import ADMINISTRATOR, issue_nodes_anew
 from fedledger_network.fabric.inventory import ORDERER, PEER
 from fedledger_network.fabric.network import FabricNetwork, Progress
-from fedledger_network.fabric.processes import start_all, stop_all
+from fedledger_network.fabric.processes import Program, start_all, stop_all
+from fedledger_network.fabric.profiles import drop_profiles
 
 SECONDS_TO_CATCH_UP = 60.0
 _POLL_SECONDS = 0.2
-
-
-def publish_revocation_list(network: FabricNetwork, name: str, revocation_list: Sequence[bytes]) -> None:
-    """Let every peer and orderer refuse the certificates in an organisation's lists (PEM).
-
-    The organisation's own administrator suffices. Raises ``NOTHING_TO_CHANGE``, ``COMMAND_FAILED``.
-    """
-    organisation = network.config.organisation(name)
-    _change(
-        network,
-        [organisation],
-        lambda config: with_revocation_list(config, organisation.msp_id, revocation_list),
-    )
+_DATA = {PEER: ("data",), ORDERER: ("ledger", "consensus")}
+"""By kind of node: the folders with what it can fetch from the others."""
 
 
 def add_member(network: FabricNetwork, member: Organisation, progress: Progress = lambda _: None) -> FabricNetwork:
@@ -59,17 +42,18 @@ def add_member(network: FabricNetwork, member: Organisation, progress: Progress 
     All present members sign the channel's new configuration and approve the contract's new endorsement policy.
     Raises as ``FabricNetwork.up`` does.
     """
-    consortium = network.config.consortium
-    larger = replace(network.config, consortium=replace(consortium, organisations=(*consortium.organisations, member)))
-    grown = FabricNetwork(larger, network.layout.root, network.programs, attached=network.inventory.attached)
+    grown = _of(network, network.config.with_member(member))
+    nodes = [grown.inventory.program(kind, member) for kind in (ORDERER, PEER)]
+    if member.msp_id not in _member_ids(network):
+        for node in nodes:
+            _forget(node)  # of an earlier membership, if anything
     grown.provide(progress)
-    wanted = grown.fresh_config()
     progress(f"adding {member.name} to the channel")
-    _change(network, consortium.organisations, lambda config: with_member(config, member.msp_id, wanted))
+    _agree(network, grown)
     progress(f"starting the programs of {member.name}")
-    start_all([program for program in grown.inventory.all() if program.name.endswith(f".{member.name}")])
+    start_all(_programs_of(grown, member))
     joining = grown.administrator(member)
-    joining.join_orderer(_newest_config_block(network, consortium.organisations[0]))
+    joining.join_orderer(_newest_config_block(network, network.config.consortium.organisations[0]))
     joining.join_peer()
     _wait_for_orderer(joining)
     _wait_for_peer(joining)
@@ -80,21 +64,43 @@ def add_member(network: FabricNetwork, member: Organisation, progress: Progress 
     return grown
 
 
+def remove_member(network: FabricNetwork, name: str, progress: Progress = lambda _: None) -> FabricNetwork:
+    """Take an organisation out, which need not run or agree; returns the smaller network, which is up.
+
+    The others approve the contract's new endorsement policy and sign the channel's new configuration; then the
+    organisation's programs end. Its folder stays, and what it has committed stays on the ledger.
+
+    Raises:
+        BadInputError: ``TOO_FEW_ORGANISATIONS``, fewer than four would be left.
+    """
+    leaving = network.config.organisation(name)
+    smaller = _of(network, network.config.without_member(leaving))
+    progress("agreeing on the contract's new endorsement policy")
+    smaller.deploy(progress)
+    progress(f"taking {name} out of the channel")
+    _agree(network, smaller)
+    progress(f"stopping the programs of {name}")
+    stop_all(reversed(_programs_of(network, leaving)))
+    drop_profiles(network.layout, leaving)
+    smaller.save()
+    smaller.wait_until_ready()
+    return smaller
+
+
 def rotate_certificates(network: FabricNetwork, name: str) -> None:
     """Give an organisation's peer and orderer new keys and certificates, and let the channel know the orderer's.
 
     Both are away for a moment; the others go on. Raises ``COMMAND_FAILED``, ``PROGRAM_DIED``.
     """
     organisation = network.config.organisation(name)
-    programs = [network.inventory.program(kind, organisation) for kind in (ORDERER, PEER)]
+    nodes = [network.inventory.program(kind, organisation) for kind in (ORDERER, PEER)]
     issue_nodes_anew(network.config, organisation, network.layout.organisation(name))
     network.prepare()
-    wanted = network.fresh_config()
-    _change(network, network.config.consortium.organisations, lambda config: with_consenters(config, wanted))
-    stop_all(programs)
+    _agree(network, network)
+    stop_all(nodes)
     # The builder's output holds the peer's old TLS key; the peer makes it anew from the installed package.
     shutil.rmtree(network.layout.organisation(name).node(PEER) / "data" / "externalbuilder", ignore_errors=True)
-    start_all([network.inventory.program(kind, organisation) for kind in (ORDERER, PEER)])
+    start_all(nodes)
     _wait_for_orderer(network.administrator(organisation))
     network.wait_until_ready()
 
@@ -106,16 +112,15 @@ def replace_node(network: FabricNetwork, name: str) -> None:
     """
     kind, _, member = name.partition(".")
     program = network.inventory.named(name)
-    if kind not in (PEER, ORDERER):
-        raise FabricError("UNKNOWN_PROGRAM", f"{name} keeps no data.", "Start it again.")
+    if kind not in _DATA:
+        raise FabricError("UNKNOWN_PROGRAM", f"{name} keeps no data.", "Start it again with `fedledger network up`.")
     organisation = network.config.organisation(member)
     administrator = network.administrator(organisation)
-    stop_all([program])
-    for data in ("data",) if kind == PEER else ("ledger", "consensus"):
-        shutil.rmtree(program.folder / kind / data, ignore_errors=True)
+    _forget(program)
     start_all([program])
     if kind == ORDERER:
-        administrator.join_orderer(_newest_config_block(network, organisation))
+        others = [each for each in network.config.consortium.organisations if each != organisation]
+        administrator.join_orderer(_newest_config_block(network, others[0]))
         _wait_for_orderer(administrator)
         return
     administrator.join_peer()
@@ -123,6 +128,45 @@ def replace_node(network: FabricNetwork, name: str) -> None:
     # What the organisation had approved was its peer's alone to know: all approve the same once more.
     network.deploy(renew=True)
     network.wait_until_ready()
+
+
+def upgrade_contract(network: FabricNetwork, version: str, progress: Progress = lambda _: None) -> FabricNetwork:
+    """Let the channel run the installed contract as a new version; returns the network with it, which is up.
+
+    The services of the new version start beside those of the old one, which end when it is committed. The state stays.
+
+    Raises:
+        BadInputError: ``NOTHING_TO_CHANGE``, the channel runs that version; ``CONSORTIUM``, it is none.
+    """
+    wanted = replace(network.config, chaincode_version=version)
+    first = network.config.consortium.organisations[0]
+    committed = network.administrator(first).definition()
+    if committed is not None and committed.version == version:
+        raise BadInputError(
+            "NOTHING_TO_CHANGE",
+            f"The channel runs version {version} of the contract already.",
+            "Install another version of fedledger and name that, or name another version.",
+        )
+    newer = _of(network, wanted)
+    newer.up(progress)
+    return newer
+
+
+def _of(network: FabricNetwork, config: FabricConfig) -> FabricNetwork:
+    """The same network of another configuration."""
+    return FabricNetwork(config, network.layout.root, network.programs, attached=network.inventory.attached)
+
+
+def _programs_of(network: FabricNetwork, organisation: Organisation) -> Sequence[Program]:
+    return [network.inventory.program(kind, organisation) for kind in network.inventory.kinds]
+
+
+def _forget(node: Program) -> None:
+    """Stop a peer or an orderer and delete what it can fetch from the others."""
+    stop_all([node])
+    kind, _, _ = node.name.partition(".")
+    for data in _DATA[kind]:
+        shutil.rmtree(node.folder / kind / data, ignore_errors=True)
 
 
 def _wait_for_peer(administrator: Administrator) -> None:
@@ -148,28 +192,43 @@ def _wait_until(caught_up: Callable[[], bool], who: str) -> None:
 
 
 def _newest_config_block(network: FabricNetwork, organisation: Organisation) -> Path:
+    """A file with the channel's newest configuration block, by that organisation's peer."""
     path = network.layout.shared / "config.block"
-    with ExitStack() as stack:
-        block = last_config_block(_channel(stack, network, organisation))
+    administrator = _administrator(network, organisation)
+    with administrator.connect() as gateway:
+        block = last_config_block(gateway.get_network(administrator.channel))
     write_atomic(path, block.SerializeToString(deterministic=True))
     return path
 
 
-def _change(network: FabricNetwork, signers: Sequence[Organisation], edit: Callable[[Any], Any]) -> None:
-    """Change the channel's configuration with the signatures of ``signers``' administrators; the first one submits."""
+def _member_ids(network: FabricNetwork) -> frozenset[str]:
+    """MSP ids of the channel's members, by the first organisation's peer."""
+    administrator = _administrator(network, network.config.consortium.organisations[0])
+    with administrator.connect() as gateway:
+        return members(current_config(gateway.get_network(administrator.channel)))
+
+
+def _agree(network: FabricNetwork, wanted: FabricNetwork) -> None:
+    """Give the channel the members and orderers of ``wanted``; the administrators of all who stay members sign."""
+    staying = [
+        each for each in network.config.consortium.organisations if each in wanted.config.consortium.organisations
+    ]
+    administrators = [_administrator(network, each) for each in staying]
     with ExitStack() as stack:
-        members = network.config.consortium.organisations
-        channels = [_channel(stack, network, each) for each in members]
+        channels = [stack.enter_context(each.connect()).get_network(each.channel) for each in administrators]
         current = current_config(channels[0])
-        computed = compute_update(network.programs, network.config.consortium.channel, current, edit(current))
-        update = require_update(computed)
-        for signer in signers[1:]:
-            profile = load_profile(network.layout.profiles, f"{signer.name}-{ADMINISTRATOR}")
-            update = update.signed(signer.msp_id, profile.credentials())
-        network.administrator(signers[0]).update_channel(update.envelope())
+        update = ChannelUpdate.between(
+            network.config.consortium.channel, current, with_members(current, wanted.fresh_config())
+        )
+        if update is None:
+            return
+        for administrator in administrators:
+            update = update.signed(administrator.msp_id, administrator.credentials())
+        first = administrators[0]
+        envelope = update.envelope(first.msp_id, first.credentials())
+        broadcast(orderer_endpoints(current, first.msp_id), envelope)
         wait_for_config(channels, current.sequence + 1)
 
 
-def _channel(stack: ExitStack, network: FabricNetwork, organisation: Organisation) -> Network:
-    profile = load_profile(network.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")
-    return stack.enter_context(profile.connect()).get_network(profile.channel)
+def _administrator(network: FabricNetwork, organisation: Organisation) -> Profile:
+    return load_profile(network.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")

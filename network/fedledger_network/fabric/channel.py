@@ -87,11 +87,11 @@ def organisation_section(config: FabricConfig, organisation: Organisation, layou
 
 
 def consenter(config: FabricConfig, organisation: Organisation, layout: Layout) -> dict[str, Any]:
-    """One orderer of the channel; its number is the organisation's place, from 1 on."""
+    """One orderer of the channel; its number is the organisation's place, counted from 1."""
     orderer = layout.organisation(organisation.name).node("orderer").absolute()
     certificate = str(orderer / "tls" / TLS_CERTIFICATE_FILE)
     return {
-        "ID": config.consortium.organisations.index(organisation) + 1,
+        "ID": config.place(organisation) + 1,
         "Host": config.host(organisation),
         "Port": config.ports(organisation).orderer,
         "MSPID": organisation.msp_id,

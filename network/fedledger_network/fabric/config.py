@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,7 +15,7 @@ import yaml
 
 from fedledger.errors import BadInputError
 from fedledger_chaincode.contract import VERSION as CONTRACT_VERSION
-from fedledger_network.consortium import Consortium, Organisation
+from fedledger_network.consortium import FEWEST_ORGANISATIONS, Consortium, Organisation
 
 PORTS_PER_ORGANISATION = 10
 FIRST_PORT = 7050
@@ -81,15 +81,21 @@ class FabricConfig:
     """Who issues them: a CA in plain files, or Fabric CA, a server of each organisation."""
     chaincode_version: str = CONTRACT_VERSION
     """Version of the contract's definition; a new one is an upgrade, approved by every organisation."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """By organisation: its place from 0 on, which gives its ports and its orderer's number, where that is not the one
+    in the list. Those who stay keep theirs when somebody leaves."""
 
     def __post_init__(self) -> None:
         names = {organisation.name for organisation in self.consortium.organisations}
-        last = self.first_port + PORTS_PER_ORGANISATION * len(names)
+        strangers = (set(self.hosts) | set(self.places)) - names
+        if strangers:
+            raise _refusal(f"hosts or places name {', '.join(sorted(strangers))}, no member", "Name members only.")
+        places = [self.place(organisation) for organisation in self.consortium.organisations]
+        if any(type(place) is not int or place < 0 for place in places) or len(set(places)) < len(places):
+            raise _refusal("two organisations have one place, or one that is none", "Give each its own, from 0 on.")
+        last = self.first_port + PORTS_PER_ORGANISATION * (max(places) + 1)
         if self.first_port < 1 or last > 65536:
             raise _refusal(f"its ports would be {self.first_port} to {last - 1}", "Choose another first_port.")
-        strangers = set(self.hosts) - names
-        if strangers:
-            raise _refusal(f"hosts names {', '.join(sorted(strangers))}, no member", "Name members only.")
         if not _CHAINCODE_VERSION.fullmatch(self.chaincode_version):
             raise _refusal(f"{self.chaincode_version!r} is no version", "Write something like 1.0.")
         if self.certificates not in get_args(Certificates):
@@ -99,10 +105,46 @@ class FabricConfig:
         if min(asdict(self.ordering).values()) < 1:
             raise _refusal("a time of its ordering is not positive", "Give whole numbers from 1 on.")
 
+    def place(self, organisation: Organisation) -> int:
+        """The organisation's place, from 0 on."""
+        return self.places.get(organisation.name, self.consortium.organisations.index(organisation))
+
     def ports(self, organisation: Organisation) -> Ports:
-        """The organisation's ports, by its place in the consortium."""
-        place = self.consortium.organisations.index(organisation)
-        return Ports.starting_at(self.first_port + PORTS_PER_ORGANISATION * place)
+        """The organisation's ports, by its place."""
+        return Ports.starting_at(self.first_port + PORTS_PER_ORGANISATION * self.place(organisation))
+
+    def has_members_of(self, other: FabricConfig) -> bool:
+        """Tell whether both name the same organisations, in the same places."""
+        return self._places() == other._places()
+
+    def with_member(self, member: Organisation) -> FabricConfig:
+        """The consortium with one more member, in the place behind all others; raises ``CONSORTIUM``."""
+        places = self._places()
+        return self._of(places | {member: 1 + max(places.values())}, (*places, member))
+
+    def without_member(self, member: Organisation) -> FabricConfig:
+        """The consortium without that member; raises ``TOO_FEW_ORGANISATIONS``."""
+        staying = tuple(each for each in self.consortium.organisations if each != member)
+        if len(staying) < FEWEST_ORGANISATIONS:
+            raise BadInputError(
+                "TOO_FEW_ORGANISATIONS",
+                f"Without {member.name} {len(staying)} organisations would be left; one that is faulty can be borne "
+                f"with by {FEWEST_ORGANISATIONS} at least.",
+                "Add another organisation first.",
+            )
+        return self._of(self._places(), staying)
+
+    def _places(self) -> dict[Organisation, int]:
+        return {each: self.place(each) for each in self.consortium.organisations}
+
+    def _of(self, places: Mapping[Organisation, int], members: tuple[Organisation, ...]) -> FabricConfig:
+        moved = {each.name: places[each] for position, each in enumerate(members) if places[each] != position}
+        return replace(
+            self,
+            consortium=replace(self.consortium, organisations=members),
+            places=moved,
+            hosts={name: host for name, host in self.hosts.items() if name in {each.name for each in members}},
+        )
 
     def host(self, organisation: Organisation) -> str:
         """Where others reach the organisation's peer and orderer."""

@@ -15,11 +15,11 @@ from pathlib import Path
 from fedledger.errors import BadInputError
 from fedledger.gateway.blocks import parse_block
 from fedledger.identity.files import write_atomic
+from fedledger_network.configuration.edits import config_of_block
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator, Definition
 from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
-from fedledger_network.fabric.config_edits import config_of_block
 from fedledger_network.fabric.identities import TLS_CERTIFICATE_FILE, write_changed
 from fedledger_network.fabric.inventory import Inventory
 from fedledger_network.fabric.layout import Layout

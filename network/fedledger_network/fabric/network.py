@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 from fedledger.errors import BadInputError
 from fedledger.gateway.blocks import parse_block
 from fedledger.identity.files import write_atomic
+from fedledger_network.configuration.edits import config_of_block
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator, Definition
 from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
-from fedledger_network.fabric.config_edits import config_of_block
 from fedledger_network.fabric.identities import write_changed
 from fedledger_network.fabric.inventory import Inventory
 from fedledger_network.fabric.layout import Layout
@@ -211,7 +211,7 @@ class FabricNetwork:
 
     def _refuse_other_consortium(self) -> None:
         path = self.layout.consortium
-        if path.exists() and FabricConfig.load(path).consortium.organisations != self.config.consortium.organisations:
+        if path.exists() and not FabricConfig.load(path).has_members_of(self.config):
             raise BadInputError(
                 "OTHER_CONSORTIUM",
                 f"{self.layout.root} holds the network of another consortium.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from fedledger.identity.profile import FILE_NAME, Profile, write_profiles
+from fedledger.identity.profile import FILE_NAME, Profile, update_profiles
+from fedledger_network.ca.organisation import MEMBERS
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.fabric_ca import IDENTITY_CA
@@ -14,21 +15,26 @@ from fedledger_network.fabric.layout import Layout
 
 
 def write_all_profiles(config: FabricConfig, layout: Layout, identities: Mapping[str, FabricIdentities]) -> None:
-    """Write ``fedledger.toml`` with the members of all organisations."""
+    """Write the members of all organisations into ``fedledger.toml``, beside whatever else is in it."""
     profiles = [
         profile
         for organisation in config.consortium.organisations
         for profile in organisation_profiles(config, layout, organisation, identities[organisation.name])
     ]
-    write_profiles(layout.profiles, profiles)
+    update_profiles(layout.profiles, profiles)
 
 
 def write_organisation_profiles(
     config: FabricConfig, layout: Layout, organisation: Organisation, identities: FabricIdentities
 ) -> None:
-    """Write ``fedledger.toml`` into the organisation's folder, with its own members only."""
+    """Write the organisation's own members into ``fedledger.toml`` of its folder, beside whatever else is in it."""
     profiles = organisation_profiles(config, layout, organisation, identities)
-    write_profiles(layout.organisation(organisation.name).root / FILE_NAME, profiles)
+    update_profiles(layout.organisation(organisation.name).root / FILE_NAME, profiles)
+
+
+def drop_profiles(layout: Layout, organisation: Organisation) -> None:
+    """Take the members of an organisation that has left out of the network's ``fedledger.toml``."""
+    update_profiles(layout.profiles, [], dropped=[f"{organisation.name}-{member.name}" for member in MEMBERS])
 
 
 def organisation_profiles(

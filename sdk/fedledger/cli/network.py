@@ -17,7 +17,7 @@ from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
 from fedledger.errors import BadInputError
 from fedledger.identity.files import read_public
-from fedledger.identity.profile import Profile, load_profile, write_profiles
+from fedledger.identity.profile import Profile, load_profile, update_profiles
 from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.organisation import MEMBERS, REGISTRAR, authority_folder
 from fedledger_network.consortium import Organisation
@@ -129,7 +129,7 @@ def publish_revocations(
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Put an organisation's revocation list into the channel's configuration (governor)."""
-    from fedledger_network.embedded.revocation import publish_revocation_list
+    from fedledger_network.configuration.revocation import publish_revocation_list
 
     acting = chosen_profile(config, profile)
     block = publish_revocation_list(acting, [read_public(crl)])
@@ -169,7 +169,7 @@ def serve_authorities(
             opened.callback(authority.close)
             authorities[organisation] = authority
         server = opened.enter_context(CaServer(*authorities.values(), port=port))
-        write_profiles(
+        update_profiles(
             profiles,
             [
                 replace(profile, ca=server.url, ca_name=authority.name)

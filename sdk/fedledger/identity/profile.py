@@ -178,7 +178,7 @@ def _completed(profile: Profile, before: Profile | None) -> Profile:
     """The profile with what only the earlier one says."""
     if before is None:
         return profile
-    missing = [field.name for field in _KEYS if getattr(profile, field.name) is None]
+    missing = [field.name for field in fields(Profile) if not getattr(profile, field.name)]
     return replace(profile, **{name: getattr(before, name) for name in missing})
 
 

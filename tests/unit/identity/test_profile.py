@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from fedledger.errors import BadInputError, ExitCode
 from fedledger.gateway import GatewayError, Identity
 from fedledger.identity.errors import IdentityError
-from fedledger.identity.profile import FurtherGateway, Profile, load_profile, profile_names, write_profiles
+from fedledger.identity.profile import (
+    FurtherGateway,
+    Profile,
+    load_profile,
+    profile_names,
+    update_profiles,
+    write_profiles,
+)
 from fedledger.identity.wallet import Credentials, Wallet
 
 ALICE = """\
@@ -222,3 +229,37 @@ def test_a_profile_with_an_exposed_key_or_unusable_roots_does_not_connect(profil
     roots.write_text("no certificate")
     with pytest.raises(BadInputError, match="BAD_TLS_MATERIAL"):
         replace(profile, tls_roots=roots).connect()
+
+
+def test_other_profiles_stay_when_some_are_brought_up_to_date(path):
+    path.write_text(ALICE)
+    alice = load_profile(path, "alice")
+    bob, carol = replace(alice, name="bob"), replace(alice, name="carol")
+    update_profiles(path, [bob, carol])
+    update_profiles(path, [replace(bob, gateway="127.0.0.1:1")], dropped=["carol"])
+    assert profile_names(path) == ("alice", "bob")
+    assert load_profile(path, "alice") == alice
+    assert load_profile(path, "bob").gateway == "127.0.0.1:1"
+
+
+def test_what_only_the_file_says_of_a_profile_stays(path):
+    path.write_text(ALICE + 'data = "records.csv"\n')
+    named = load_profile(path, "alice")
+    update_profiles(path, [replace(named, data=None, channel="other")])
+    assert load_profile(path, "alice") == replace(named, channel="other")
+
+
+def test_a_file_that_needs_no_change_keeps_its_comments(path):
+    path.write_text("# the ward's\n" + ALICE)
+    update_profiles(path, [load_profile(path, "alice")])
+    assert path.read_text() == "# the ward's\n" + ALICE
+
+
+def test_a_file_with_a_mistake_is_refused_and_left_alone(path):
+    path.write_text(ALICE)
+    alice = load_profile(path, "alice")
+    broken = ALICE + "colour = 'red'\n"
+    path.write_text(broken)
+    with pytest.raises(BadInputError, match="UNKNOWN_KEY"):
+        update_profiles(path, [replace(alice, name="bob")])
+    assert path.read_text() == broken

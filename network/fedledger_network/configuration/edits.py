@@ -1,4 +1,4 @@
-"""Edits of a channel's configuration: a revocation list, a member and its orderer, an orderer's certificates.
+"""Edits of a channel's configuration: a revocation list; members, their orderers and the orderers' certificates.
 
 Pure functions from one ``common.Config`` to the next; whether the members agree is decided by their signatures.
 """
@@ -15,9 +15,11 @@ from fedledger.gateway import BlockFormatError
 
 APPLICATION = "Application"
 ORDERER = "Orderer"
+MSP = "MSP"
+SECTIONS = (APPLICATION, ORDERER)
+"""Both name every member."""
 _ORDERERS = "Orderers"
 _BLOCK_VALIDATION = "BlockValidation"
-_MSP = "MSP"
 
 
 def config_of_block(block: Any) -> Any:
@@ -32,11 +34,16 @@ def config_of_block(block: Any) -> Any:
     return configtx_pb2.ConfigEnvelope.FromString(payload.data).config
 
 
+def members(config: Any) -> frozenset[str]:
+    """MSP ids of the channel's members."""
+    return frozenset(config.channel_group.groups[APPLICATION].groups)
+
+
 def with_revocation_list(config: Any, msp_id: str, revocation_list: Sequence[bytes]) -> Any:
     """The configuration in which ``msp_id`` refuses the certificates in its lists (PEM), as member and as orderer."""
     edited = _copy(config)
-    for part in (APPLICATION, ORDERER):
-        value = edited.channel_group.groups[part].groups[msp_id].values[_MSP]
+    for section in SECTIONS:
+        value = edited.channel_group.groups[section].groups[msp_id].values[MSP]
         wrapper = msp_config_pb2.MSPConfig.FromString(value.value)
         msp = msp_config_pb2.FabricMSPConfig.FromString(wrapper.config)
         msp.revocation_list[:] = revocation_list
@@ -45,20 +52,19 @@ def with_revocation_list(config: Any, msp_id: str, revocation_list: Sequence[byt
     return edited
 
 
-def with_member(config: Any, msp_id: str, wanted: Any) -> Any:
-    """The configuration with one more member, taken from ``wanted``: a configuration of all of them made anew.
+def with_members(config: Any, wanted: Any) -> Any:
+    """The configuration with the members of ``wanted``, a configuration of all of them made anew, and no others.
 
-    Its orderer becomes a consenter, so the quorum of orderers that a block needs follows from ``wanted`` too.
+    Who is a member of both stays as it is, revocation lists included. The orderers become those of ``wanted``, with
+    their certificates and the quorum that a block needs.
     """
     edited = _copy(config)
-    for part in (APPLICATION, ORDERER):
-        edited.channel_group.groups[part].groups[msp_id].CopyFrom(wanted.channel_group.groups[part].groups[msp_id])
-    return with_consenters(edited, wanted)
-
-
-def with_consenters(config: Any, wanted: Any) -> Any:
-    """The configuration with the orderers of ``wanted``, their certificates, and the quorum that goes with them."""
-    edited = _copy(config)
+    for section in SECTIONS:
+        old, new = (each.channel_group.groups[section].groups for each in (edited, wanted))
+        for leaving in set(old) - set(new):
+            del old[leaving]
+        for joining in sorted(set(new) - set(old)):
+            old[joining].CopyFrom(new[joining])
     old, new = (each.channel_group.groups[ORDERER] for each in (edited, wanted))
     old.values[_ORDERERS].value = new.values[_ORDERERS].value
     old.policies[_BLOCK_VALIDATION].policy.CopyFrom(new.policies[_BLOCK_VALIDATION].policy)
