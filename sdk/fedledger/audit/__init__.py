@@ -9,6 +9,7 @@ Refuses to repair or to explain away: a check passes, fails with the first bad b
 
 from fedledger.audit.archive import Archive, ArchiveSummary
 from fedledger.audit.artifacts import ArtifactSource
+from fedledger.audit.contract_versions import contract_versions
 from fedledger.audit.errors import ArchiveError, ArchiveFormatError, GenesisError
 from fedledger.audit.findings import CheckName
 from fedledger.audit.report import AuditReport, Check, Outcome
@@ -35,6 +36,7 @@ __all__ = [
     "GenesisError",
     "LedgerStores",
     "Outcome",
+    "contract_versions",
     "export_blocks",
     "export_network",
     "network_blocks",

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2
 from google.protobuf.message import DecodeError
 
+from fedledger.audit.contract_versions import ContractFailure, Invoke, Versions
 from fedledger.audit.findings import CheckName, Finding
 from fedledger.audit.replayed_state import ReplayedState
 from fedledger.gateway.blocks import EndorserTransaction, NamespaceReadWriteSet
-from fedledger_chaincode.contract import VERSION, Contract
+from fedledger_chaincode.contract import VERSION
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.replay import ReplayStub
 
@@ -43,26 +44,28 @@ def check_untouched(transaction: EndorserTransaction, chaincode: str) -> None:
         )
 
 
-def check_run(transaction: EndorserTransaction, state: ReplayedState) -> None:
+def check_run(transaction: EndorserTransaction, state: ReplayedState, versions: Versions) -> None:
     """Run a valid transaction of the contract again; raises a ``Finding`` where the result differs.
 
-    The same result is right whatever version the endorsers name. Of a different one by another version nobody can say
-    here whether it is wrong, so that this is a finding about the version.
+    It is run by the version that the endorsers name. Where that is not among ``versions``, the installed one runs it:
+    the same result is right all the same; of a different one nobody can say here whether it is wrong, so that this is
+    a finding about the version.
     """
+    version = run_version(transaction)
+    if version in versions:
+        _run_again(transaction, state, versions[version])
+        return
     try:
-        _run_again(transaction, state)
+        _run_again(transaction, state, versions[VERSION])
     except Finding as difference:
-        version = run_version(transaction)
-        if version == VERSION:
-            raise
         raise Finding(
             CheckName.VERSION,
             f"{difference.reason}; it was made by version {version or 'unknown'} of the contract, and this is "
-            f"{VERSION}: audit it with a fedledger of that version",
+            f"{VERSION}: name that version's wheel with --contract",
         ) from difference
 
 
-def _run_again(transaction: EndorserTransaction, state: ReplayedState) -> None:
+def _run_again(transaction: EndorserTransaction, state: ReplayedState, invoke: Invoke) -> None:
     chaincode = transaction.chaincode_name
     for entry in transaction.read_write_sets:
         if entry.namespace != chaincode and (entry.writes or entry.metadata_writes or entry.collections):
@@ -84,9 +87,11 @@ def _run_again(transaction: EndorserTransaction, state: ReplayedState) -> None:
         timestamp=transaction.header.timestamp_ns // 1_000_000_000,
     )
     try:
-        payload = Contract().invoke(stub)
+        payload = invoke(stub)
     except ContractError as error:
         raise _differs(transaction, f"is refused by the contract ({error.code}: {error.sentence})") from error
+    except ContractFailure as error:
+        raise _differs(transaction, f"makes the contract fail ({error})") from error
     except Exception as error:
         # The chaincode service endorses nothing at which the contract fails, whatever the failure.
         raise _differs(transaction, f"makes the contract fail ({type(error).__name__})") from error

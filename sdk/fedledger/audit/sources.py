@@ -12,6 +12,7 @@ from fabric_protos.common import ledger_pb2
 
 from fedledger.audit.archive import Archive, ArchiveSummary, write_archive
 from fedledger.audit.artifacts import ArtifactSource, DamagedArtifact, named_stores, referenced_artifacts
+from fedledger.audit.contract_versions import Versions
 from fedledger.audit.errors import ArchiveError
 from fedledger.audit.report import AuditReport
 from fedledger.audit.verify import CHAINCODE, verify
@@ -22,7 +23,13 @@ _ARTIFACTS = "artifacts"
 """The area of a validator's store that is kept; sealed shares are in another one."""
 
 
-def verify_file(path: Path, *, trusted_genesis: str | None = None, chaincode: str = CHAINCODE) -> AuditReport:
+def verify_file(
+    path: Path,
+    *,
+    trusted_genesis: str | None = None,
+    chaincode: str = CHAINCODE,
+    versions: Versions | None = None,
+) -> AuditReport:
     """Audit an exported ledger; no node and no store is needed.
 
     Raises:
@@ -36,7 +43,9 @@ def verify_file(path: Path, *, trusted_genesis: str | None = None, chaincode: st
             unasked.discard(digest)
             return archive.artifact(digest)
 
-        report = verify(archive.blocks(), artifact, trusted_genesis=trusted_genesis, chaincode=chaincode)
+        report = verify(
+            archive.blocks(), artifact, trusted_genesis=trusted_genesis, chaincode=chaincode, versions=versions
+        )
     if report.ok and unasked:
         raise ArchiveError(
             "ARCHIVE_DAMAGED",
@@ -52,12 +61,13 @@ def verify_blocks(
     artifacts: ArtifactSource | None = None,
     trusted_genesis: str | None = None,
     chaincode: str = CHAINCODE,
+    versions: Versions | None = None,
 ) -> AuditReport:
     """Audit blocks; without ``artifacts`` those are used that lie in the stores that validators name on the ledger."""
-    if artifacts is not None:
-        return verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode)
-    stores = LedgerStores(chaincode)
-    return verify(stores.watched(blocks), stores, trusted_genesis=trusted_genesis, chaincode=chaincode)
+    if artifacts is None:
+        artifacts = stores = LedgerStores(chaincode)
+        blocks = stores.watched(blocks)
+    return verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode, versions=versions)
 
 
 def verify_network(
@@ -66,6 +76,7 @@ def verify_network(
     artifacts: ArtifactSource | None = None,
     trusted_genesis: str | None = None,
     chaincode: str = CHAINCODE,
+    versions: Versions | None = None,
 ) -> AuditReport:
     """Audit the blocks of a peer up to the one that is its newest now.
 
@@ -74,7 +85,11 @@ def verify_network(
         GenesisError: as ``verify``.
     """
     return verify_blocks(
-        network_blocks(network), artifacts=artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode
+        network_blocks(network),
+        artifacts=artifacts,
+        trusted_genesis=trusted_genesis,
+        chaincode=chaincode,
+        versions=versions,
     )
 
 

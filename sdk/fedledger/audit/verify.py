@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fedledger.audit.artifacts import Artifacts, ArtifactSource, no_artifacts
+from fedledger.audit.contract_versions import Versions
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import BLOCK_CHECKS, CheckName, Finding
 from fedledger.audit.models import model_checks
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
-from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OTHER_VERSIONS, TrustedLedger
+from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OTHER_VERSIONS, UNKNOWN_VERSIONS, TrustedLedger
 from fedledger.audit.world import World
 from fedledger_chaincode.contract import VERSION
 
@@ -25,6 +26,7 @@ def verify(
     *,
     trusted_genesis: str | None = None,
     chaincode: str = CHAINCODE,
+    versions: Versions | None = None,
 ) -> AuditReport:
     """Check every block from the genesis block on, then what the ledger says about models and privacy.
 
@@ -33,6 +35,8 @@ def verify(
         artifacts: where aggregate shares and models are found.
         trusted_genesis: hex header hash of the genesis block that is to be trusted; None trusts the first block.
         chaincode: the contract's name on the channel.
+        versions: ``contract_versions(...)`` for a ledger on which the contract was upgraded; None for the
+            installed one alone.
 
     Raises:
         GenesisError: when the first block is no genesis block that can be judged, or not the trusted one. Everything
@@ -42,7 +46,7 @@ def verify(
     genesis = next(remaining, None)
     if genesis is None:
         raise GenesisError("NO_BLOCKS", "There is no block to audit.", "Export a ledger that has its genesis block.")
-    ledger = TrustedLedger(genesis, chaincode)
+    ledger = TrustedLedger(genesis, chaincode, versions)
     found = ledger.genesis_hash.hex()
     if trusted_genesis is not None and trusted_genesis != found:
         raise GenesisError(
@@ -122,9 +126,11 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
         case CheckName.COMMIT:
             return f"{count} commit hashes of the replayed state"
         case CheckName.VERSION:
-            others = notes[OTHER_VERSIONS]
-            run = f"{count} transactions have the results of version {VERSION} of the contract"
-            return run + (f"; {others} of them were made by another version" if others else "")
+            others, unknown = notes[OTHER_VERSIONS], notes[UNKNOWN_VERSIONS]
+            told = [f"{count - others} transactions have the results of version {VERSION} of the contract"]
+            told += [f"{others} of their own versions"] if others else []
+            told += [f"{unknown} were made by versions that are not here, with the same results"] if unknown else []
+            return "; ".join(told)
         case CheckName.CONTRACT:
             others = notes[OTHER_CHAINCODES]
             run = f"{count} transactions of chaincode {ledger.chaincode} run again"

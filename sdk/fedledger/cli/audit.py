@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fedledger.audit.contract_versions import contract_versions
 from fedledger.audit.report import AuditReport, Outcome
 from fedledger.audit.sources import export_network, verify_file, verify_network
+from fedledger.audit.verify import CHAINCODE
 from fedledger.cli.output import Format, show
 from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, session
 from fedledger.errors import BadInputError, ExitCode
@@ -19,10 +22,14 @@ app = typer.Typer(
 )
 
 DirOption = Annotated[
-    Path | None, typer.Option("--dir", help="Folder of an embedded network that runs: its first auditor is used.")
+    Path | None, typer.Option("--dir", help="Folder of a network that runs: its first auditor is used.")
 ]
 GenesisOption = Annotated[
     str | None, typer.Option("--genesis", help="Hex header hash of the genesis block that is trusted.")
+]
+
+ChaincodeOption = Annotated[
+    str | None, typer.Option("--chaincode", help="The contract's name on the channel; else the profile's.")
 ]
 
 
@@ -32,11 +39,12 @@ def export(
     folder: DirOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
+    chaincode: ChaincodeOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Write all blocks, models and aggregate shares into one file that can be verified offline."""
     with session(*_auditor(folder, config, profile)) as opened:
-        summary = export_network(opened.network, out, chaincode=opened.profile.chaincode)
+        summary = export_network(opened.network, out, chaincode=chaincode or opened.profile.chaincode)
     show(
         {
             "file": str(out),
@@ -58,14 +66,27 @@ def verify(
     genesis: GenesisOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
+    chaincode: ChaincodeOption = None,
+    contracts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--contract",
+            help="Wheel of another release, or folder with its fedledger_chaincode, where the contract was upgraded; "
+            "may be repeated.",
+        ),
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Check a ledger from its first block on; exit code 1 when anything is wrong."""
-    if file is not None:
-        report = verify_file(file, trusted_genesis=genesis)
-    else:
-        with session(*_auditor(folder, config, profile)) as opened:
-            report = verify_network(opened.network, trusted_genesis=genesis, chaincode=opened.profile.chaincode)
+    with ExitStack() as stack:
+        versions = stack.enter_context(contract_versions(contracts or ()))
+        if file is not None:
+            named = chaincode or CHAINCODE
+            report = verify_file(file, trusted_genesis=genesis, chaincode=named, versions=versions)
+        else:
+            opened = stack.enter_context(session(*_auditor(folder, config, profile)))
+            named = chaincode or opened.profile.chaincode
+            report = verify_network(opened.network, trusted_genesis=genesis, chaincode=named, versions=versions)
     show(report.document(), lines(report), output)
     if not report.ok:
         raise typer.Exit(ExitCode.FAILED)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fabric_protos.peer import chaincode_event_pb2
 
-from fedledger.audit import CheckName, verify
+import fedledger_chaincode
+from fedledger.audit import CheckName, contract_versions, verify
+from fedledger.errors import BadInputError
+from fedledger_chaincode.contract import VERSION
 from tests.unit.audit.members import TrainingConsortium
 from tests.unit.audit.tampering import double_a_balance, fails
 from tests.unit.contract.ledger import MSPS
@@ -47,7 +53,7 @@ class TestTheContract:
         members.ledger.change_result(members.ledger.block_of("OpenRound"), _by_version_0_9)
         report = verify(members.ledger.blocks)
         assert report.ok
-        assert "1 of them were made by another version" in report.check("contract version").detail
+        assert "1 were made by versions that are not here" in report.check("contract version").detail
 
     def test_of_another_version_cannot_be_judged_where_the_result_differs(self, members: TrainingConsortium) -> None:
         def differently(action: Any, rwset: Any) -> None:
@@ -82,3 +88,76 @@ def _other_model(action: Any, rwset: Any) -> None:
     write = next(write for write in rwset.writes if write.key.startswith("model/"))
     record = json.loads(write.value) | {"model_digest": "0" * 64}
     write.value = json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
+
+
+class TestAnUpgradedContract:
+    """Blocks of an earlier version that set another event than the installed one."""
+
+    @pytest.fixture()
+    def earlier(self, tmp_path: Path) -> Path:
+        package = Path(fedledger_chaincode.__file__).parent
+        copy = tmp_path / "earlier" / package.name
+        shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for name, old, new in (
+            ("contract.py", f'VERSION = "{VERSION}"', 'VERSION = "0.9"'),
+            ("transactions/rounds.py", 'context.event("RoundOpened"', 'context.event("RoundBegun"'),
+        ):
+            text = (copy / name).read_text()
+            assert old in text
+            (copy / name).write_text(text.replace(old, new))
+        return copy.parent
+
+    @pytest.fixture()
+    def opened_by_the_earlier(self, members: TrainingConsortium) -> int:
+        def renamed(action: Any, rwset: Any) -> None:
+            _by_version_0_9(action, rwset)
+            event = chaincode_event_pb2.ChaincodeEvent.FromString(action.events)
+            event.event_name = "RoundBegun"
+            action.events = event.SerializeToString(deterministic=True)
+
+        number = members.ledger.block_of("OpenRound")
+        members.ledger.change_result(number, renamed)
+        return number
+
+    def test_is_run_by_each_transactions_own_version(
+        self, members: TrainingConsortium, earlier: Path, opened_by_the_earlier: int
+    ) -> None:
+        assert fails(verify(members.ledger.blocks), CheckName.VERSION, opened_by_the_earlier)
+        with contract_versions([earlier]) as versions:
+            report = verify(members.ledger.blocks, versions=versions)
+        assert report.ok
+        assert "1 of their own versions" in report.check("contract version").detail
+
+    def test_fails_where_its_own_version_computes_something_else(
+        self, members: TrainingConsortium, earlier: Path, opened_by_the_earlier: int
+    ) -> None:
+        number = members.ledger.block_of("CloseRound")
+        members.ledger.change_result(number, lambda action, rwset: (_by_version_0_9(action, rwset), rwset.writes.pop()))
+        with contract_versions([earlier]) as versions:
+            assert fails(verify(members.ledger.blocks, versions=versions), CheckName.CONTRACT, number)
+
+    @pytest.mark.parametrize(
+        ("fault", "told"),
+        [
+            ('raise ContractError(409, "CLOSED", "No.")', "is refused by the contract (CLOSED: No.)"),
+            ("raise KeyError(task)", "makes the contract fail (KeyError)"),
+            ("raise SystemExit", "makes the contract fail (the process has ended)"),
+        ],
+    )
+    def test_fails_where_its_own_version_does_not_do_it(
+        self, members: TrainingConsortium, earlier: Path, opened_by_the_earlier: int, fault: str, told: str
+    ) -> None:
+        rounds = earlier / "fedledger_chaincode" / "transactions" / "rounds.py"
+        rounds.write_text(rounds.read_text().replace('check_task(record.state, "OpenRound")', fault))
+        with contract_versions([earlier]) as versions:
+            report = verify(members.ledger.blocks, versions=versions)
+        assert fails(report, CheckName.CONTRACT, opened_by_the_earlier)
+        assert told in report.check("contract re-run").detail
+
+    def test_is_looked_for_where_it_is_said_to_be(self, tmp_path: Path, earlier: Path) -> None:
+        with pytest.raises(BadInputError) as nothing, contract_versions([tmp_path]):
+            pass
+        assert nothing.value.code == "NOT_A_CONTRACT"
+        with pytest.raises(BadInputError) as twice, contract_versions([earlier, earlier]):
+            pass
+        assert twice.value.code == "SAME_VERSION"
