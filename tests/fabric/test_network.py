@@ -29,7 +29,7 @@ from fedledger_chaincode.messages.records import ModelRecord
 from fedledger_network.consortium import Consortium
 from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
 from tests.fabric.conftest import ORGANISATIONS
-from tests.fabric.ledger import channel, commit_hashes, consortium, failures
+from tests.fabric.ledger import CHAINCODE, channel, commit_hashes, consortium, failures
 from tests.unit.contract.ledger import MSPS, digest, task_spec
 
 pytestmark = pytest.mark.fabric
@@ -37,6 +37,13 @@ pytestmark = pytest.mark.fabric
 
 def new_task() -> str:
     return f"task-{secrets.token_hex(4)}"
+
+
+def test_once_up_every_peer_gets_the_endorsements_of_all_others(network: FabricNetwork) -> None:
+    for organisation in ORGANISATIONS:
+        with channel(network, f"{organisation}-governor") as opened:
+            contract = opened.get_contract(CHAINCODE)
+            contract.new_proposal("org.hyperledger.fabric:GetMetadata", endorsing_organizations=MSPS).endorse()
 
 
 def test_every_organisation_runs_a_peer_an_orderer_and_the_contract(network: FabricNetwork) -> None:

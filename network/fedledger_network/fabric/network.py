@@ -25,7 +25,7 @@ from fedledger_network.fabric.administration import Administrator, Definition
 from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.identities import write_changed
-from fedledger_network.fabric.inventory import Inventory
+from fedledger_network.fabric.inventory import PEER, Inventory
 from fedledger_network.fabric.layout import Layout
 from fedledger_network.fabric.preparation import make_folders, prepare_organisation, prepare_package, start_authorities
 from fedledger_network.fabric.processes import start_all, stop_all
@@ -167,14 +167,18 @@ class FabricNetwork:
             program.require_running()
 
     def wait_until_ready(self, seconds: float = SECONDS_TO_CONVERGE) -> None:
-        """Wait until every organisation's peer runs the contract and can plan endorsements by enough others.
+        """Wait until every organisation's peer runs the contract and gets endorsements from all peers that run.
 
         Raises:
             FabricError: ``PROGRAM_DIED``.
             FabricTimeout: ``NOT_CONVERGED`` with the last reason.
         """
         deadline = time.monotonic() + seconds
-        self._each(lambda administrator: wait_for_contract(self.inventory, administrator.organisation, deadline))
+        members = self.config.consortium.organisations
+        running = [each for each in members if self.inventory.program(PEER, each).pid() is not None]
+        self._each(
+            lambda administrator: wait_for_contract(self.inventory, administrator.organisation, deadline, running)
+        )
 
     # --- one program
 
