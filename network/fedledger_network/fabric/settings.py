@@ -19,6 +19,10 @@ EXECUTION_SECONDS = 30
 ENDORSEMENT_SECONDS = 10
 """How long a gateway waits for one organisation's endorsement before it asks another: a peer that hangs, unlike one
 that is gone, costs a submission that long."""
+SECONDS_BEHIND = 3
+"""How long a peer waits for a block that other orderers have before it takes blocks from another one. Fabric waits half
+a minute; an orderer that has fallen behind would hold up its organisation's peer, and whoever waits for it, that long.
+"""
 BUILDER_ENVIRONMENT = "CHAINCODE_AS_A_SERVICE_BUILDER_CONFIG"
 
 _KEYS_PER_MESSAGE = 1000
@@ -48,6 +52,8 @@ def orderer_settings(config: FabricConfig, organisation: Organisation) -> dict[s
                 "ClientPrivateKey": f"orderer/tls/{TLS_KEY_FILE}",
                 "ReplicationPolicy": "consensus",
             },
+            # Off, but named: the environment can switch on only what the file names.
+            "Profile": {"Enabled": False, "Address": f"{LOOPBACK}:0"},
             "BootstrapMethod": "none",
             "LocalMSPDir": "orderer/msp",
             "LocalMSPID": organisation.msp_id,
@@ -81,6 +87,7 @@ def peer_settings(config: FabricConfig, organisation: Organisation, folder: Path
             "mspConfigPath": "peer/msp",
             "fileSystemPath": "peer/data",
             "keepalive": {"minInterval": _SHORTEST_PING},
+            "deliveryclient": {"blockCensorshipTimeoutKey": f"{SECONDS_BEHIND}s"},
             "gossip": _gossip(address),
             "tls": {**tls, "clientAuthRequired": False, "rootcert": {"file": f"peer/tls/{TLS_ROOTS_FILE}"}},
             "gateway": {
