@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,6 +23,8 @@ from fedledger_chaincode.messages.round import (
     JoinRequest,
     Manifest,
     ModelReport,
+    Opening,
+    ProofCommitments,
     SealedShareReference,
     SignedManifest,
     UpdateFinding,
@@ -31,7 +33,7 @@ from fedledger_chaincode.messages.round import (
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import MemberViews, RoundView, TaskView
 from fedledger_chaincode.replay import ReplayStub
-from fedledger_chaincode.rules.commitments import UpdateContext, root_digest
+from fedledger_chaincode.rules.commitments import UpdateContext, proof_root_digest, root_digest
 from fedledger_chaincode.rules.submission import agreed_privacy
 from fedledger_chaincode.submitter import Submitter
 
@@ -40,6 +42,8 @@ Argument: TypeAlias = str | bytes | int | Value
 MSPS = ("ClevelandMSP", "HungaryMSP", "LongBeachMSP", "SwitzerlandMSP")
 CHANNEL = "fedledger"
 START = 1_700_000_000
+WITHIN_NORM = Opening(degree=("0" * 16, "0" * 16), zero=("0" * 16, "0" * 16), inner_product="0" * 16)
+"""What every validator finds of an update of zeros."""
 
 
 def digest(text: str) -> str:
@@ -144,6 +148,8 @@ class Ledger:
     world: dict[str, bytes] = field(default_factory=dict)
     now: int = START
     events: list[str] = field(default_factory=list)
+    said: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Every event with its fields."""
     count: int = 0
     authorities: dict[str, CertificateAuthority] = field(default_factory=dict)
 
@@ -178,6 +184,7 @@ class Ledger:
                 self.world[key] = value
         if stub.event is not None:
             self.events.append(stub.event[0])
+            self.said.append((stub.event[0], json.loads(stub.event[1])))
         return result
 
     def evaluate(self, actor: Actor, view: type[ViewT], function: str, *arguments: str | int) -> ViewT:
@@ -265,6 +272,7 @@ class Consortium:
             "round": number,
             "participant": self.participants[msp].pseudonym,
             "base_model": record.base_model,
+            "agreement": self.spec.sha256(),
             "num_examples": 100,
             "root": digest(f"root {msp} {number}"),
             "leaves": tuple(digest(f"leaf {msp} {number} {other}") for other in MSPS),
@@ -275,7 +283,12 @@ class Consortium:
         if "root" in changes:
             return manifest
         root = root_digest(UpdateContext.of(manifest), manifest.leaves)
-        return manifest.model_copy(update={"root": root})
+        manifest = manifest.model_copy(update={"root": root})
+        if self.spec.aggregation.proof == "none":
+            return manifest
+        leaves = tuple(digest(f"proof leaf {msp} {number} {other}") for other in MSPS)
+        proof = ProofCommitments(root=proof_root_digest(root, leaves), leaves=leaves)
+        return manifest.model_copy(update={"proof": proof})
 
     def signed(self, msp: str, manifest: Manifest, key: PrivateKey | None = None) -> SignedManifest:
         signature = sign(key or self.participants[msp].key, manifest.canonical())
@@ -288,15 +301,23 @@ class Consortium:
     def close(self, number: int, by: str = MSPS[0]) -> RoundRecord:
         return RoundRecord.decode(self.ledger.submit(self.validators[by], "CloseRound", self.task, number))
 
-    def attestation(self, number: int, unreadable: tuple[str, ...] = ()) -> Attestation:
+    def attestation(
+        self, number: int, unreadable: tuple[str, ...] = (), openings: Mapping[str, Opening] | None = None
+    ) -> Attestation:
+        """By default readable and, in a task with norm proofs, within the norm; ``openings`` says otherwise."""
         fixed = self.round(number).fixed or FixedSetRecord(updates=())
+        proven = self.spec.aggregation.proof == "norm"
         return Attestation(
             task=self.task,
             round=number,
             findings=tuple(
                 UpdateFinding(participant=u.participant, readable=False, reason="NOT_FOUND")
                 if u.participant in unreadable
-                else UpdateFinding(participant=u.participant, readable=True)
+                else UpdateFinding(
+                    participant=u.participant,
+                    readable=True,
+                    opening=(openings or {}).get(u.participant, WITHIN_NORM) if proven else None,
+                )
                 for u in fixed.updates
             ),
         )

@@ -1,0 +1,316 @@
+"""What may happen to a consortium, as steps that a property test puts in any order: honest work, every fault that the
+contract knows, payments, votes, members who come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
+from fedledger_chaincode.messages.records import HeadRecord
+from fedledger_chaincode.messages.round import AbortRequest, JoinRequest, Opening, RevealedShare, RevealJudgement
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.tokens import MintProposal
+from fedledger_chaincode.messages.views import MintRecords
+from fedledger_chaincode.state import head_key
+from tests.unit.contract.ledger import MSPS, WITHIN_NORM, Consortium, digest, task_spec
+
+BEYOND_NORM = Opening(degree=WITHIN_NORM.degree, zero=("0" * 15 + "1",) * 2, inner_product="0" * 16)
+"""What every validator finds of an update that is too long."""
+CONTRADICTION = Opening(degree=("0" * 15 + "1",) * 2, zero=WITHIN_NORM.zero, inner_product="0" * 16)
+"""What a lying validator says of an update of zeros."""
+AMOUNTS = (0, 1, 12_345, 100_000_000, MAXIMUM_INTEGER)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that ``msp`` tries, perhaps with or to ``other``."""
+
+    name: str
+    msp: str
+    other: str
+    amount: int
+
+
+def faulty_spec(*, proof: bool) -> TaskSpec:
+    """A task in which every fault costs stake, rewards do not divide evenly and budgets last for four rounds."""
+    return task_spec(
+        training={"rounds": 3},
+        aggregation={"proof": "norm"} if proof else {"proof": "none"},
+        incentive={
+            "reward_per_round": 40_000_007,
+            "participant_stake": 99_999_989,
+            "slashing_equivocation": 333_333,
+            "slashing_norm": 500_000,
+            "slashing_dealing": 1_000_000,
+            "slashing_validator": 123_457,
+        },
+    )
+
+
+def number_of(consortium: Consortium) -> int:
+    """The newest round, 1 before the first."""
+    return max(head_of(consortium).round, 1)
+
+
+def head_of(consortium: Consortium) -> HeadRecord:
+    """Where the task stands; read from the state, for histories ask often."""
+    return HeadRecord.decode(consortium.ledger.world[head_key(consortium.task)])
+
+
+def account(consortium: Consortium, step: Step, *, participant: bool) -> str:
+    """The other's account: its participant's, or its organisation's."""
+    if participant:
+        return f"participant:{consortium.participants[step.other].pseudonym}"
+    return f"org:{step.other}"
+
+
+# --- rounds
+
+
+def _open(consortium: Consortium, step: Step) -> None:
+    consortium.open(head_of(consortium).round + 1, by=step.msp)
+
+
+def _everybody(single: Callable[[Consortium, str, int], object]) -> Callable[[Consortium, Step], None]:
+    def all_do(consortium: Consortium, step: Step) -> None:
+        for msp in MSPS:
+            single(consortium, msp, number_of(consortium))
+
+    return all_do
+
+
+def _attest(consortium: Consortium, msp: str, number: int, openings: Mapping[str, Opening] | None = None) -> None:
+    attestation = consortium.attestation(number, openings=openings)
+    consortium.ledger.submit(consortium.validators[msp], "AttestUpdates", attestation)
+
+
+def _attest_too_long(consortium: Consortium, step: Step) -> None:
+    for msp in MSPS:
+        openings = {consortium.participants[step.other].pseudonym: BEYOND_NORM}
+        _attest(consortium, msp, number_of(consortium), openings)
+
+
+def _attest_with_a_lie(consortium: Consortium, step: Step) -> None:
+    openings = {consortium.participants[step.other].pseudonym: CONTRADICTION}
+    for msp in MSPS:
+        _attest(consortium, msp, number_of(consortium), openings if msp == step.msp else None)
+
+
+def _reveal(consortium: Consortium, step: Step) -> None:
+    revealed = RevealedShare(
+        task=consortium.task,
+        round=number_of(consortium),
+        participant=consortium.participants[step.other].pseudonym,
+        validator=step.msp,
+        digest=digest("revealed"),
+        size=10,
+    )
+    consortium.ledger.submit(consortium.validators[step.msp], "RevealShare", revealed)
+
+
+def _judge(ruling: str) -> Callable[[Consortium, Step], None]:
+    def judged(consortium: Consortium, step: Step) -> None:
+        for msp in MSPS:
+            if msp != step.msp:
+                judgement = RevealJudgement(
+                    task=consortium.task,
+                    round=number_of(consortium),
+                    participant=consortium.participants[step.other].pseudonym,
+                    validator=step.msp,
+                    ruling=ruling,  # type: ignore[arg-type]
+                )
+                consortium.ledger.submit(consortium.validators[msp], "JudgeReveal", judgement)
+
+    return judged
+
+
+def _report(liars: bool) -> Callable[[Consortium, Step], None]:
+    def reported(consortium: Consortium, step: Step) -> None:
+        number = number_of(consortium)
+        for msp in MSPS:
+            consortium.post_share(msp, number)
+            consortium.report(msp, number, liars=(step.other,) if liars else ())
+
+    return reported
+
+
+def _abort(consortium: Consortium, step: Step) -> None:
+    request = AbortRequest(task=consortium.task, round=number_of(consortium), reason="no quorum")
+    consortium.ledger.submit(consortium.validators[step.msp], "AbortRound", request)
+
+
+def _go_on(consortium: Consortium, step: Step) -> None:
+    """The honest next thing, whatever the state."""
+    state = head_of(consortium).round_state
+    match state:
+        case "open":
+            consortium.ledger.now += consortium.spec.deadlines.updates
+            consortium.close(number_of(consortium), by=step.msp)
+        case "closed":
+            number = number_of(consortium)
+            attested = {attestation.validator for attestation in consortium.round(number).attestations}
+            for msp in MSPS:
+                if msp not in attested:
+                    _attest(consortium, msp, number)
+            consortium.settle(number, by=step.msp)
+        case "settled":
+            _report(liars=False)(consortium, step)
+            consortium.finalise(number_of(consortium), by=step.msp)
+        case "disputed":
+            consortium.ledger.now += 130
+            consortium.settle(number_of(consortium), by=step.msp)
+        case _:
+            _open(consortium, step)
+            _everybody(lambda c, msp, number: c.submit(msp, number))(consortium, step)
+
+
+def _wait(consortium: Consortium, step: Step) -> None:
+    consortium.ledger.now += 130
+
+
+# --- tokens
+
+
+def _pay(function: str, role: str, *, to: str | None = None) -> Callable[[Consortium, Step], None]:
+    """``Transfer``, ``Approve``, ...: to an account of the other, or to ``to``."""
+
+    def paid(consortium: Consortium, step: Step) -> None:
+        actor = (consortium.governors if role == "governor" else consortium.participants)[step.msp]
+        recipient = to or account(consortium, step, participant=step.amount % 2 == 1)
+        consortium.ledger.submit(actor, function, recipient, step.amount)
+
+    return paid
+
+
+def _transfer_from(consortium: Consortium, step: Step) -> None:
+    owner = account(consortium, step, participant=False)
+    recipient = f"participant:{consortium.participants[MSPS[0]].pseudonym}"
+    consortium.ledger.submit(consortium.governors[step.msp], "TransferFrom", owner, recipient, step.amount)
+
+
+def _allow_and_take(consortium: Consortium, step: Step) -> None:
+    consortium.ledger.submit(consortium.governors[step.other], "Approve", f"org:{step.msp}", 0)
+    consortium.ledger.submit(consortium.governors[step.other], "Approve", f"org:{step.msp}", 123_456)
+    _transfer_from(consortium, step)
+
+
+def _propose_mint(consortium: Consortium, step: Step) -> None:
+    recipient = f"org:{step.other}" if step.amount % 2 else f"insurance:{consortium.task}"
+    proposal = MintProposal(task=consortium.task, recipient=recipient, amount=max(step.amount, 7), reason="more work")
+    consortium.ledger.submit(consortium.governors[step.msp], "ProposeMint", proposal)
+
+
+def _vote_mints(decision: str) -> Callable[[Consortium, Step], None]:
+    def voted(consortium: Consortium, step: Step) -> None:
+        governor = consortium.governors[step.msp]
+        for mint in consortium.ledger.evaluate(governor, MintRecords, "ListMints", consortium.task).mints:
+            consortium.ledger.submit(governor, "VoteMint", consortium.task, mint.id, decision)
+
+    return voted
+
+
+# --- members
+
+
+def _governor(function: str) -> Callable[[Consortium, Step], None]:
+    def done(consortium: Consortium, step: Step) -> None:
+        consortium.ledger.submit(consortium.governors[step.msp], function, consortium.task)
+
+    return done
+
+
+def _leave(consortium: Consortium, step: Step) -> None:
+    consortium.ledger.submit(consortium.participants[step.msp], "LeaveTask", consortium.task)
+
+
+def _join_again(consortium: Consortium, step: Step) -> None:
+    actor = consortium.ledger.actor(step.msp, "participant", name="another")
+    consortium.ledger.submit(actor, "JoinTask", JoinRequest(task=consortium.task))
+    consortium.participants[step.msp] = actor
+
+
+def _stop(consortium: Consortium, step: Step) -> None:
+    for msp in MSPS[:3]:
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", consortium.task)
+
+
+ACTS: Mapping[str, Callable[[Consortium, Step], None]] = {
+    "open": _open,
+    "submit": lambda consortium, step: void(consortium.submit(step.msp, number_of(consortium))),
+    "all submit": _everybody(lambda consortium, msp, number: consortium.submit(msp, number)),
+    "equivocate": lambda consortium, step: void(consortium.submit(step.msp, number_of(consortium), num_examples=77)),
+    "close": lambda consortium, step: void(consortium.close(number_of(consortium), by=step.msp)),
+    "attest": lambda consortium, step: _attest(consortium, step.msp, number_of(consortium)),
+    "all attest": _everybody(_attest),
+    "all attest that one is too long": _attest_too_long,
+    "all attest and one lies": _attest_with_a_lie,
+    "dispute": lambda consortium, step: void(
+        consortium.ledger.submit(
+            consortium.validators[step.msp], "DisputeRound", consortium.task, number_of(consortium)
+        )
+    ),
+    "reveal": _reveal,
+    "judge that it lied": _judge("contradicts"),
+    "judge that it did not": _judge("confirms"),
+    "settle": lambda consortium, step: void(consortium.settle(number_of(consortium), by=step.msp)),
+    "all report": _report(liars=False),
+    "all report a liar": _report(liars=True),
+    "finalise": lambda consortium, step: void(consortium.finalise(number_of(consortium), by=step.msp)),
+    "abort": _abort,
+    "wait": _wait,
+    "go on": _go_on,
+    "organisation pays": _pay("Transfer", "governor"),
+    "participant pays": _pay("Transfer", "participant"),
+    "pay the insurance": _pay("Transfer", "governor", to="insurance:heart"),
+    "pay the pool": _pay("Transfer", "governor", to="pool:heart"),
+    "pay a stake": _pay("Transfer", "governor", to=f"stake:heart:{MSPS[0]}"),
+    "pay nobody": _pay("Transfer", "governor", to="0x0"),
+    "approve": _pay("Approve", "governor"),
+    "allow more": _pay("IncreaseAllowance", "governor"),
+    "allow less": _pay("DecreaseAllowance", "governor"),
+    "take": _transfer_from,
+    "allow and take": _allow_and_take,
+    "propose mint": _propose_mint,
+    "vote for mints": _vote_mints("approve"),
+    "vote against mints": _vote_mints("reject"),
+    "withdraw": _governor("WithdrawConsent"),
+    "consent again": lambda consortium, step: consortium.approve(step.msp),
+    "leave": _leave,
+    "join again": _join_again,
+    "ask to stop": _governor("StopTask"),
+    "stop": _stop,
+}
+
+
+def void(result: object) -> None:
+    """Ignore a result."""
+
+
+BEGINNINGS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
+    "nothing": (),
+    "submitted": (("open", 0, 0), ("all submit", 0, 0)),
+    "settled": (("open", 0, 0), ("all submit", 0, 0), ("close", 0, 0), ("all attest", 0, 0), ("settle", 0, 0)),
+    "faulty": (
+        ("open", 0, 0),
+        ("all submit", 0, 0),
+        ("equivocate", 1, 1),
+        ("close", 0, 0),
+        ("all attest that one is too long", 0, 2),
+        ("settle", 0, 0),
+    ),
+    "disputed": (
+        ("open", 0, 0),
+        ("all submit", 0, 0),
+        ("close", 0, 0),
+        ("all attest and one lies", 1, 2),
+        ("dispute", 0, 0),
+        ("reveal", 1, 2),
+        ("judge that it lied", 1, 2),
+    ),
+}
+"""Histories begin well into a round, where most can happen; by organisation and other."""
+
+
+def beginning(name: str) -> list[Step]:
+    return [Step(act, MSPS[msp], MSPS[other], 0) for act, msp, other in BEGINNINGS[name]]

@@ -1,0 +1,225 @@
+"""The token as holders use it: transfers, allowances, and what Fabric's token sample has no word for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fedledger_chaincode.contract import TRANSACTIONS
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import Wallet
+from tests.unit.contract.ledger import MSPS, Actor, Consortium, task_spec
+
+OWNER, SPENDER = f"org:{MSPS[0]}", f"org:{MSPS[1]}"
+ENDOWMENT, STAKES = 1_000_000_000, 200_000_000
+BALANCE = ENDOWMENT - STAKES
+
+
+@pytest.fixture
+def consortium() -> Consortium:
+    return Consortium.active()
+
+
+def refused(code: str) -> pytest.RaisesExc[ContractError]:
+    return pytest.raises(ContractError, check=lambda error: error.code == code)
+
+
+def submit(consortium: Consortium, actor: Actor, function: str, *arguments: str | int) -> int:
+    return int(json.loads(consortium.ledger.submit(actor, function, *arguments)))
+
+
+def ask(consortium: Consortium, actor: Actor, function: str, *arguments: str | int) -> str:
+    stub, result = consortium.ledger._run(actor, function, arguments)
+    assert not stub.writes
+    return result.decode()
+
+
+def test_says_what_fabrics_sample_says(consortium: Consortium) -> None:
+    governor = consortium.governors[MSPS[0]]
+    answers = {name: ask(consortium, governor, name) for name in ("Name", "Symbol", "Decimals", "ClientAccountID")}
+    assert answers == {"Name": "fedledger token", "Symbol": "FLT", "Decimals": "6", "ClientAccountID": OWNER}
+    assert ask(consortium, governor, "ClientAccountBalance") == ask(consortium, governor, "BalanceOf", OWNER)
+    assert ask(consortium, governor, "BalanceOf", "org:NobodyMSP") == "0"
+    participant = consortium.participants[MSPS[0]]
+    assert ask(consortium, participant, "ClientAccountID") == f"participant:{participant.pseudonym}"
+
+
+@pytest.mark.parametrize("name", ["Mint", "Burn", "Initialize"])
+def test_nobody_mints_or_burns_alone(consortium: Consortium, name: str) -> None:
+    assert name not in TRANSACTIONS
+    with refused("UNKNOWN_FUNCTION"):
+        consortium.ledger.submit(consortium.governors[MSPS[0]], name, 1)
+
+
+@pytest.mark.parametrize("role", ["validator", "auditor", None])
+def test_validators_and_auditors_have_no_account(consortium: Consortium, role: str | None) -> None:
+    with refused("WRONG_ROLE"):
+        consortium.ledger.submit(consortium.ledger.actor(MSPS[0], role), "Transfer", SPENDER, 1)
+
+
+class TestTransfer:
+    def test_moves_tokens_and_says_so_as_the_sample_does(self, consortium: Consortium) -> None:
+        assert submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, 5) == BALANCE - 5
+        assert consortium.balances()[SPENDER] == BALANCE + 5
+        assert consortium.ledger.said[-1] == ("Transfer", {"from": OWNER, "to": SPENDER, "value": 5})
+
+    def test_beyond_the_balance_is_refused(self, consortium: Consortium) -> None:
+        before = dict(consortium.ledger.world)
+        for amount in (BALANCE + 1, MAXIMUM_INTEGER):
+            with refused("INSUFFICIENT_FUNDS"):
+                submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, amount)
+        assert consortium.ledger.world == before
+
+    @pytest.mark.parametrize("amount", ["-1", "1.5", "01", "1e3", str(MAXIMUM_INTEGER + 1), "", "١"])
+    def test_of_no_whole_number_is_refused(self, consortium: Consortium, amount: str) -> None:
+        with refused("BAD_ARGUMENTS"):
+            consortium.ledger.submit(consortium.governors[MSPS[0]], "Transfer", SPENDER, amount)
+
+    def test_of_nothing_or_to_oneself_is_refused(self, consortium: Consortium) -> None:
+        with refused("BAD_AMOUNT"):
+            submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, 0)
+        with refused("BAD_ACCOUNT"):
+            submit(consortium, consortium.governors[MSPS[0]], "Transfer", OWNER, 1)
+
+    @pytest.mark.parametrize(
+        "account", ["pool:heart", "stake:heart:ClevelandMSP", "0x0", "org:", "participant:abc", "alice", "insurance:"]
+    )
+    def test_into_accounts_of_the_contract_is_refused(self, consortium: Consortium, account: str) -> None:
+        with refused("BAD_ACCOUNT"):
+            submit(consortium, consortium.governors[MSPS[0]], "Transfer", account, 1)
+
+    def test_into_the_insurance_of_a_task_under_way_is_a_gift(self, consortium: Consortium) -> None:
+        submit(consortium, consortium.governors[MSPS[0]], "Transfer", "insurance:heart", 7)
+        wallet = consortium.ledger.evaluate(consortium.governors[MSPS[0]], Wallet, "GetWallet", "heart", MSPS[0])
+        assert {entry.account: entry.balance for entry in wallet.accounts}["insurance:heart"] == 7
+        with refused("NOT_FOUND"):
+            submit(consortium, consortium.governors[MSPS[0]], "Transfer", "insurance:nowhere", 7)
+        for msp in MSPS[:3]:
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+        with refused("TASK_STATE"):
+            submit(consortium, consortium.governors[MSPS[0]], "Transfer", "insurance:heart", 7)
+
+    def test_between_two_pseudonyms_of_an_organisation_changes_balances_and_nothing_else(
+        self, consortium: Consortium
+    ) -> None:
+        consortium.through(1)
+        second = consortium.ledger.actor(MSPS[0], "participant", name="second")
+        before = consortium.ledger.world.copy()
+        submit(consortium, consortium.participants[MSPS[0]], "Transfer", f"participant:{second.pseudonym}", 5)
+        changed = {key for key, value in consortium.ledger.world.items() if before.get(key) != value}
+        first = consortium.participants[MSPS[0]]
+        assert changed == {f"balance/participant:{actor.pseudonym}" for actor in (first, second)}
+
+
+class TestAllowance:
+    def test_is_taken_in_parts_and_no_further(self, consortium: Consortium) -> None:
+        owner, spender = consortium.governors[MSPS[0]], consortium.governors[MSPS[1]]
+        recipient = f"participant:{consortium.participants[MSPS[2]].pseudonym}"
+        assert submit(consortium, owner, "Approve", SPENDER, 10) == 10
+        assert consortium.ledger.said[-1] == ("Approval", {"from": OWNER, "to": SPENDER, "value": 10})
+        assert submit(consortium, spender, "TransferFrom", OWNER, recipient, 4) == 6
+        assert consortium.ledger.said[-1] == ("Transfer", {"from": OWNER, "to": recipient, "value": 4})
+        with refused("INSUFFICIENT_ALLOWANCE"):
+            submit(consortium, spender, "TransferFrom", OWNER, recipient, 7)
+        assert submit(consortium, spender, "TransferFrom", OWNER, SPENDER, 6) == 0
+        assert ask(consortium, owner, "Allowance", OWNER, SPENDER) == "0"
+        balances = consortium.balances()
+        assert (balances[OWNER], balances[SPENDER], balances[recipient]) == (BALANCE - 10, BALANCE + 6, 4)
+
+    def test_does_not_reach_further_than_the_owners_balance(self, consortium: Consortium) -> None:
+        submit(consortium, consortium.governors[MSPS[0]], "Approve", SPENDER, MAXIMUM_INTEGER)
+        with refused("INSUFFICIENT_FUNDS"):
+            submit(consortium, consortium.governors[MSPS[1]], "TransferFrom", OWNER, SPENDER, BALANCE + 1)
+        assert ask(consortium, consortium.governors[MSPS[0]], "Allowance", OWNER, SPENDER) == str(MAXIMUM_INTEGER)
+
+    def test_cannot_be_overwritten_while_the_spender_may_be_taking_it(self, consortium: Consortium) -> None:
+        owner = consortium.governors[MSPS[0]]
+        submit(consortium, owner, "Approve", SPENDER, 10)
+        with refused("ALLOWANCE_IN_USE"):
+            submit(consortium, owner, "Approve", SPENDER, 3)
+        assert submit(consortium, owner, "Approve", SPENDER, 10) == 10
+        assert submit(consortium, owner, "Approve", SPENDER, 0) == 0
+        assert submit(consortium, owner, "Approve", SPENDER, 3) == 3
+
+    def test_is_raised_and_lowered_by_differences(self, consortium: Consortium) -> None:
+        owner, spender = consortium.governors[MSPS[0]], consortium.governors[MSPS[1]]
+        assert submit(consortium, owner, "IncreaseAllowance", SPENDER, 10) == 10
+        submit(consortium, spender, "TransferFrom", OWNER, SPENDER, 8)
+        with refused("INSUFFICIENT_ALLOWANCE"):
+            submit(consortium, owner, "DecreaseAllowance", SPENDER, 5)
+        assert submit(consortium, owner, "DecreaseAllowance", SPENDER, 2) == 0
+        submit(consortium, owner, "Approve", SPENDER, MAXIMUM_INTEGER)
+        with refused("ALLOWANCE_LIMIT"):
+            submit(consortium, owner, "IncreaseAllowance", SPENDER, 1)
+
+    @pytest.mark.parametrize("spender", [OWNER, "pool:heart", "insurance:heart", "stake:heart:ClevelandMSP", "0x0"])
+    def test_is_for_other_holders(self, consortium: Consortium, spender: str) -> None:
+        for function in ("Approve", "IncreaseAllowance", "DecreaseAllowance"):
+            with refused("BAD_ACCOUNT"):
+                submit(consortium, consortium.governors[MSPS[0]], function, spender, 1)
+
+    def test_moves_nothing_into_accounts_of_the_contract_nor_in_a_circle(self, consortium: Consortium) -> None:
+        submit(consortium, consortium.governors[MSPS[0]], "Approve", SPENDER, 10)
+        for recipient in ("pool:heart", OWNER):
+            with refused("BAD_ACCOUNT"):
+                submit(consortium, consortium.governors[MSPS[1]], "TransferFrom", OWNER, recipient, 1)
+        with refused("BAD_AMOUNT"):
+            submit(consortium, consortium.governors[MSPS[1]], "TransferFrom", OWNER, SPENDER, 0)
+
+    @pytest.mark.parametrize("account", ["pool:heart", "stake:heart:ClevelandMSP", f"org:{MSPS[2]}"])
+    def test_is_needed_for_every_account(self, consortium: Consortium, account: str) -> None:
+        with refused("INSUFFICIENT_ALLOWANCE"):
+            submit(consortium, consortium.governors[MSPS[1]], "TransferFrom", account, SPENDER, 1)
+
+
+class TestSupply:
+    def test_of_a_task_that_would_pass_the_largest_integer_is_refused_when_proposed(self) -> None:
+        with pytest.raises(ValueError, match="at most 9007199254740991 can exist"):
+            task_spec(incentive={"endowment": MAXIMUM_INTEGER // 4, "reward_per_round": 2})
+
+    def test_of_many_tasks_cannot_pass_it_either(self) -> None:
+        consortium = Consortium.founded(huge("first"))
+        for spec in (huge("first"), huge("second")):
+            consortium.spec = spec
+            consortium.propose()
+            for msp in MSPS[:2]:
+                consortium.approve(msp)
+            if spec.task == "first":
+                consortium.approve(MSPS[2])
+        before = dict(consortium.ledger.world)
+        with refused("SUPPLY_LIMIT"):
+            consortium.approve(MSPS[2])
+        assert consortium.ledger.world == before
+
+    def test_shrinks_by_what_nobody_earned(self, consortium: Consortium) -> None:
+        consortium.through(1)
+        for msp in MSPS[:3]:
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+        assert consortium.supply() == 4 * ENDOWMENT + 40_000_000
+        name, fields = consortium.ledger.said[-1]
+        assert name == "TaskStopRequested"
+        assert {"from": "pool:heart", "to": "0x0", "value": 40_000_000} in fields["transfers"]
+
+
+def huge(name: str) -> TaskSpec:
+    return task_spec(task=name, incentive={"endowment": MAXIMUM_INTEGER // 6, "reward_per_round": 0})
+
+
+def test_a_round_of_a_stopped_task_pays_nobody(consortium: Consortium) -> None:
+    consortium.open(1)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1)
+    consortium.settle(1)
+    for msp in MSPS:
+        consortium.report(msp, 1)
+    for msp in MSPS[:3]:
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+    with refused("TASK_STATE"):
+        consortium.finalise(1)
+    assert consortium.view().record.state == "stopped"
