@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fedledger.agents.follow import is_refused_identity
-from fedledger.cli import audit, identity, model, network, participant, round, task, validator, wallet
+from fedledger.cli import audit, identity, model, network, participant, round, task, token, validator, wallet
 from fedledger.cli.demo.command import demo
 from fedledger.cli.doctor import doctor
 from fedledger.cli.output import configure_logging, messages
@@ -31,6 +31,7 @@ for commands, name in (
     (round, "round"),
     (model, "model"),
     (wallet, "wallet"),
+    (token, "token"),
     (audit, "audit"),
 ):
     app.add_typer(commands.app, name=name)

@@ -1,7 +1,7 @@
 """One typed method per transaction of the contract, over the gateway client.
 
-A submission that lost a race (MVCC or phantom conflict, or peers at different heights) is sent again: every transaction
-of the contract gives its first result when it is repeated, so that repeating is safe. Nothing else is retried.
+A submission that lost a race (MVCC or phantom conflict, or peers at different heights) is sent again: it had no effect,
+so that repeating is safe even for a payment. Nothing else is retried.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from fedledger_chaincode.messages.records import (
     EvaluationRecord,
     JudgementRecord,
     MemberRecord,
+    MintRecord,
     ModelRecord,
     ReferenceRecord,
     ReportRecord,
@@ -58,10 +59,12 @@ from fedledger_chaincode.messages.round import (
     ValidatorRegistration,
 )
 from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.tokens import MintDecision, MintProposal
 from fedledger_chaincode.messages.views import (
     EvaluationRecords,
     MemberView,
     MemberViews,
+    MintRecords,
     ModelRecords,
     RoundView,
     SubmissionResult,
@@ -173,13 +176,46 @@ class TaskLedger:
         """Pay micro-tokens; returns the sender's new balance."""
         return int(json.loads(self._submit_raw("Transfer", recipient, amount)))
 
+    def transfer_from(self, owner: str, recipient: str, amount: int) -> int:
+        """Pay micro-tokens from another's account; returns what is left of the allowance."""
+        return int(json.loads(self._submit_raw("TransferFrom", owner, recipient, amount)))
+
+    def approve(self, spender: str, value: int) -> int:
+        """Let a spender take up to so many micro-tokens; refused while another allowance stands."""
+        return int(json.loads(self._submit_raw("Approve", spender, value)))
+
+    def increase_allowance(self, spender: str, added: int) -> int:
+        """Let a spender take so many micro-tokens more; returns the allowance."""
+        return int(json.loads(self._submit_raw("IncreaseAllowance", spender, added)))
+
+    def decrease_allowance(self, spender: str, subtracted: int) -> int:
+        """Let a spender take so many micro-tokens less; returns the allowance."""
+        return int(json.loads(self._submit_raw("DecreaseAllowance", spender, subtracted)))
+
+    def allowance(self, owner: str, spender: str) -> int:
+        """Micro-tokens that a spender may still take from an owner's account."""
+        return int(json.loads(self._evaluate_raw("Allowance", owner, spender)))
+
     def balance_of(self, account: str) -> int:
         """Micro-tokens on an account."""
         return int(json.loads(self._evaluate_raw("BalanceOf", account)))
 
+    def client_account_id(self) -> str:
+        """The account of this identity: a participant's own, a governor's organisation's."""
+        return self._evaluate_raw("ClientAccountID").decode()
+
     def total_supply(self) -> int:
-        """Micro-tokens minted so far."""
+        """Micro-tokens that exist."""
         return int(json.loads(self._evaluate_raw("TotalSupply")))
+
+    def propose_mint(self, proposal: MintProposal) -> MintRecord:
+        return self._submit(MintRecord, "ProposeMint", proposal)
+
+    def vote_mint(self, task: str, proposal: str, decision: MintDecision) -> MintRecord:
+        return self._submit(MintRecord, "VoteMint", task, proposal, decision)
+
+    def mints(self, task: str) -> tuple[MintRecord, ...]:
+        return self._evaluate(MintRecords, "ListMints", task).mints
 
     # --- queries
 
