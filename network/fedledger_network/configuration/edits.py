@@ -20,6 +20,8 @@ SECTIONS = (APPLICATION, ORDERER)
 """Both name every member."""
 _ORDERERS = "Orderers"
 _BLOCK_VALIDATION = "BlockValidation"
+_NAMING_MEMBERS = ("Readers", "Writers")
+"""Policies of the channel and its sections whose rules may name every member."""
 
 
 def config_of_block(block: Any) -> Any:
@@ -56,7 +58,7 @@ def with_members(config: Any, wanted: Any) -> Any:
     """The configuration with the members of ``wanted``, a configuration of all of them made anew, and no others.
 
     Who is a member of both stays as it is, revocation lists included. The orderers become those of ``wanted``, with
-    their certificates and the quorum that a block needs.
+    their certificates and the quorum that a block needs, and so does who may read and write.
     """
     edited = _copy(config)
     for section in SECTIONS:
@@ -68,7 +70,15 @@ def with_members(config: Any, wanted: Any) -> Any:
     old, new = (each.channel_group.groups[ORDERER] for each in (edited, wanted))
     old.values[_ORDERERS].value = new.values[_ORDERERS].value
     old.policies[_BLOCK_VALIDATION].policy.CopyFrom(new.policies[_BLOCK_VALIDATION].policy)
+    for old, new in zip(_levels(edited), _levels(wanted), strict=True):
+        for name in _NAMING_MEMBERS:
+            old.policies[name].policy.CopyFrom(new.policies[name].policy)
     return edited
+
+
+def _levels(config: Any) -> list[Any]:
+    root = config.channel_group
+    return [root, *(root.groups[section] for section in SECTIONS)]
 
 
 def _copy(config: Any) -> Any:

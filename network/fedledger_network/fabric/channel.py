@@ -7,7 +7,7 @@ BFT quorum of its orderers.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,10 @@ from fedledger_network.fabric.programs import Programs
 
 PROFILE = "Consortium"
 PREFERRED_BLOCK_BYTES = 2 * 1024 * 1024
+READERS = ("client", "peer", "admin", "orderer")
+"""Who may read, the most frequent first: Fabric checks a certificate's chain once for each role that it tries. Orderers
+read each other's blocks when they catch up."""
+WRITERS = ("client", "admin", "orderer")
 
 
 def endorsement_policy(consortium: Consortium) -> str:
@@ -34,7 +38,11 @@ def configtx(config: FabricConfig, layout: Layout) -> dict[str, Any]:
     """The content of ``configtx.yaml``; paths are absolute."""
     consortium = config.consortium
     organisations = [organisation_section(config, each, layout) for each in consortium.organisations]
-    policies = {"Readers": _meta("ANY Readers"), "Writers": _meta("ANY Writers"), "Admins": _meta("MAJORITY Admins")}
+    policies = {
+        "Readers": _any_of(consortium.organisations, *READERS),
+        "Writers": _any_of(consortium.organisations, *WRITERS),
+        "Admins": _meta("MAJORITY Admins"),
+    }
     orderer = {
         "OrdererType": "BFT",
         "Capabilities": {"V2_0": True},
@@ -42,7 +50,7 @@ def configtx(config: FabricConfig, layout: Layout) -> dict[str, Any]:
         "BatchSize": {
             "MaxMessageCount": consortium.blocks.most_transactions,
             "AbsoluteMaxBytes": consortium.blocks.most_bytes,
-            "PreferredMaxBytes": PREFERRED_BLOCK_BYTES,
+            "PreferredMaxBytes": min(PREFERRED_BLOCK_BYTES, consortium.blocks.most_bytes),
         },
         "SmartBFT": smart_bft(config),
         "ConsenterMapping": [consenter(config, each, layout) for each in consortium.organisations],
@@ -67,17 +75,15 @@ def organisation_section(config: FabricConfig, organisation: Organisation, layou
     msp_id = organisation.msp_id
 
     def members(*roles: str) -> dict[str, str]:
-        principals = ", ".join(f"'{msp_id}.{role}'" for role in roles)
-        return {"Type": "Signature", "Rule": f"OR({principals})"}
+        return _any_of([organisation], *roles)
 
     return {
         "Name": msp_id,
         "ID": msp_id,
         "MSPDir": str(layout.organisation(organisation.name).definition.absolute()),
         "Policies": {
-            # Orderers read each other's blocks when they catch up.
-            "Readers": members("admin", "peer", "client", "orderer"),
-            "Writers": members("admin", "client", "orderer"),
+            "Readers": members(*READERS),
+            "Writers": members(*WRITERS),
             "Admins": members("admin"),
             "Endorsement": members("peer"),
         },
@@ -145,6 +151,13 @@ def first_block(config: FabricConfig, layout: Layout, programs: Programs) -> byt
 class _PlainDumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _any_of(organisations: Sequence[Organisation], *roles: str) -> dict[str, str]:
+    # Of all members at once: "ANY Writers" would check the signature anew for each member until one fits, and every
+    # peer and orderer applies these policies to every transaction.
+    principals = ", ".join(f"'{each.msp_id}.{role}'" for each in organisations for role in roles)
+    return {"Type": "Signature", "Rule": f"OR({principals})"}
 
 
 def _meta(rule: str) -> dict[str, str]:
