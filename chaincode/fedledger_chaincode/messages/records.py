@@ -225,6 +225,15 @@ class ReferenceRecord(Value):
     revealed: RevealedReference | None = None
 
 
+class ReputationChange(Value):
+    """What a settled round made of a participant's reputation."""
+
+    before: Fraction
+    after: Fraction
+    quarantined_until: Natural
+    """Last round of its quarantine afterwards; 0 for none."""
+
+
 class SettledUpdate(Value):
     """What was decided about one member of the cohort."""
 
@@ -238,6 +247,8 @@ class SettledUpdate(Value):
     """How much an accepted update agrees with the round's reference direction; 15 in a round without one."""
     proven: bool = False
     """The verdict proves a fault of the participant, for which its stake is reduced."""
+    reputation: ReputationChange | None = None
+    """Of every update of a settlement on the ledger."""
 
 
 class SettlementRecord(Value):

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from fedledger_chaincode.messages.base import MICRO
-from fedledger_chaincode.messages.records import StandingRecord
+from fedledger_chaincode.messages.records import StandingRecord, Verdict
 from fedledger_chaincode.messages.task import ReputationSpec
+from fedledger_chaincode.rules.trust import trust_score
 
 
-def accepted_score(spec: ReputationSpec, agreement: int) -> int:
-    """Score of an accepted update; ``agreement`` in [0, 1e6] (1e6 when trust weighting is off)."""
-    return (spec.agreement_weight * agreement + (spec.reliability_weight + spec.honesty_weight) * MICRO) // MICRO
+@dataclass(frozen=True)
+class Terms:
+    """What a round says of a participant, in micro-units: each is weighted by the task."""
+
+    agreement: int
+    reliability: int
+    honesty: int
 
 
-def absent_score(spec: ReputationSpec) -> int:
-    """Score of a participant that did not deliver: absence costs reliability and agreement, never honesty."""
-    return spec.honesty_weight
+def terms_of(verdict: Verdict | Literal["absent"], trust: int) -> Terms:
+    """The terms of a verdict; ``trust`` is that of an accepted update (full in a round without a reference direction).
+
+    Absence costs reliability and agreement, never honesty.
+    """
+    if verdict == "accepted":
+        return Terms(trust_score(trust), MICRO, MICRO)
+    return Terms(0, 0, MICRO if verdict == "absent" else 0)
+
+
+def score_of(spec: ReputationSpec, terms: Terms) -> int:
+    """The score: the weighted mean of the terms."""
+    weighted = (
+        spec.agreement_weight * terms.agreement
+        + spec.reliability_weight * terms.reliability
+        + spec.honesty_weight * terms.honesty
+    )
+    return weighted // MICRO
 
 
 def updated_standing(standing: StandingRecord, score: int, round_number: int, spec: ReputationSpec) -> StandingRecord:

@@ -15,8 +15,8 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import Attestation
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.evidence import Evidence, Judged, final_verdict
-from fedledger_chaincode.rules.reputation import absent_score, accepted_score
-from fedledger_chaincode.rules.trust import LEVELS, trust_level, trust_score
+from fedledger_chaincode.rules.reputation import score_of, terms_of
+from fedledger_chaincode.rules.trust import LEVELS, trust_level
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
 
 
@@ -109,16 +109,13 @@ def _trust(spec: TaskSpec, judged: Mapping[str, Judged]) -> dict[str, int]:
 
 
 def _settled(spec: TaskSpec, entry: CohortEntry, judged: Judged | None, weight: int, trust: int) -> SettledUpdate:
-    if judged is None:
-        score = absent_score(spec.reputation)
-        return SettledUpdate(participant=entry.participant, msp=entry.msp, verdict="absent", weight=0, score=score)
-    accepted = judged.verdict == "accepted"
+    verdict = "absent" if judged is None else judged.verdict
     return SettledUpdate(
         participant=entry.participant,
         msp=entry.msp,
-        verdict=judged.verdict,
+        verdict=verdict,
         weight=weight,
-        score=accepted_score(spec.reputation, trust_score(trust)) if accepted else 0,
-        proven=judged.proven,
-        trust=trust if accepted else 0,
+        score=score_of(spec.reputation, terms_of(verdict, trust)),
+        proven=judged is not None and judged.proven,
+        trust=trust if verdict == "accepted" else 0,
     )

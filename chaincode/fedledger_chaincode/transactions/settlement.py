@@ -11,6 +11,7 @@ from fedledger_chaincode.messages.records import (
     FixedSetRecord,
     ModelRecord,
     ReportRecord,
+    ReputationChange,
     RoundRecord,
     SettlementRecord,
     StandingRecord,
@@ -111,8 +112,8 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
         raise ContractError(
             409, "TOO_EARLY", f"Disputes of round {number} are not settled yet.", "Wait for judgements or the deadline."
         )
+    settlement = _scored(context, record, settlement, number)
     context.state.put(settlement_key(task, number), settlement)
-    _score(context, record, settlement, number)
     _slash(context, record, settlement)
     accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
     if accepted < spec.aggregation.minimum_accepted:
@@ -130,13 +131,20 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     return reply(settlement)
 
 
-def _score(context: Context, record: TaskRecord, settlement: SettlementRecord, number: int) -> None:
+def _scored(context: Context, record: TaskRecord, settlement: SettlementRecord, number: int) -> SettlementRecord:
+    """Write every participant's new standing, and into the settlement what became of its reputation."""
     keys = [standing_key(record.spec.task, update.participant) for update in settlement.updates]
-    standings = context.state.find(StandingRecord, keys)
-    for key, standing, update in zip(keys, standings, settlement.updates, strict=True):
-        if standing is None:
+    updates = []
+    for key, before, update in zip(keys, context.state.find(StandingRecord, keys), settlement.updates, strict=True):
+        if before is None:
             raise ContractError(500, "STATE", f"Participant {update.participant} has no standing.")
-        context.state.put(key, updated_standing(standing, update.score, number, record.spec.reputation))
+        after = updated_standing(before, update.score, number, record.spec.reputation)
+        context.state.put(key, after)
+        change = ReputationChange(
+            before=before.reputation, after=after.reputation, quarantined_until=after.quarantined_until
+        )
+        updates.append(update.model_copy(update={"reputation": change}))
+    return settlement.model_copy(update={"updates": tuple(updates)})
 
 
 def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -> None:
