@@ -17,7 +17,7 @@ from fedledger.gateway import Contract, Gateway, Identity, Network, connect, new
 from fedledger.gateway.commit import Status
 from fedledger.identity.keys import PrivateKey, sign
 from fedledger.identity.msp import serialize_identity
-from fedledger.identity.profile import load_profile
+from fedledger.identity.profile import Profile, load_profile
 from fedledger_network.embedded.folder import NetworkFolder
 
 NAMES = ("cleveland", "hungary", "long_beach", "switzerland")
@@ -34,6 +34,8 @@ class Client:
     creator: bytes
     connection: grpc.Channel
     gateway: Gateway
+    settle: Callable[[], object] = lambda: None
+    """Called before a step: returns when every peer has what the steps before it wrote."""
 
     @property
     def network(self) -> Network:
@@ -45,13 +47,16 @@ class Client:
 
     def submit(self, function: str, *arguments: str) -> Any:
         """What a committed transaction returned."""
+        self.settle()
         return json.loads(self.contract.submit_transaction(function, *arguments))
 
     def evaluate(self, function: str, *arguments: str) -> Any:
+        self.settle()
         return json.loads(self.contract.evaluate_transaction(function, *arguments))
 
     def endorsed(self, function: str, *arguments: str, organisations: Sequence[str] = ()) -> Any:
         """The ``gateway.PreparedTransaction`` of an endorsed proposal, not signed yet."""
+        self.settle()
         proposal = self.contract.new_proposal(function, arguments=arguments, endorsing_organizations=organisations)
         return gateway_pb2.PreparedTransaction.FromString(proposal.endorse().get_bytes())
 
@@ -108,17 +113,26 @@ def with_changed_action(prepared: Any, change: Callable[[Any], None]) -> Any:
 @contextmanager
 def client(folder: NetworkFolder, organisation: str, member: str = "participant") -> Iterator[Client]:
     """A member of an organisation, by the profile that the network wrote."""
-    profile = load_profile(folder.profiles, f"{organisation}-{member}")
-    credentials = profile.credentials()
-    with stranger(profile.gateway, profile.msp_id, credentials.certificate_pem, credentials.key) as found:
+    with member_by(load_profile(folder.profiles, f"{organisation}-{member}")) as found:
         yield found
 
 
 @contextmanager
-def stranger(address: str, msp_id: str, certificate_pem: bytes, key: PrivateKey) -> Iterator[Client]:
+def member_by(profile: Profile) -> Iterator[Client]:
+    """A member by its profile."""
+    credentials = profile.credentials()
+    roots = None if profile.tls_roots is None else profile.tls_roots.read_bytes()
+    with stranger(profile.gateway, profile.msp_id, credentials.certificate_pem, credentials.key, roots) as found:
+        yield found
+
+
+@contextmanager
+def stranger(
+    address: str, msp_id: str, certificate_pem: bytes, key: PrivateKey, tls_roots: bytes | None = None
+) -> Iterator[Client]:
     """Whoever presents this certificate and signs with this key."""
     with ExitStack() as opened:
-        connection = open_channel(address)
+        connection = open_channel(address, tls_roots)
         opened.callback(connection.close)
         gateway = connect(Identity(msp_id, certificate_pem), new_private_key_signer(key), connection)
         opened.callback(gateway.close)

@@ -20,7 +20,7 @@ from fedledger.gateway.errors import BlockFormatError
 from fedledger_network.embedded.calls import OpenStreams
 from fedledger_network.embedded.channel import Channel, CurrentChannel
 from fedledger_network.embedded.ledger_view import LedgerView
-from fedledger_network.embedded.proposals import ProposalRefused, check_signer
+from fedledger_network.embedded.proposals import ProposalRefused, check_signer, check_time
 
 _NO_STOP = (1 << 64) - 1
 
@@ -90,6 +90,10 @@ class Deliveries:
             raise _Refused(common_pb2.BAD_REQUEST) from error
         if header.channel_id != self.channel.get().name:
             raise _Refused(common_pb2.NOT_FOUND)
+        try:
+            check_time(header.timestamp_ns // 1_000_000_000)
+        except ProposalRefused as error:
+            raise _Refused(common_pb2.BAD_REQUEST) from error
         allowed = self._check_reader(header.creator, envelope)
         start = self._position(info.start)
         stop = self._position(info.stop) if info.stop.WhichOneof("Type") else _NO_STOP

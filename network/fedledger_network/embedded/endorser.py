@@ -25,6 +25,7 @@ REFUSED = 400
 """A chaincode's response from this status on is not endorsed."""
 NOT_ENDORSED = "failed to endorse transaction, see attached details for more info"
 NOT_ENOUGH = "failed to collect enough transaction endorsements, see attached details for more info"
+_DIFFERENT = "ProposalResponsePayloads do not match"
 """As Fabric's gateway says it (``internal/pkg/gateway/endorse.go``)."""
 
 
@@ -82,6 +83,10 @@ class Endorser:
         """MSP ids."""
         return tuple(self._peers)
 
+    def runs(self, chaincode: str) -> bool:
+        """Whether that is the chaincode."""
+        return chaincode == self._chaincode
+
     def evaluate(self, proposal: Proposal, msp_id: str) -> Any:
         """Run a query on one organisation's peer; returns the ``protos.Response``.
 
@@ -117,7 +122,8 @@ class Endorser:
         if len(endorsed) < wanted:
             raise EndorsementRefused(NOT_ENOUGH, failures)
         if len({entry.payload for entry in endorsed}) > 1:
-            raise EndorsementRefused("failed to assemble transaction: ProposalResponsePayloads do not match")
+            others = [entry.peer.msp_id for entry in endorsed if entry.payload != endorsed[0].payload]
+            raise EndorsementRefused(NOT_ENOUGH, [PeerFailure(msp_id, _DIFFERENT) for msp_id in others])
         return _envelope(proposal, endorsed)
 
     def _try(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> _Endorsed | PeerFailure:
@@ -137,8 +143,6 @@ class Endorser:
         return _Endorsed(peer, payload, executed.response)
 
     def _run(self, peer: Peer, proposal: Proposal, snapshot: Snapshot) -> tuple[Executed, bytes]:
-        if proposal.chaincode != self._chaincode:
-            raise PeerFailure(peer.msp_id, f"make sure the chaincode {proposal.chaincode} has been defined")
         simulation = Simulation(self._chaincode, snapshot)
         try:
             executed = peer.chaincode.execute(

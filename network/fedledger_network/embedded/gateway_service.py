@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from fabric_protos.common import common_pb2
@@ -25,6 +25,7 @@ from fedledger_network.embedded.endorser import NOT_ENDORSED, REFUSED, Endorseme
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.orderer import Orderer, OrderingRefused
 from fedledger_network.embedded.proposals import (
+    ChannelNotFound,
     Proposal,
     ProposalMalformed,
     ProposalRefused,
@@ -35,6 +36,7 @@ from fedledger_network.embedded.proposals import (
 
 _FOREVER = 365 * 24 * 3600.0
 _CHECK_SECONDS = 1.0
+_NO_PLAN = "no combination of peers can be derived which satisfy the endorsement policy"
 _NOT_ORDERED = "no orderers could successfully process transaction"
 
 
@@ -54,6 +56,9 @@ class GatewayService:
         failed = "evaluate call to endorser returned error: "
         try:
             proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
+        except ChannelNotFound as refusal:
+            message = f"failed to get config for channel [{refusal.channel}]"
+            self.aborting.abort(context, grpc.StatusCode.UNAVAILABLE, message)
         except ProposalRefused as refusal:
             self.aborting.abort(context, grpc.StatusCode.FAILED_PRECONDITION, failed + str(refusal))
         try:
@@ -68,8 +73,12 @@ class GatewayService:
     def Endorse(self, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             proposal = self._proposal(request.proposed_transaction, request.transaction_id, context)
+        except ChannelNotFound as refusal:
+            self._no_plan(refusal.chaincode, refusal.channel, context)
         except ProposalRefused as refusal:
             self.aborting.abort(context, grpc.StatusCode.ABORTED, NOT_ENDORSED, [PeerFailure("", str(refusal))])
+        if not self.endorser.runs(proposal.chaincode):
+            self._no_plan(proposal.chaincode, proposal.channel, context)
         named = list(dict.fromkeys(request.endorsing_organizations))
         unknown = [msp for msp in named if msp not in self.endorser.organisations]
         if unknown:
@@ -141,6 +150,10 @@ class GatewayService:
 
     # --- parts
 
+    def _no_plan(self, chaincode: str, channel: str, context: grpc.ServicerContext) -> NoReturn:
+        message = f"{_NO_PLAN}: No metadata was found for chaincode {chaincode} in channel {channel}"
+        self.aborting.abort(context, grpc.StatusCode.FAILED_PRECONDITION, message)
+
     def _query(self, proposal: Proposal) -> Any:
         result = query_chaincode.QueryChaincode(proposal.channel, self.view).evaluate(proposal.chaincode_input)
         if result.status >= REFUSED:
@@ -151,12 +164,10 @@ class GatewayService:
     def _evaluating(self, targets: list[str], proposal: Proposal, context: grpc.ServicerContext) -> str:
         """The organisation whose peer answers a query: the client's own, unless others are named."""
         here = self.endorser.organisations
-        if not targets:
-            return proposal.msp_id if proposal.msp_id in here else here[0]
-        found = [msp for msp in targets if msp in here]
-        if not found:
-            message = f"no endorsing peers found for chaincode {proposal.chaincode} in channel {proposal.channel}"
-            self.aborting.abort(context, grpc.StatusCode.UNAVAILABLE, message)
+        found = [msp for msp in targets or here if msp in here]
+        if not found or not self.endorser.runs(proposal.chaincode):
+            message = f"no peers available to evaluate chaincode {proposal.chaincode} in channel {proposal.channel}"
+            self.aborting.abort(context, grpc.StatusCode.FAILED_PRECONDITION, message)
         return proposal.msp_id if proposal.msp_id in found else found[0]
 
     def _proposal(self, signed: Any, transaction_id: str, context: grpc.ServicerContext) -> Proposal:

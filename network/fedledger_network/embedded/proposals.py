@@ -5,6 +5,7 @@ Source: hyperledger/fabric, ``core/endorser/msgvalidation.go``.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +19,21 @@ from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import parse_serialized_identity
 from fedledger_network.embedded.channel import Channel
 
+TIME_WINDOW_SECONDS = 15 * 60
+"""How far the time of what a client signs may be from the node's clock (``peer.authentication.timewindow``)."""
+
 
 class ProposalRefused(Exception):
     """The proposal is not run; the text is for the client."""
+
+
+class ChannelNotFound(ProposalRefused):
+    """The proposal is for a channel that is not here."""
+
+    def __init__(self, channel: str, chaincode: str) -> None:
+        super().__init__(f"channel {channel} not found")
+        self.channel = channel
+        self.chaincode = chaincode
 
 
 class ProposalMalformed(ProposalRefused):
@@ -56,7 +69,7 @@ class Proposal:
 
 
 def read_proposal(signed: Any, channel: Channel) -> Proposal:
-    """Parse and check a ``protos.SignedProposal``: header, transaction id, certificate, signature.
+    """Parse and check a ``protos.SignedProposal``: time, header, transaction id, certificate, signature.
 
     Raises:
         ProposalRefused: with Fabric's words where a client depends on them.
@@ -71,6 +84,7 @@ def read_proposal(signed: Any, channel: Channel) -> Proposal:
         extension = proposal_pb2.ChaincodeHeaderExtension.FromString(channel_header.extension)
     except DecodeError as error:
         raise ProposalMalformed(f"error unmarshalling proposal: {error}") from error
+    check_time(channel_header.timestamp.seconds)
     if channel_header.type != common_pb2.ENDORSER_TRANSACTION:
         raise ProposalRefused(f"invalid header type {channel_header.type}")
     if not signature_header.nonce or not signature_header.creator:
@@ -78,7 +92,7 @@ def read_proposal(signed: Any, channel: Channel) -> Proposal:
     if channel_header.epoch:
         raise ProposalRefused(f"epoch is {channel_header.epoch}, not 0")
     if channel_header.channel_id != channel.name:
-        raise ProposalRefused(f"channel {channel_header.channel_id} not found")
+        raise ChannelNotFound(channel_header.channel_id, extension.chaincode_id.name)
     if channel_header.tx_id != transaction_id_of(signature_header.nonce, signature_header.creator):
         raise ProposalRefused(f"incorrectly computed txid '{channel_header.tx_id}'")
     chaincode = invocation.chaincode_spec.chaincode_id.name
@@ -96,6 +110,27 @@ def read_proposal(signed: Any, channel: Channel) -> Proposal:
         header=header,
         public_payload=public.SerializeToString(),
     )
+
+
+def check_time(seconds: int) -> None:
+    """Refuse what was signed at a time, in seconds since 1970 UTC, that is outside the time window.
+
+    Raises:
+        ProposalRefused: in Fabric's words (``core/handlers/auth/filter``).
+    """
+    now = int(time.time())
+    if abs(seconds - now) > TIME_WINDOW_SECONDS:
+        raise ProposalRefused(
+            f"request unauthorized due to incorrect timestamp {_utc(seconds)}, peer time {_utc(now)}, "
+            f"peer.authentication.timewindow {TIME_WINDOW_SECONDS // 60}m0s"
+        )
+
+
+def _utc(seconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)
 
 
 def check_signer(channel: Channel, creator: bytes, message: bytes, signature: bytes) -> None:

@@ -31,6 +31,11 @@ Unpack = Callable[[Iterator[Any]], Iterator[T]]
 _WRITE_NOTHING = (EvaluateError, EndorseError)
 """The phases in which a gateway that lets a deadline pass hangs: the others wait for the orderers."""
 
+_CANNOT_RUN = "error in simulation"
+"""What a peer says whose contract's service is gone; a refusal of the contract reads otherwise."""
+_FINDS_NOBODY = "no peer combination can satisfy"
+"""What a gateway says whose peer was started a moment ago."""
+
 
 class GatewayClient:
     """Sends requests over gRPC; safe for several threads.
@@ -132,7 +137,7 @@ class GatewayClient:
 
     def _passed_over(self, connection: Connection, failure: GatewayError) -> bool:
         """Note what a failure tells about the gateway; returns whether the next one is to be asked."""
-        if failure.status is grpc.StatusCode.UNAVAILABLE and not failure.details:
+        if _is_of_no_use(failure):
             self._connections.failed(connection)
             return True
         if failure.status is grpc.StatusCode.DEADLINE_EXCEEDED and isinstance(failure, _WRITE_NOTHING):
@@ -154,6 +159,15 @@ class GatewayClient:
             )
 
 
+def _is_of_no_use(failure: GatewayError) -> bool:
+    """Whether nobody answered, or a peer that cannot run the contract or does not find the others."""
+    if failure.status is grpc.StatusCode.UNAVAILABLE:
+        return not failure.details
+    if failure.status is grpc.StatusCode.FAILED_PRECONDITION:
+        return _FINDS_NOBODY in failure.message
+    return isinstance(failure, EndorseError) and any(_CANNOT_RUN in detail.message for detail in failure.details)
+
+
 def _by_nobody(failures: Sequence[GatewayError]) -> GatewayError:
     """The first gateway's failure, which tells how many others failed."""
     first, *others = failures
@@ -161,7 +175,7 @@ def _by_nobody(failures: Sequence[GatewayError]) -> GatewayError:
         return first
     return type(first)(
         first.code,
-        f"{first.message} The {len(others)} further gateways do not answer either.",
+        f"{first.message} The {len(others)} further gateways are of no use either.",
         first.remedy,
         transaction_id=first.transaction_id,
         status=first.status,

@@ -32,6 +32,15 @@ _REMEDIES = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: "Send less at once; large data belongs beside the ledger.",
     grpc.StatusCode.UNIMPLEMENTED: "Check that the address is a Fabric gateway's and not another service's.",
 }
+_STORE_ELSEWHERE = "Send less at once: large data belongs into the artifact store, and its digest onto the ledger."
+_RECOGNISED = (
+    ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again."),
+    ("exceeds maximum allowed", "TRANSACTION_TOO_LARGE", _STORE_ELSEWHERE),
+    ("message larger than max", "MESSAGE_TOO_LARGE", _STORE_ELSEWHERE),
+)
+"""What peers, orderers and gRPC say without a code of its own: part of the text, our code, what to do."""
+_TOOK_TOO_LONG = "DeadlineExceeded"
+"""What a gateway says of another organisation's peer that it has given up."""
 _STATUS_DETAILS = "grpc-status-details-bin"
 
 
@@ -62,8 +71,9 @@ class GatewayError(FedledgerError):
     """A call of the gateway failed; ``transaction_id`` is empty for event streams.
 
     ``status`` is the gRPC status, None when the call itself went well. ``contract_error`` is the first refusal by
-    the contract among the peers' messages, None when there is none. ``code`` is the contract's code, or the phase
-    and the gRPC status, such as ``ENDORSE_UNAVAILABLE``.
+    the contract among the peers' messages, None when there is none. ``code`` is the contract's code, or
+    ``CLOCK_SKEW``, ``TRANSACTION_TOO_LARGE`` or ``MESSAGE_TOO_LARGE``, or the phase and the gRPC status, such as
+    ``ENDORSE_UNAVAILABLE``.
     """
 
     phase: ClassVar[str] = "GATEWAY"
@@ -95,14 +105,18 @@ class GatewayError(FedledgerError):
         text = error.details() or ""
         details = error_details(error)
         fault = _first_contract_fault([detail.message for detail in details] + [text])
+        known = None
         if fault is not None:
             code, message, remedy = fault.code, fault.message, ""
         else:
             told = "; ".join([text, *map(str, details)] if text else map(str, details)) or "no reason given"
             subject = f"{cls.activity} of transaction {transaction_id}" if transaction_id else cls.activity
-            code, remedy = f"{cls.phase}_{status.name}", cls._remedy(status)
             message = f"{subject} failed with {status.name}: {told}."
-        return cls(
+            known = next((each for each in _RECOGNISED if each[0] in told), None)
+            _, code, remedy = known or ("", f"{cls.phase}_{status.name}", cls._remedy(status))
+            if not remedy and _TOOK_TOO_LONG in told:
+                remedy = "A peer took longer than it may: try again, or send less at once."
+        failure = cls(
             code,
             message,
             remedy,
@@ -111,6 +125,9 @@ class GatewayError(FedledgerError):
             details=details,
             contract_error=fault,
         )
+        if known is not None:
+            failure.exit_code = ExitCode.FAILED
+        return failure
 
     @classmethod
     def _remedy(cls, status: grpc.StatusCode) -> str:
