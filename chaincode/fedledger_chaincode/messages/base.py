@@ -78,10 +78,11 @@ ValueT = TypeVar("ValueT", bound=Value)
 
 
 # The standard library's encoder is many times faster than one in Python, and the contract encodes at every step. For
-# ASCII text and integers of up to fifteen digits it writes RFC 8785's bytes; whatever else there may be (the pattern
-# also meets digits in strings) is left to the complete implementation.
+# ASCII text and, inside objects and arrays, integers of up to fifteen digits it writes RFC 8785's bytes; whatever else
+# there may be (the pattern also meets digits in strings) is left to the complete implementation. The pattern begins
+# with one set of characters, which the regular expression engine looks for twenty times faster than for alternatives.
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
-_MAY_DIFFER = re.compile(r"[\[:,]-?\d{16}|[\[:,]-?\d+[.eE]|^-?\d{16}|^-?\d+[.eE]")
+_MAY_DIFFER = re.compile(r"[\[:,]-?\d+(?:[.eE]|(?<=\d{16}))")
 
 
 def canonical(value: Any) -> bytes:
@@ -92,7 +93,7 @@ def canonical(value: Any) -> bytes:
     """
     try:
         fast = _encoder.encode(value)
-        if fast.isascii() and not _MAY_DIFFER.search(fast):
+        if fast.isascii() and fast[0] in '{["' and not _MAY_DIFFER.search(fast):
             return fast.encode()
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, ValueError) as error:
