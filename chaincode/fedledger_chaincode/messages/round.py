@@ -72,7 +72,7 @@ class ProofCommitments(Value):
 class PrivacyStatement(Value):
     """The mechanism that the participant says it applied; the contract compares it with the task."""
 
-    mechanism: Literal["none", "dp-sgd"]
+    mechanism: Literal["none", "dp-sgd", "dp-fedavg"]
     noise_multiplier: Natural
     record_clip_norm: Natural
     sampling_rate: Fraction

@@ -125,13 +125,17 @@ class AggregationSpec(Value):
 
 
 class PrivacySpec(Value):
-    """Record-level differential privacy of every local update, and what it costs by number of rounds."""
+    """Differential privacy of every local update, and what it costs by number of rounds.
 
-    mechanism: Literal["none", "dp-sgd"]
+    ``dp-sgd`` protects each record, ``dp-fedavg`` each device of an organisation with all of its records.
+    """
+
+    mechanism: Literal["none", "dp-sgd", "dp-fedavg"]
     noise_multiplier: Natural
     record_clip_norm: Natural
+    """L2 bound, in micro-units, of one record's gradient, or with dp-fedavg of one device's update."""
     sampling_rate: Fraction
-    """Probability with which each record enters a step (Poisson sampling), in micro-units."""
+    """Probability with which each record or device enters a step (Poisson sampling), in micro-units."""
     steps_per_round: Natural
     delta_pico: Natural
     """The delta of (epsilon, delta)-DP in units of 1e-12."""
@@ -154,7 +158,7 @@ class PrivacySpec(Value):
                 raise ValueError("mechanism none has no parameters")
             return self
         if not all(numbers) or not self.epsilon_budget or not self.epsilon_schedule:
-            raise ValueError("dp-sgd needs all of its parameters, a budget and a schedule")
+            raise ValueError(f"{self.mechanism} needs all of its parameters, a budget and a schedule")
         if any(
             later < earlier for earlier, later in zip(self.epsilon_schedule, self.epsilon_schedule[1:], strict=False)
         ):
