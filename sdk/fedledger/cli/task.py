@@ -18,7 +18,7 @@ from fedledger.cli.session import (
 )
 from fedledger.identity.files import write_atomic
 from fedledger.training import load_task
-from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.task import RobustnessSpec, TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
 app = typer.Typer(help="Propose, read, approve and end tasks: the data-sharing agreements.", no_args_is_help=True)
@@ -35,6 +35,10 @@ def propose(
     organisations: Annotated[
         list[str], typer.Option("--organisation", help="MSP id of an organisation; once for each.")
     ],
+    validators: Annotated[
+        list[str] | None,
+        typer.Option("--validator", help="MSP id of one that validates; else all do."),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
@@ -43,12 +47,15 @@ def propose(
     model: Annotated[str | None, typer.Option(help="One of the task's models.")] = None,
     epsilon: Annotated[float | None, typer.Option(help="Privacy budget of the whole task.")] = None,
     no_dp: Annotated[bool, typer.Option("--no-dp", help="Train without differential privacy.")] = False,
+    variant: Annotated[str | None, typer.Option(help="One of the variants in task.toml.")] = None,
 ) -> None:
     """Propose a task to the consortium (governor)."""
     definition = load_task(package).override(
-        rounds=rounds, algorithm=algorithm, model=model, epsilon=epsilon, no_dp=no_dp
+        rounds=rounds, algorithm=algorithm, model=model, epsilon=epsilon, no_dp=no_dp, variant=variant
     )
-    spec = definition.to_spec(organisations=sorted(organisations))
+    spec = definition.to_spec(
+        organisations=sorted(organisations), validators=sorted(validators) if validators else None
+    )
     with session(config, profile) as opened:
         record = opened.ledger.propose_task(spec)
     show(
@@ -238,5 +245,16 @@ def _agreement(spec: TaskSpec) -> dict[str, object]:
         "privacy": privacy,
         "aggregation": f"{spec.aggregation.n} validators of which {spec.aggregation.tolerated_faults} may be faulty; "
         f"clip norm {spec.aggregation.clip_norm / 1e6:g}",
+        "trust weighting": _trust(spec.robustness),
         "incentive": f"{tokens(spec.incentive.reward_per_round)} tokens a round",
     }
+
+
+def _trust(robustness: RobustnessSpec) -> str:
+    if robustness.trust_weighting == "off":
+        return "off: every accepted update counts by its examples"
+    data = f", reference data {robustness.reference_digest[:16]}" if robustness.reference_digest else ""
+    return (
+        f"{robustness.trust_weighting}{data}; nothing up to an agreement of {robustness.no_trust / 1e6:g}, "
+        f"fully from {robustness.full_trust / 1e6:g} on"
+    )

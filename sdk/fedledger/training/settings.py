@@ -6,14 +6,9 @@ refused here rather than rounded there.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from fedledger.errors import BadInputError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MICRO = 1_000_000
 PICO = 10**12
@@ -176,16 +171,21 @@ class Robustness(Table):
     reference: str | None = None
     """With reference-data: what data.py loads them from, a file of the folder or a name."""
     no_trust: Share = 0.0
-    """Agreement (a cosine, shortened where the update is shorter than the clip norm) up to which it counts nothing."""
+    """Agreement (a cosine, shortened where the update is shorter than the clip norm) up to which it counts nothing;
+    for updates without noise: what goes on the ledger is derived from it and the task's mechanism."""
     full_trust: PositiveShare = 1.0
-    """Agreement from which on it counts fully. Privacy noise makes agreement smaller: the task has to allow for it."""
+    """Agreement from which on it counts fully, without noise."""
+    honest_norm: PositiveMicro | None = None
+    """L2 norm of an honest update without noise; with privacy noise thresholds are derived from it."""
+    honest_examples: Count | None = None
+    """Training records of the site for which they are derived: noise is the larger the fewer a site has."""
 
     @model_validator(mode="after")
     def _thresholds(self) -> Self:
         if self.no_trust >= self.full_trust:
             raise ValueError("no_trust has to be below full_trust")
-        if (self.trust_weighting == "reference-data") != (self.reference is not None):
-            raise ValueError("reference belongs to trust_weighting reference-data, which needs it")
+        if self.trust_weighting == "reference-data" and self.reference is None:
+            raise ValueError("trust_weighting reference-data needs a reference")
         return self
 
 
@@ -236,6 +236,20 @@ class Deadlines(Table):
     disputes: Count = 60
 
 
+Changes = dict[str, dict[str, Any]]
+"""Values by table and key."""
+_MAY_VARY: dict[str, frozenset[str]] = {
+    "training": frozenset(Training.model_fields) - {"allow_single_class"},
+    "aggregation": frozenset(Aggregation.model_fields),
+    "privacy": frozenset(Privacy.model_fields),
+    "robustness": frozenset({"trust_weighting"}),
+    "incentive": frozenset(Incentive.model_fields),
+    "reputation": frozenset(Reputation.model_fields),
+    "deadlines": frozenset(Deadlines.model_fields),
+}
+"""What a variant may change: what the ledger holds, so that others take it from there."""
+
+
 class TaskSettings(Table):
     """The whole of task.toml."""
 
@@ -249,82 +263,22 @@ class TaskSettings(Table):
     incentive: Incentive
     reputation: Reputation
     deadlines: Deadlines
+    variants: dict[Name, Changes] = {}
+    """``[variants.NAME.TABLE]``: keys whose values differ when the task is proposed as this variant."""
 
+    @model_validator(mode="after")
+    def _noise_is_reckoned_with(self) -> Self:
+        robustness = self.robustness
+        is_noisy = self.privacy.mechanism != "none" and robustness.trust_weighting != "off"
+        if is_noisy and (robustness.honest_norm is None or robustness.honest_examples is None):
+            raise ValueError("trust weighting with privacy noise needs honest_norm and honest_examples")
+        return self
 
-def parse_settings(text: bytes, path: Path) -> TaskSettings:
-    """The settings in the bytes of a task.toml; ``path`` is only named in errors.
-
-    Raises BadInputError TASK_FILE naming file, table and key, with what to write instead.
-    """
-    try:
-        document = tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(
-            "TASK_FILE", f"{path} is not TOML: {error}.", "Mend the syntax at that place (https://toml.io)."
-        ) from None
-    return validate_settings(document, str(path))
-
-
-def validate_settings(document: dict[str, Any], source: str) -> TaskSettings:
-    """The settings in a parsed document; ``source`` says in errors where it came from.
-
-    Raises BadInputError TASK_FILE.
-    """
-    try:
-        return TaskSettings.model_validate(document)
-    except ValidationError as error:
-        # Unknown keys first: a misspelt key also shows up as a missing one.
-        found = sorted(error.errors(include_url=False), key=lambda entry: entry["type"] != "extra_forbidden")[0]
-        raise _explained(found["type"], found["loc"], found["msg"], source) from None
-
-
-def _explained(kind: str, place: tuple[int | str, ...], text: str, source: str) -> BadInputError:
-    tables, key = _table_and_key(place)
-    where = f"{source}, table [{'.'.join(tables)}]" if tables else source
-    if kind == "extra_forbidden":
-        known = sorted(_fields_of(tables))
-        close = difflib.get_close_matches(key, known, n=1)
-        remedy = f"Did you mean {close[0]!r}?" if close else f"Remove it; known here: {', '.join(known)}."
-        return BadInputError("TASK_FILE", f"{where}: unknown key {key!r}.", remedy)
-    if kind == "missing":
-        what = "table" if key in TaskSettings.model_fields and not tables else "key"
-        return BadInputError("TASK_FILE", f"{where}: {what} {key!r} is missing.", f"Add {key!r} there.")
-    reason = text.removeprefix("Value error, ")
-    subject = f"{where}: {key}: " if key else f"{where}: "
-    return BadInputError("TASK_FILE", f"{subject}{reason[:1].lower()}{reason[1:]}.", "Correct the value.")
-
-
-def _table_and_key(place: tuple[int | str, ...]) -> tuple[tuple[str, ...], str]:
-    """Splits pydantic's location into the dotted table and the key in it; list positions join the key."""
-    names = [str(part) for part in place]
-    tables: list[str] = []
-    while names and _fields_of((*tables, names[0])):
-        tables.append(names.pop(0))
-    return tuple(tables), ".".join(names)
-
-
-def _fields_of(tables: tuple[str, ...]) -> tuple[str, ...]:
-    """The keys that a table may have; empty when there is no such table."""
-    known: dict[tuple[str, ...], type[Table]] = {
-        (): TaskSettings,
-        ("task",): About,
-        ("data",): Data,
-        ("model",): Model,
-        ("training",): Training,
-        ("training", "client_optimizer"): Optimizer,
-        ("training", "server_optimizer"): Optimizer,
-        ("aggregation",): Aggregation,
-        ("privacy",): Privacy,
-        ("privacy", "client_optimizer"): Optimizer,
-        ("robustness",): Robustness,
-        ("incentive",): Incentive,
-        ("reputation",): Reputation,
-        ("deadlines",): Deadlines,
-    }
-    if tables in known:
-        return tuple(known[tables].model_fields)
-    if tables == ("model", "kinds"):
-        return ("kinds",)
-    if tables[:2] == ("model", "kinds") and len(tables) == 3:
-        return tuple(Kind.model_fields)
-    return ()
+    @model_validator(mode="after")
+    def _variants_change_what_the_ledger_holds(self) -> Self:
+        for name, changes in self.variants.items():
+            for table, values in changes.items():
+                for key in values:
+                    if key not in _MAY_VARY.get(table, ()):
+                        raise ValueError(f"variant {name!r} changes {table}.{key}, which may not differ in a variant")
+        return self

@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import covers, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro, validate_settings
+from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro
+from fedledger.training.task_file import validate_settings
+from fedledger.training.thresholds import ledger_thresholds
 from fedledger.training.weights import save_weights
-from fedledger_chaincode.messages.task import OptimizerSpec, TaskSpec
+from fedledger_chaincode.messages.task import OptimizerSpec, RobustnessSpec, TaskSpec
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -82,6 +84,7 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
         "minimum_accepted": aggregation.minimum_accepted,
         "proof": aggregation.proof,
     }
+    document["robustness"]["trust_weighting"] = spec.robustness.trust_weighting
     document["privacy"]["mechanism"] = privacy.mechanism
     client_optimizer = _optimizer_document(training.client_optimizer)
     if privacy.mechanism == "none":
@@ -101,7 +104,7 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
 
 
 def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
-    """What an organisation checks before it approves or trains: model, initial weights and the price in epsilon.
+    """What an organisation checks before it approves or trains: model, initial weights, thresholds, price in epsilon.
 
     ``task`` has the agreed settings. Raises BadInputError TASK_DIFFERS, EPSILON_UNDERSTATED.
     """
@@ -112,11 +115,7 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
             f"{spec.task} names {spec.model.initial_weights_digest[:16]}...",
             "Do not approve it: the proposer's initial weights are not those of the task's package.",
         )
-    if spec.robustness.reference_digest is not None and spec.robustness.reference_digest != task.reference_digest():
-        raise _differs(
-            f"The reference data at hand are not those of the agreement on task {spec.task}.",
-            "Get the reference data that the organisations agreed on.",
-        )
+    _check_robustness(task, spec)
     recomputed = recomputed_schedule(spec)
     if not covers(spec.privacy.epsilon_schedule, recomputed):
         raise BadInputError(
@@ -124,6 +123,22 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
             f"The agreement on task {spec.task} claims epsilon {spec.privacy.epsilon_schedule[-1] / MICRO:.3f} after "
             f"{len(spec.privacy.epsilon_schedule)} rounds; the mechanism costs {recomputed[-1] / MICRO:.3f}.",
             "Do not approve it; propose the task with the schedule that dp_accounting computes.",
+        )
+
+
+def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
+    claimed, own = spec.robustness, RobustnessSpec.model_validate(_robustness_spec(task))
+    if claimed.reference_digest != own.reference_digest:
+        raise _differs(
+            f"The reference data at hand are not those of the agreement on task {spec.task}.",
+            "Get the reference data that the organisations agreed on.",
+        )
+    if claimed != own:
+        raise _differs(
+            f"On task {spec.task} updates are to count from {claimed.no_trust / MICRO:g} on and fully from "
+            f"{claimed.full_trust / MICRO:g} on; from the package and the agreed noise follow "
+            f"{own.no_trust / MICRO:g} and {own.full_trust / MICRO:g}.",
+            "Do not approve it: thresholds are derived, not chosen by the proposer.",
         )
 
 
@@ -202,9 +217,11 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
 
 
 def _robustness_spec(task: TaskDefinition) -> dict[str, Any]:
-    robustness = task.settings.robustness
-    document: dict[str, Any] = _in_micro(robustness.model_dump(exclude={"reference"}))
-    if robustness.reference is not None:
+    trust_weighting = task.settings.robustness.trust_weighting
+    document: dict[str, Any] = {"trust_weighting": trust_weighting}
+    if trust_weighting != "off":
+        document["no_trust"], document["full_trust"] = ledger_thresholds(task)
+    if trust_weighting == "reference-data":
         document["reference_digest"] = task.reference_digest()
     return document
 

@@ -26,10 +26,9 @@ from fedledger.training.settings import (
     Privacy,
     TaskSettings,
     Training,
-    parse_settings,
-    validate_settings,
 )
 from fedledger.training.specification import agreed_settings, check_agreement, initial_model, specification
+from fedledger.training.task_file import parse_settings, validate_settings, variant_of
 from fedledger.training.weights import Float32Array, Tensor, initial_weights, parameter_count, weights_of
 from fedledger_chaincode.messages.task import TaskSpec
 
@@ -73,12 +72,14 @@ class TaskDefinition:
         epsilon: float | None = None,
         no_dp: bool = False,
         seed: int | None = None,
+        variant: str | None = None,
     ) -> TaskDefinition:
         """The same task with some settings replaced, as the options of ``fedledger demo`` and ``task
         propose`` do.
 
-        ``epsilon`` becomes target and budget of the whole run. Raises BadInputError TASK_FILE for a value
-        that task.toml could not hold, BAD_ARGUMENTS for ``epsilon`` together with ``no_dp``.
+        ``variant`` is one of those in task.toml; the other options change it further. ``epsilon`` becomes target and
+        budget of the whole run. Raises BadInputError TASK_FILE for a value that task.toml could not hold,
+        BAD_ARGUMENTS for ``epsilon`` together with ``no_dp`` and for a variant that is not there.
         """
         if epsilon is not None and no_dp:
             raise BadInputError(
@@ -86,7 +87,9 @@ class TaskDefinition:
                 "An epsilon was given and differential privacy was turned off.",
                 "Choose one of the two.",
             )
-        document = self.settings.model_dump(exclude_none=True)
+        source = f"{self.folder / 'task.toml'}"
+        settings = self.settings if variant is None else variant_of(self.settings, variant, source)
+        document = settings.model_dump(exclude_none=True)
         for table, key, value in (
             ("training", "rounds", rounds),
             ("training", "algorithm", algorithm),
@@ -104,7 +107,7 @@ class TaskDefinition:
                 "target_epsilon": epsilon,
                 "epsilon_budget": epsilon,
             }
-        return replace(self, settings=validate_settings(document, f"{self.folder / 'task.toml'} with overrides"))
+        return replace(self, settings=validate_settings(document, f"{source} with overrides"))
 
     @property
     def name(self) -> str:

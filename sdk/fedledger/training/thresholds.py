@@ -1,0 +1,43 @@
+"""From the thresholds that task.toml states for updates without noise to those that the ledger applies.
+
+Proposer and approvers derive them alike from the package (thresholds, honest norm, number of records) and from what is
+agreed (mechanism, optimiser, clip norm, dimension): only by arithmetic and square roots, which IEEE 754 rounds the same
+everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fedledger.privacy.agreement import LocalSteps, agreement_factor, update_deviation
+from fedledger.training.settings import MICRO
+
+if TYPE_CHECKING:
+    from fedledger.training.task import TaskDefinition
+
+
+def honest_deviation(task: TaskDefinition) -> float:
+    """sigma: standard deviation of the noise in each coordinate of an update of ``honest_examples`` records; 0 without
+    DP.
+    """
+    if task.mechanism is None:
+        return 0.0
+    optimizer, examples = task.client_optimizer, task.settings.robustness.honest_examples
+    assert examples is not None
+    steps = LocalSteps(optimizer.learning_rate, optimizer.momentum, task.training.effective_mu)
+    return update_deviation(task.mechanism, task.privacy.record_clip_norm, steps, examples)
+
+
+def threshold_factor(task: TaskDefinition) -> float:
+    """What is left of an honest update's agreement with the task's noise, in (0, 1]; 1 without DP."""
+    if task.mechanism is None:
+        return 1.0
+    honest_norm = task.settings.robustness.honest_norm
+    assert honest_norm is not None
+    return agreement_factor(honest_norm, honest_deviation(task), task.parameter_count, task.aggregation.clip_norm)
+
+
+def ledger_thresholds(task: TaskDefinition) -> tuple[int, int]:
+    """``no_trust`` and ``full_trust`` as the ledger applies them, in micro-units."""
+    factor, robustness = threshold_factor(task), task.settings.robustness
+    return round(robustness.no_trust * factor * MICRO), round(robustness.full_trust * factor * MICRO)
