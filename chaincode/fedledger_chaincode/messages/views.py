@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedledger_chaincode.messages.base import Digest, Identifier, MspId, Natural, Text, Value
+from fedledger_chaincode.messages.base import Digest, Identifier, MspId, Natural, Positive, Text, Value
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AttestationRecord,
@@ -23,6 +23,8 @@ from fedledger_chaincode.messages.records import (
     ReportRecord,
     RevealRecord,
     RoundRecord,
+    RoundState,
+    SettledUpdate,
     SettlementRecord,
     StandingRecord,
     TaskRecord,
@@ -30,6 +32,7 @@ from fedledger_chaincode.messages.records import (
     ValidatorRecord,
 )
 from fedledger_chaincode.messages.round import Pseudonym
+from fedledger_chaincode.messages.task import ReputationSpec
 
 
 class SubmissionResult(Value):
@@ -111,6 +114,30 @@ class EvaluationRecords(Value):
 class AccountBalance(Value):
     account: str
     balance: Natural
+
+
+class ScoredRound(Value):
+    """What one settled round said of a participant in its cohort."""
+
+    round: Positive
+    state: RoundState
+    reason: Text
+    """Why it was aborted."""
+    quarantined: bool
+    """In this round its weight was 0."""
+    num_examples: Natural
+    """Of its update; 0 when none was in the fixed set."""
+    update: SettledUpdate
+
+
+class ReputationHistory(Value):
+    """Everything that a participant's reputation follows from."""
+
+    member: MemberRecord
+    standing: StandingRecord
+    rules: ReputationSpec
+    rounds: tuple[ScoredRound, ...]
+    """Settled rounds in their order."""
 
 
 class MintRecords(Value):
