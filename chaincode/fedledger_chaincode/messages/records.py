@@ -230,8 +230,10 @@ class ReputationChange(Value):
 
     before: Fraction
     after: Fraction
+    quarantined_before: Natural
+    """Last round of its quarantine as it was; 0 for none."""
     quarantined_until: Natural
-    """Last round of its quarantine afterwards; 0 for none."""
+    """The same afterwards."""
 
 
 class SettledUpdate(Value):

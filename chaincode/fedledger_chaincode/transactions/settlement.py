@@ -141,7 +141,10 @@ def _scored(context: Context, record: TaskRecord, settlement: SettlementRecord, 
         after = updated_standing(before, update.score, number, record.spec.reputation)
         context.state.put(key, after)
         change = ReputationChange(
-            before=before.reputation, after=after.reputation, quarantined_until=after.quarantined_until
+            before=before.reputation,
+            after=after.reputation,
+            quarantined_before=before.quarantined_until,
+            quarantined_until=after.quarantined_until,
         )
         updates.append(update.model_copy(update={"reputation": change}))
     return settlement.model_copy(update={"updates": tuple(updates)})
