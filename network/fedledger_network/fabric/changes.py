@@ -193,7 +193,7 @@ def _wait_until(caught_up: Callable[[], bool], who: str) -> None:
 
 def _newest_config_block(network: FabricNetwork, organisation: Organisation) -> Path:
     """A file with the channel's newest configuration block, by that organisation's peer."""
-    path = network.layout.shared / "config.block"
+    path = network.layout.config_block
     administrator = _administrator(network, organisation)
     with administrator.connect() as gateway:
         block = last_config_block(gateway.get_network(administrator.channel))

@@ -118,7 +118,13 @@ class FabricConfig:
         return self._places() == other._places()
 
     def with_member(self, member: Organisation) -> FabricConfig:
-        """The consortium with one more member, in the place behind all others; raises ``CONSORTIUM``."""
+        """The consortium with one more member, in the place behind all others; raises ``ALREADY_MEMBER``."""
+        if any(member.name == each.name or member.msp_id == each.msp_id for each in self.consortium.organisations):
+            raise BadInputError(
+                "ALREADY_MEMBER",
+                f"{member.name} or {member.msp_id} is a member already.",
+                "Name one that is not, and give it its own MSP id.",
+            )
         places = self._places()
         return self._of(places | {member: 1 + max(places.values())}, (*places, member))
 

@@ -65,6 +65,11 @@ class Layout:
         return self.root / CONSORTIUM_FILE
 
     @property
+    def member(self) -> Path:
+        """Whose part the folder holds, where it holds that of one organisation only."""
+        return self.root / "organisation"
+
+    @property
     def profiles(self) -> Path:
         """Profiles of every member of every organisation."""
         return self.root / FILE_NAME
@@ -78,6 +83,11 @@ class Layout:
     def genesis(self) -> Path:
         """The channel's first block."""
         return self.shared / "genesis.block"
+
+    @property
+    def config_block(self) -> Path:
+        """A newer configuration of the channel, from which orderers join one that runs."""
+        return self.shared / "config.block"
 
     @property
     def package(self) -> Path:

@@ -28,7 +28,7 @@ from fedledger_network.fabric.identities import write_changed
 from fedledger_network.fabric.inventory import PEER, Inventory
 from fedledger_network.fabric.layout import Layout
 from fedledger_network.fabric.preparation import make_folders, prepare_organisation, prepare_package, start_authorities
-from fedledger_network.fabric.processes import start_all, stop_all
+from fedledger_network.fabric.processes import Program, start_all, stop_all
 from fedledger_network.fabric.profiles import write_all_profiles
 from fedledger_network.fabric.programs import Programs
 from fedledger_network.fabric.readiness import wait_for_contract
@@ -48,6 +48,11 @@ class ProgramStatus:
     ports: tuple[int, ...]
     memory: int | None
     log: Path
+
+    @classmethod
+    def of(cls, program: Program) -> ProgramStatus:
+        """What a program does now."""
+        return cls(program.name, program.pid(), program.ports, program.memory(), program.log)
 
 
 class FabricNetwork:
@@ -152,10 +157,7 @@ class FabricNetwork:
 
     def status(self) -> tuple[ProgramStatus, ...]:
         """What runs."""
-        return tuple(
-            ProgramStatus(program.name, program.pid(), program.ports, program.memory(), program.log)
-            for program in self.inventory.all()
-        )
+        return tuple(map(ProgramStatus.of, self.inventory.all()))
 
     def logs(self, name: str, lines: int = 100) -> str:
         """The end of one program's log; raises ``UNKNOWN_PROGRAM``."""

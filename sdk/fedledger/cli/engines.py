@@ -11,8 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from fedledger.cli.network_options import programs_document
 from fedledger.errors import BadInputError
-from fedledger_network.consortium import Consortium
+from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.embedded import running
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.processes import ChildProcess
@@ -44,6 +45,10 @@ class Network(Protocol):
 
     @property
     def consortium(self) -> Consortium: ...
+
+    def identities(self, organisation: Organisation) -> Path:
+        """The folder with an organisation's wallets and its development CA."""
+        ...
 
     def up(self, progress: Progress, *, attached: bool) -> None:
         """Bring it up from wherever it stands; with ``attached`` it ends with this process."""
@@ -77,6 +82,9 @@ class EmbeddedEngine:
     @property
     def consortium(self) -> Consortium:
         return self.folder.consortium()
+
+    def identities(self, organisation: Organisation) -> Path:
+        return self.folder.organisation(organisation)
 
     def up(self, progress: Progress, *, attached: bool) -> None:
         if running.status(self.folder) is not None:
@@ -129,6 +137,15 @@ class FabricEngine:
     def consortium(self) -> Consortium:
         return self.network.config.consortium
 
+    def identities(self, organisation: Organisation) -> Path:
+        if self.network.config.certificates != "development":
+            raise BadInputError(
+                "NO_DEVELOPMENT_CA",
+                "The organisations' certificates come from their Fabric CAs, which run with the network.",
+                "Every profile in its file names the Fabric CA: use `fedledger identity` with them.",
+            )
+        return self.network.layout.organisation(organisation.name).identities
+
     def up(self, progress: Progress, *, attached: bool) -> None:
         self.network.up(progress)
 
@@ -141,15 +158,7 @@ class FabricEngine:
         programs = self.network.status()
         return {
             "running": all(program.pid is not None for program in programs),
-            "programs": {
-                program.name: {
-                    "pid": program.pid,
-                    "ports": list(program.ports),
-                    "memory": program.memory,
-                    "log": str(program.log),
-                }
-                for program in programs
-            },
+            "programs": programs_document(programs),
         }
 
     def logs(self, name: str | None, lines: int) -> str:
@@ -195,6 +204,27 @@ def existing_network(folder: Path) -> Network:
     return network_at(folder)
 
 
+def fabric_network(folder: Path, instead: str) -> FabricNetwork:
+    """The running network on Fabric in ``folder``; ``instead`` says what to do on the embedded engine.
+
+    Raises:
+        BadInputError: ``NOT_A_NETWORK``, ``ONLY_ON_FABRIC``, ``NOT_RUNNING``.
+    """
+    network = existing_network(folder)
+    if not isinstance(network, FabricEngine):
+        raise BadInputError(
+            "ONLY_ON_FABRIC",
+            f"The network in {folder} runs on the embedded engine, one process in the place of all peers and orderers: "
+            "there is nothing in it that this command could change.",
+            instead,
+        )
+    if all(program.pid is None for program in network.network.status()):
+        raise BadInputError(
+            "NOT_RUNNING", f"The network in {folder} does not run.", f"Start it: fedledger network up --dir {folder}"
+        )
+    return network.network
+
+
 def engine_of(folder: Path) -> Engine | None:
     """Which engine the network in a folder runs on; None when there is none."""
     file = Layout(folder.absolute()).consortium
@@ -204,8 +234,15 @@ def engine_of(folder: Path) -> Engine | None:
 
 
 def _fabric(folder: Path, file: Path | None, attached: bool) -> FabricNetwork:
+    layout = Layout(folder.absolute())
+    if layout.member.exists():
+        raise BadInputError(
+            "ONE_ORGANISATION",
+            f"{folder} holds {layout.member.read_text().strip()}'s part of a network only.",
+            "Use the commands of `fedledger network host`.",
+        )
     programs = find_programs()
-    made = Layout(folder.absolute()).consortium
+    made = layout.consortium
     if file is not None:
         config = FabricConfig.load(file)
     elif made.exists():

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fedledger.cli.engines import Engine, existing_network, network_at
-from fedledger.cli.output import Format, facts, messages, show, table
+from fedledger.cli import network_changes, network_host
+from fedledger.cli.engines import Engine, Network, existing_network, network_at
+from fedledger.cli.network_options import DEFAULT_DIR, DirOption, programs_table, shown_steps
+from fedledger.cli.output import Format, facts, messages, show
 from fedledger.cli.running import stopped_by_signals
-from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
+from fedledger.cli.session import FormatOption
 from fedledger.errors import BadInputError
-from fedledger.identity.files import read_public
 from fedledger.identity.profile import Profile, load_profile, update_profiles
 from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.organisation import MEMBERS, REGISTRAR, authority_folder
 from fedledger_network.consortium import Organisation
-from fedledger_network.embedded.folder import NetworkFolder
 
 app = typer.Typer(
     help="A consortium on this machine: embedded, one process and for development only, or Hyperledger Fabric.",
@@ -32,8 +31,6 @@ _ENGINES = {
     Engine.EMBEDDED: "embedded: one process in the place of all peers and orderers, no distributed ledger",
     Engine.FABRIC: "Hyperledger Fabric: a peer, an orderer and a chaincode service for each organisation",
 }
-DirOption = Annotated[Path, typer.Option("--dir", help="The network's folder.")]
-DEFAULT_DIR = Path("run/network")
 DEFAULT_CA_PORT = 7054
 CA_PROFILES = "ca.toml"
 
@@ -49,8 +46,8 @@ def up(
 ) -> None:
     """Make the network's folder if there is none, start what does not run, and return when it answers."""
     network = network_at(folder, engine, config)
-    with messages.status("starting") as status:
-        network.up(_progress(status), attached=False)
+    with shown_steps("starting") as progress:
+        network.up(progress, attached=False)
     names = [organisation.name for organisation in network.consortium.organisations]
     found = network.status()
     show(
@@ -88,17 +85,7 @@ def show_status(folder: DirOption = DEFAULT_DIR, output: FormatOption = Format.T
     if programs is None:
         show(document, facts(document), output)
         return
-    rows = [
-        (
-            name,
-            program["pid"] or "does not run",
-            ", ".join(map(str, program["ports"])),
-            f"{program['memory'] / 2**20:.0f} MiB" if program["memory"] else "",
-            program["log"],
-        )
-        for name, program in programs.items()
-    ]
-    show(document, table("Programs", ["program", "pid", "ports", ">memory", "log"], rows), output)
+    show(document, programs_table(programs), output)
 
 
 @app.command()
@@ -109,35 +96,6 @@ def logs(
 ) -> None:
     """Print the end of a program's log."""
     sys.stdout.write(existing_network(folder).logs(program, lines) + "\n")
-
-
-def _progress(status: Any) -> Callable[[str], None]:
-    def show_step(text: str) -> None:
-        messages.print(f"{text[:1].upper()}{text[1:]}...")
-        status.update(text)
-
-    return show_step
-
-
-@app.command("revocations")
-def publish_revocations(
-    crl: Annotated[
-        Path, typer.Argument(help="The organisation's revocation list, PEM, as `identity revoke` wrote it.")
-    ],
-    config: ConfigOption = DEFAULT_CONFIG,
-    profile: ProfileOption = None,
-    output: FormatOption = Format.TEXT,
-) -> None:
-    """Put an organisation's revocation list into the channel's configuration (governor)."""
-    from fedledger_network.configuration.revocation import publish_revocation_list
-
-    acting = chosen_profile(config, profile)
-    block = publish_revocation_list(acting, [read_public(crl)])
-    show(
-        {"msp": acting.msp_id, "block": block},
-        f"From block {block} on the channel refuses the certificates in {crl}.",
-        output,
-    )
 
 
 @app.command("ca")
@@ -155,16 +113,16 @@ def serve_authorities(
     from fedledger_network.ca.authority import DevelopmentAuthority
     from fedledger_network.ca.server import CaServer
 
-    network = NetworkFolder.existing(folder)
+    network = existing_network(folder)
     if not network.profiles.exists():
         raise BadInputError(
-            "NOT_A_NETWORK", f"{network.path} has no identities yet.", "Bring it up once with `fedledger network up`."
+            "NOT_A_NETWORK", f"{folder} has no identities yet.", "Bring it up once with `fedledger network up`."
         )
-    profiles = network.path / CA_PROFILES
+    profiles = folder.absolute() / CA_PROFILES
     with ExitStack() as opened, stopped_by_signals() as stop:
         authorities = {}
-        for organisation in network.consortium().organisations:
-            place = authority_folder(network.organisation(organisation))
+        for organisation in network.consortium.organisations:
+            place = authority_folder(network.identities(organisation))
             authority = DevelopmentAuthority.open(place, organisation.msp_id)
             opened.callback(authority.close)
             authorities[organisation] = authority
@@ -186,10 +144,10 @@ def serve_authorities(
         stop.wait()
 
 
-def _ca_profiles(network: NetworkFolder, organisation: Organisation) -> list[Profile]:
+def _ca_profiles(network: Network, organisation: Organisation) -> list[Profile]:
     """The organisation's profiles and one of its registrar, who acts at the CA alone."""
     members = [load_profile(network.profiles, f"{organisation.name}-{member.name}") for member in MEMBERS]
-    wallet = Wallet(network.organisation(organisation) / REGISTRAR)
+    wallet = Wallet(network.identities(organisation) / REGISTRAR)
     registrar = replace(
         members[-1],
         name=f"{organisation.name}-{REGISTRAR}",
@@ -197,3 +155,15 @@ def _ca_profiles(network: NetworkFolder, organisation: Organisation) -> list[Pro
         key=wallet.key_path,
     )
     return [*members, registrar]
+
+
+app.add_typer(network_host.app, name="host")
+for name, change in (
+    ("add-organisation", network_changes.add_organisation),
+    ("remove-organisation", network_changes.remove_organisation),
+    ("rotate-certificates", network_changes.rotate),
+    ("replace", network_changes.replace),
+    ("upgrade", network_changes.upgrade),
+    ("revocations", network_changes.revocations),
+):
+    app.command(name)(change)
