@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from fedledger.agents.follow import is_refused_identity
-from fedledger.cli import audit, identity, model, network, participant, round, task, token, validator, wallet
+from fedledger.cli import (
+    audit,
+    identity,
+    model,
+    network,
+    participant,
+    reputation,
+    round,
+    task,
+    token,
+    validator,
+    wallet,
+)
 from fedledger.cli.demo.command import demo
 from fedledger.cli.doctor import doctor
 from fedledger.cli.output import configure_logging, messages
@@ -32,6 +44,7 @@ for commands, name in (
     (model, "model"),
     (wallet, "wallet"),
     (token, "token"),
+    (reputation, "reputation"),
     (audit, "audit"),
 ):
     app.add_typer(commands.app, name=name)

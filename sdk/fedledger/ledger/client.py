@@ -66,6 +66,7 @@ from fedledger_chaincode.messages.views import (
     MemberViews,
     MintRecords,
     ModelRecords,
+    ReputationHistory,
     RoundView,
     SubmissionResult,
     SubmissionResults,
@@ -233,6 +234,9 @@ class TaskLedger:
 
     def member(self, task: str, participant: str) -> MemberView:
         return self._evaluate(MemberView, "GetMember", task, participant)
+
+    def reputation(self, task: str, participant: str) -> ReputationHistory:
+        return self._evaluate(ReputationHistory, "GetReputation", task, participant)
 
     def model(self, task: str, version: int) -> ModelRecord:
         return self._evaluate(ModelRecord, "GetModel", task, version)
