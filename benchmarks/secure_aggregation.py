@@ -73,6 +73,7 @@ class Case:
             round=context.round,
             participant=context.participant,
             base_model=context.base_model,
+            agreement="00" * 32,
             num_examples=1,
             root=prepared.root,
             leaves=prepared.leaves,

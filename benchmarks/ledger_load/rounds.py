@@ -125,6 +125,7 @@ class Task:
             round=view.record.round,
             participant=member.pseudonym,
             base_model=view.record.base_model,
+            agreement=self.spec.sha256(),
             num_examples=100,
             root=digest(unique),
             leaves=tuple(digest(f"leaf {unique} {validator}") for validator in validators),

@@ -12,7 +12,9 @@ from fedledger_chaincode.state import WorldState
 from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
 from fedledger_chaincode.transactions import (
+    agreements,
     disputes,
+    membership,
     mints,
     models,
     queries,
@@ -27,8 +29,9 @@ from fedledger_chaincode.transactions.context import Context
 
 VERSION = "1.0"
 
-ArgumentKind = Literal["text", "integer", "message", "messages"]
-"""``message`` is canonical JSON that the function decodes; ``messages`` is one or more of them, last."""
+ArgumentKind = Literal["text", "prose", "integer", "message", "messages"]
+"""``text`` becomes part of keys, ``prose`` does not. ``message`` is canonical JSON that the function decodes;
+``messages`` is one or more of them, last."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,20 @@ def _evaluate(function: Callable[..., bytes], **arguments: ArgumentKind) -> Tran
 TRANSACTIONS: Mapping[str, Transaction] = {
     "ProposeTask": _submit(tasks.propose_task, specification="message"),
     "ApproveTask": _submit(tasks.approve_task, task="text", spec_hash="text"),
-    "RejectTask": _submit(tasks.reject_task, task="text"),
-    "WithdrawConsent": _submit(tasks.withdraw_consent, task="text"),
-    "StopTask": _submit(tasks.stop_task, task="text"),
-    "JoinTask": _submit(tasks.join_task, request="message"),
-    "LeaveTask": _submit(tasks.leave_task, task="text"),
+    "RejectTask": _submit(tasks.reject_task, task="text", reason="prose"),
+    "WithdrawConsent": _submit(tasks.withdraw_consent, task="text", reason="prose"),
+    "StopTask": _submit(tasks.stop_task, task="text", reason="prose"),
+    "ConcludeTask": _submit(tasks.conclude_task, task="text"),
+    "ProposeAmendment": _submit(agreements.propose_amendment, specification="message"),
+    "JoinTask": _submit(membership.join_task, request="message"),
+    "AdmitParticipants": _submit(membership.admit_participants, admissions="messages"),
+    "LeaveTask": _submit(membership.leave_task, task="text"),
+    "SuspendParticipant": _submit(membership.suspend_participant, task="text", participant="text", reason="prose"),
+    "ReinstateParticipant": _submit(membership.reinstate_participant, task="text", participant="text", reason="prose"),
+    "VoteSuspension": _submit(
+        membership.vote_suspension, task="text", organisation="text", decision="text", reason="prose"
+    ),
+    "UseModel": _submit(agreements.use_model, task="text", version="integer", purpose="text"),
     "RegisterValidator": _submit(tasks.register_validator, registration="message"),
     "OpenRound": _submit(rounds.open_round, task="text", round="integer"),
     "SubmitUpdates": _submit(rounds.submit_updates, manifests="messages"),
@@ -72,7 +84,7 @@ TRANSACTIONS: Mapping[str, Transaction] = {
     "FinaliseRound": _submit(settlement.finalise_round, task="text", round="integer"),
     "AbortRound": _submit(settlement.abort_round, request="message"),
     "ReportEvaluation": _submit(models.report_evaluation, report="message"),
-    "DeprecateModel": _submit(models.deprecate_model, task="text", version="integer", reason="text"),
+    "DeprecateModel": _submit(models.deprecate_model, task="text", version="integer", reason="prose"),
     "Transfer": _submit(tokens.transfer, recipient="text", amount="integer"),
     "Approve": _submit(tokens.approve, spender="text", value="integer"),
     "IncreaseAllowance": _submit(tokens.increase_allowance, spender="text", added="integer"),
@@ -90,6 +102,7 @@ TRANSACTIONS: Mapping[str, Transaction] = {
     "ClientAccountBalance": _evaluate(tokens.client_account_balance),
     "GetMint": _evaluate(mints.get_mint, task="text", proposal="text"),
     "ListMints": _evaluate(mints.list_mints, task="text"),
+    "ListModelUses": _evaluate(agreements.list_model_uses, task="text"),
     "GetTask": _evaluate(queries.get_task, task="text"),
     "ListTasks": _evaluate(queries.list_tasks),
     "GetRound": _evaluate(queries.get_round, task="text", round="integer"),
@@ -176,6 +189,10 @@ def _argument(name: str, argument: str, kind: ArgumentKind, value: bytes) -> Any
         text = value.decode()
     except UnicodeDecodeError:
         raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is not UTF-8.") from None
+    if kind == "prose":
+        if not text.strip():
+            raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty.", "Say it in a few words.")
+        return text
     if kind == "text":
         if not text or "/" in text or "\x00" in text:
             raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty or holds a slash or a zero byte.")

@@ -28,6 +28,18 @@ def consent_key(task: str, msp: str) -> str:
     return f"consent/{task}/{msp}"
 
 
+def amendment_key(task: str, number: int) -> str:
+    return f"amendment/{task}/{number:07d}"
+
+
+def suspension_key(task: str, msp: str) -> str:
+    return f"suspension/{task}/{msp}"
+
+
+def use_key(task: str, version: int, msp: str, purpose: str) -> str:
+    return f"use/{task}/{version:07d}/{msp}/{purpose}"
+
+
 def head_key(task: str) -> str:
     return f"head/{task}"
 

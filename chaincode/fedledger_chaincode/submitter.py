@@ -32,6 +32,11 @@ NODE_ROLES = frozenset({"client", "peer", "admin", "orderer"})
 CACHED_CREATORS = 1024
 
 
+def pseudonym_of(public_key_der: bytes) -> str:
+    """Hex SHA-256 of a DER SubjectPublicKeyInfo."""
+    return hashlib.sha256(public_key_der).hexdigest()
+
+
 @dataclass(frozen=True)
 class Submitter:
     """An organisation's member, as its certificate describes it."""
@@ -44,11 +49,13 @@ class Submitter:
     common_name: str
     public_key_der: bytes
     """DER SubjectPublicKeyInfo of a P-256, P-384 or Ed25519 key."""
+    valid_until: int
+    """Seconds since the epoch at which the certificate expires."""
 
     @cached_property
     def pseudonym(self) -> str:
         """Hex SHA-256 of the DER SubjectPublicKeyInfo: the same for every certificate of one key."""
-        return hashlib.sha256(self.public_key_der).hexdigest()
+        return pseudonym_of(self.public_key_der)
 
     @classmethod
     def from_creator(cls, creator: bytes) -> Submitter:
@@ -84,6 +91,7 @@ def _parse(creator: bytes) -> Submitter:
         attributes=MappingProxyType(_attributes(certificate)),
         common_name=common_names[0],
         public_key_der=_public_key(certificate),
+        valid_until=int(certificate.not_valid_after_utc.timestamp()),
     )
 
 

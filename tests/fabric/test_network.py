@@ -143,7 +143,7 @@ def test_a_signature_by_another_key_is_refused(network: FabricNetwork) -> None:
         close_connection=True,
     )
     with forged, pytest.raises(EndorseError, match="access denied"):
-        forged.get_network(profile.channel).get_contract("fedledger").submit_transaction("StopTask", "any")
+        forged.get_network(profile.channel).get_contract("fedledger").submit_transaction("StopTask", "any", "Because.")
 
 
 def test_two_rounds_of_a_task_from_proposal_to_the_last_model(network: FabricNetwork) -> None:

@@ -47,6 +47,7 @@ def manifest_of(prepared: PreparedUpdate, context: UpdateContext) -> Manifest:
         round=context.round,
         participant=context.participant,
         base_model=context.base_model,
+        agreement="ac" * 32,
         num_examples=10,
         root=prepared.root,
         leaves=prepared.leaves,

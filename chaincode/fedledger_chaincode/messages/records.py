@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fedledger_chaincode.messages.base import (
+    MICRO,
     Digest,
     Fraction,
     Identifier,
@@ -36,6 +37,7 @@ Seconds = Natural
 """Seconds since the epoch, from a transaction's timestamp."""
 TaskState = Literal["proposed", "active", "completed", "stopped", "rejected"]
 RoundState = Literal["open", "closed", "disputed", "settled", "finalised", "aborted"]
+ENDED: tuple[RoundState, ...] = ("finalised", "aborted")
 Verdict = Literal[
     "accepted",
     "refused: equivocation",
@@ -49,13 +51,30 @@ Verdict = Literal[
 
 
 class TaskRecord(Value):
-    """A task and its state; the specification never changes."""
+    """A task and its state; its specification changes by agreed amendments alone."""
 
     spec: TaskSpec
     spec_hash: Digest
     state: TaskState
     proposer: MspId
     proposed_at: Seconds
+    amendments: Natural = 0
+    """How often the specification was amended."""
+    reason: Text = ""
+    """Why it ended before its last round."""
+
+
+class AmendmentRecord(Value):
+    """A proposal to go on under another specification, and who said what to it."""
+
+    number: Positive
+    spec: TaskSpec
+    spec_hash: Digest
+    proposer: MspId
+    state: Literal["open", "adopted", "rejected"]
+    approved: tuple[MspId, ...]
+    rejected: tuple[MspId, ...]
+    """In the order of the task's organisations."""
 
 
 class ConsentRecord(Value):
@@ -66,8 +85,32 @@ class ConsentRecord(Value):
     decision: Literal["approved", "rejected", "withdrawn"]
     last_round: Natural | None = None
     """After a withdrawal: the last round that the organisation still takes part in."""
+    reason: Text = ""
+    """Why it rejected the task, withdrew from it or asks to stop it."""
+    suspended: bool = False
+    """The other organisations have voted that it takes no part for now."""
+
+    def covers(self, spec_hash: str) -> bool:
+        """Whether it is a consent to exactly this specification, in force."""
+        return self.decision == "approved" and self.spec_hash == spec_hash and not self.suspended
+
     stop: bool = False
     """The organisation asks to stop the task."""
+
+
+class SuspensionVote(Value):
+    msp: MspId
+    decision: Literal["suspend", "reinstate"]
+    reason: Text
+
+
+class SuspensionRecord(Value):
+    """How the other organisations of a task voted about one of them, and what came of it."""
+
+    msp: MspId
+    suspended: bool
+    votes: tuple[SuspensionVote, ...]
+    """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
 class HeadRecord(Value):
@@ -81,6 +124,11 @@ class HeadRecord(Value):
     """Number of the newest round; 0 before the first."""
     round_state: RoundState | None
 
+    @property
+    def idle(self) -> bool:
+        """Whether no round is under way."""
+        return self.round_state is None or self.round_state in ENDED
+
 
 class MemberRecord(Value):
     """A participant that joined a task."""
@@ -93,12 +141,31 @@ class MemberRecord(Value):
     first_round: Positive
     last_round: Natural | None = None
     """After leaving: the last round it takes part in."""
+    valid_until: Seconds | None = None
+    """When the certificate with which it joined expires; None for one that its organisation admitted by its key."""
+    suspended: Text = ""
+    """Why its organisation's governor suspended it; empty while it takes part."""
+
+    def takes_part(self, number: int, now: int) -> bool:
+        """Whether it may contribute to a round that opens at that time."""
+        there = self.first_round <= number and (self.last_round is None or self.last_round >= number)
+        return there and not self.suspended and (self.valid_until is None or self.valid_until >= now)
 
 
 class RosterRecord(Value):
-    """The participants of one organisation in one task, in the order in which they joined."""
+    """The participants of one organisation in one task, in the order in which they joined.
+
+    A new name does not wash off what is known of an organisation: its newcomers begin with the worst that those who
+    left have left behind.
+    """
 
     participants: tuple[Pseudonym, ...]
+    left_reputation: Fraction = MICRO
+    """The lowest with which a participant has left."""
+    left_quarantine: Natural = 0
+    """The last round of the longest quarantine that a participant has left in."""
+    left_contributions: Natural = 0
+    """The most with which a participant has left: the privacy budget is that of the organisation's data."""
 
 
 class StandingRecord(Value):
@@ -147,6 +214,8 @@ class CohortEntry(Value):
     participant: Pseudonym
     msp: MspId
     quarantined: bool
+    reputation: Fraction
+    """When the round opened."""
 
 
 class CohortRecord(Value):
@@ -246,7 +315,8 @@ class SettledUpdate(Value):
     """Integer weight in the sum."""
     score: Fraction
     trust: Annotated[int, Field(ge=0, le=15)] = 0
-    """How much an accepted update agrees with the round's reference direction; 15 in a round without one."""
+    """How much an accepted update agrees with the round's reference direction; from reputation where that says nothing,
+    15 in a task without trust weighting."""
     proven: bool = False
     """The verdict proves a fault of the participant, for which its stake is reduced."""
     reputation: ReputationChange | None = None
@@ -354,3 +424,13 @@ class MintRecord(Value):
     state: Literal["open", "minted", "rejected"]
     votes: tuple[MintVote, ...]
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
+
+
+class ModelUseRecord(Value):
+    """Somebody says what it uses a model for; the contract refuses purposes that are not agreed on."""
+
+    task: Identifier
+    version: Natural
+    msp: MspId
+    purpose: Identifier
+    at: Seconds

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fedledger_chaincode.messages.base import (
     Digest,
@@ -36,11 +36,52 @@ FieldElement = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$"), AfterValidator(_
 """A field element: 16 hex digits, big-endian, below 2^61 - 1. JSON's integers are too small for it."""
 
 
+def _is_base64(text: str) -> str:
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
+    if base64.b64encode(decoded).decode() != text:
+        raise ValueError("not canonical base64")
+    return text
+
+
+Signature = Annotated[str, Field(min_length=4, max_length=400), AfterValidator(_is_base64)]
+"""Base64 of a signature: ECDSA with SHA-256 (DER, low S) or Ed25519, as the key is."""
+
+
+class Signed(Value):
+    """A message with a signature over its canonical bytes."""
+
+    signature: Signature
+
+    def signature_bytes(self) -> bytes:
+        return base64.b64decode(self.signature)
+
+
 class JoinRequest(Value):
     """A participant joins a task; its identity and key are those of its certificate."""
 
     schema_: Literal["fedledger/join/1"] = Field(alias="schema", default="fedledger/join/1")
     task: Identifier
+
+
+class Admission(Value):
+    """A participant without a certificate asks to take part for an organisation, which vouches for it."""
+
+    schema_: Literal["fedledger/admission/1"] = Field(alias="schema", default="fedledger/admission/1")
+    channel: Annotated[str, Field(min_length=1, max_length=249)]
+    task: Identifier
+    msp: MspId
+    public_key: Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$", max_length=400)]
+    """Hex DER SubjectPublicKeyInfo."""
+
+
+class SignedAdmission(Signed):
+    """The request with a signature by its own key, over its canonical bytes: proof of possession."""
+
+    schema_: Literal["fedledger/signed-admission/1"] = Field(alias="schema", default="fedledger/signed-admission/1")
+    admission: Admission
 
 
 class ValidatorRegistration(Value):
@@ -88,6 +129,8 @@ class Manifest(Value):
     round: RoundNumber
     participant: Pseudonym
     base_model: Digest
+    agreement: Digest
+    """Digest of the task's specification under which the participant gives this update."""
     num_examples: Positive
     root: Digest
     """Commitment to all leaves."""
@@ -107,27 +150,11 @@ class Manifest(Value):
         return self
 
 
-class SignedManifest(Value):
+class SignedManifest(Signed):
     """A manifest with its participant's signature over the manifest's canonical bytes."""
 
     schema_: Literal["fedledger/signed-manifest/1"] = Field(alias="schema", default="fedledger/signed-manifest/1")
     manifest: Manifest
-    signature: Annotated[str, Field(min_length=4, max_length=400)]
-    """Base64 of the signature: ECDSA with SHA-256 or SHA-384 (DER, low S) or Ed25519, as the joined key is."""
-
-    @field_validator("signature")
-    @classmethod
-    def _is_base64(cls, text: str) -> str:
-        try:
-            decoded = base64.b64decode(text, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"not base64: {error}") from None
-        if base64.b64encode(decoded).decode() != text:
-            raise ValueError("not canonical base64")
-        return text
-
-    def signature_bytes(self) -> bytes:
-        return base64.b64decode(self.signature)
 
 
 class Opening(Value):

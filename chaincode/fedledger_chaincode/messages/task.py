@@ -232,6 +232,25 @@ class ReputationSpec(Value):
         return self
 
 
+class AgreementSpec(Value):
+    """Terms of the data-sharing agreement that the contract enforces on every update and every use of a model."""
+
+    purposes: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=64)] = ("research",)
+    """What models of the task may be used for, as short names; ``purpose`` says in words what they mean."""
+    minimum_examples: Positive = 1
+    """An update that stands for fewer examples is refused: a model of few records tells too much about each."""
+    example_step: Positive = 1
+    """Numbers of examples are told in multiples of it, rounded down, so that they identify nobody."""
+    ends_at: Natural | None = None
+    """Seconds since the epoch from which on no update is accepted and no round opens; None without an end."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if tuple(sorted(set(self.purposes))) != self.purposes:
+            raise ValueError("purposes must be sorted and distinct")
+        return self
+
+
 class DeadlineSpec(Value):
     """Seconds after which the ledger goes on without those who are late."""
 
@@ -249,7 +268,8 @@ class TaskSpec(Value):
     task: Identifier
     title: Text
     purpose: Text
-    """What the model may be used for: the purpose limitation of the data-sharing agreement."""
+    """What the model may be used for: the purpose limitation of the data-sharing agreement, in words."""
+    agreement: AgreementSpec = AgreementSpec()
     organisations: Annotated[tuple[MspId, ...], Field(min_length=1, max_length=256)]
     model: ModelSpec
     training: TrainingSpec

@@ -7,6 +7,7 @@ from typing import Literal
 from fedledger_chaincode.messages.base import Digest, Identifier, MspId, Natural, Positive, Text, Value
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
+    AmendmentRecord,
     AttestationRecord,
     CohortRecord,
     ConsentRecord,
@@ -19,6 +20,7 @@ from fedledger_chaincode.messages.records import (
     MemberRecord,
     MintRecord,
     ModelRecord,
+    ModelUseRecord,
     ReferenceRecord,
     ReportRecord,
     RevealRecord,
@@ -27,6 +29,7 @@ from fedledger_chaincode.messages.records import (
     SettledUpdate,
     SettlementRecord,
     StandingRecord,
+    SuspensionRecord,
     TaskRecord,
     UpdateRecord,
     ValidatorRecord,
@@ -57,6 +60,10 @@ class TaskView(Value):
     consents: tuple[ConsentRecord, ...]
     validators: tuple[ValidatorRecord, ...]
     head: HeadRecord | None
+    amendments: tuple[AmendmentRecord, ...] = ()
+    """All that were proposed."""
+    suspensions: tuple[SuspensionRecord, ...] = ()
+    """Organisations about which others have voted."""
 
 
 class TaskSummary(Value):
@@ -70,6 +77,12 @@ class TaskSummary(Value):
 
 class TaskSummaries(Value):
     tasks: tuple[TaskSummary, ...]
+
+
+class Members(Value):
+    """What became of the participants of an ``AdmitParticipants`` transaction, in its order."""
+
+    members: tuple[MemberRecord, ...]
 
 
 class MemberView(Value):
@@ -142,6 +155,10 @@ class ReputationHistory(Value):
 
 class MintRecords(Value):
     mints: tuple[MintRecord, ...]
+
+
+class ModelUseRecords(Value):
+    uses: tuple[ModelUseRecord, ...]
 
 
 class Wallet(Value):

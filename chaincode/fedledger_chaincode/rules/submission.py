@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import CohortRecord, MemberRecord, RoundRecord, StandingRecord
+from fedledger_chaincode.messages.records import (
+    CohortRecord,
+    ConsentRecord,
+    MemberRecord,
+    RoundRecord,
+    StandingRecord,
+)
 from fedledger_chaincode.messages.round import Manifest, PrivacyStatement, SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.commitments import roots_match
@@ -25,14 +31,22 @@ def check_manifest(
     signed: SignedManifest,
     *,
     spec: TaskSpec,
+    spec_hash: str,
     channel: str,
     round_record: RoundRecord,
     cohort: CohortRecord,
     member: MemberRecord | None,
     standing: StandingRecord | None,
+    consent: ConsentRecord | None,
     submitter_msp: str,
+    now: int,
 ) -> None:
-    """Raise a ``ContractError`` with the first reason why the manifest does not count."""
+    """Raise a ``ContractError`` with the first reason why the manifest does not count.
+
+    Args:
+        consent: that of the submitter's organisation.
+        now: the transaction's time in seconds since the epoch.
+    """
     manifest = signed.manifest
     short = manifest.participant[:16]
     if member is None or standing is None:
@@ -57,6 +71,7 @@ def check_manifest(
             "Sign the canonical bytes of the manifest with the joined key.",
         )
     _check_place(manifest, channel, spec, round_record)
+    _check_standing(member, consent, now)
     if all(entry.participant != manifest.participant for entry in cohort.participants):
         raise ContractError(
             403,
@@ -65,7 +80,66 @@ def check_manifest(
             "organisation has withdrawn, or its privacy budget is spent.",
             "Look at its standing with: fedledger participant show.",
         )
+    _check_terms(manifest, spec, spec_hash, now)
     _check_contents(manifest, spec)
+
+
+def _check_terms(manifest: Manifest, spec: TaskSpec, spec_hash: str, now: int) -> None:
+    """Raise a ``ContractError`` for what the data-sharing agreement does not allow."""
+    terms = spec.agreement
+    if manifest.agreement != spec_hash:
+        raise ContractError(
+            409,
+            "AGREEMENT_VERSION",
+            f"The update is given under the agreement {manifest.agreement[:16]}, the task goes by {spec_hash[:16]}.",
+            "Read the amended task with: fedledger task show, and train again.",
+        )
+    if terms.ends_at is not None and now >= terms.ends_at:
+        raise ContractError(
+            403,
+            "AGREEMENT_ENDED",
+            f"The agreement of task {spec.task} ended at {terms.ends_at}.",
+            "Its organisations can agree on a later end: fedledger task amend.",
+        )
+    if manifest.num_examples < terms.minimum_examples:
+        raise ContractError(
+            403,
+            "TOO_FEW_EXAMPLES",
+            f"The update stands for {manifest.num_examples} examples, the agreement asks for {terms.minimum_examples}.",
+            "Take part when there are more.",
+        )
+    if manifest.num_examples % terms.example_step:
+        raise ContractError(
+            400,
+            "EXAMPLES_NOT_ROUNDED",
+            f"The number of examples is {manifest.num_examples}, no multiple of {terms.example_step}.",
+            "Round it down as the task says.",
+        )
+
+
+def _check_standing(member: MemberRecord, consent: ConsentRecord | None, now: int) -> None:
+    short = member.participant[:16]
+    if member.suspended:
+        raise ContractError(
+            403,
+            "SUSPENDED",
+            f"Participant {short} is suspended by its organisation: {member.suspended}",
+            "Its governor can reinstate it: fedledger participant reinstate.",
+        )
+    if consent is not None and consent.suspended:
+        raise ContractError(
+            403,
+            "ORGANISATION_SUSPENDED",
+            f"Organisation {member.msp} is suspended by vote of the others.",
+            "Who voted, and why, is in: fedledger task show.",
+        )
+    if member.valid_until is not None and now > member.valid_until:
+        raise ContractError(
+            403,
+            "CERTIFICATE_EXPIRED",
+            f"The certificate with which participant {short} joined expired at {member.valid_until}.",
+            "Renew it for the same key and join again.",
+        )
 
 
 def _check_place(manifest: Manifest, channel: str, spec: TaskSpec, round_record: RoundRecord) -> None:

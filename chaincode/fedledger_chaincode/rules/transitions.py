@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import RoundState, TaskState
+from fedledger_chaincode.messages.records import ENDED, RoundState, TaskState
+
+__all__ = ["ENDED", "ROUND_TRANSITIONS", "TASK_TRANSITIONS", "check_round", "check_task"]
 
 TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("proposed", "ApproveTask"): ("proposed", "active"),
     ("proposed", "RejectTask"): ("proposed", "rejected"),
     ("active", "ApproveTask"): ("active",),
     ("active", "WithdrawConsent"): ("active",),
+    ("active", "RejectTask"): ("active",),
     ("active", "StopTask"): ("active", "stopped"),
+    ("active", "ProposeAmendment"): ("active",),
+    ("active", "VoteSuspension"): ("active",),
+    ("active", "ConcludeTask"): ("completed",),
+    ("active", "SuspendParticipant"): ("active",),
+    ("active", "ReinstateParticipant"): ("active",),
+    ("active", "AdmitParticipants"): ("active",),
     ("active", "RegisterValidator"): ("active",),
     ("active", "JoinTask"): ("active",),
     ("active", "LeaveTask"): ("active",),
@@ -39,8 +48,6 @@ ROUND_TRANSITIONS: Mapping[tuple[RoundState, str], tuple[RoundState, ...]] = {
     ("settled", "FinaliseRound"): ("finalised",),
     ("settled", "AbortRound"): ("aborted",),
 }
-
-ENDED: tuple[RoundState, ...] = ("finalised", "aborted")
 
 
 def check_task(state: TaskState, transaction: str) -> None:

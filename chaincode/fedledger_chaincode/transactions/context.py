@@ -32,6 +32,7 @@ from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
 
 ROLE_ATTRIBUTE = "fedledger.role"
+MAXIMUM_REASON = 2_000
 ROLES = ("participant", "validator", "governor", "auditor")
 
 
@@ -145,6 +146,27 @@ class Context:
         found = self.state.find(ConsentRecord, [consent_key(task, msp) for msp in msps])
         return {record.msp: record for record in found if record is not None}
 
+    def party(self, record: TaskRecord) -> str:
+        """The submitter's MSP id; raises 403 ``NOT_A_PARTY`` when it is not among the task's organisations."""
+        msp = self.submitter.msp_id
+        if msp not in record.spec.organisations:
+            raise not_a_party(msp, record.spec.task)
+        return msp
+
+    def voice(self, record: TaskRecord) -> str:
+        """The organisation for which a governor speaks; raises 403 ``NOT_A_PARTY``, ``ORGANISATION_SUSPENDED``."""
+        msp = self.party(record)
+        consent = self.state.find_one(ConsentRecord, consent_key(record.spec.task, msp))
+        if consent is not None and consent.suspended:
+            raise ContractError(
+                403,
+                "ORGANISATION_SUSPENDED",
+                f"Organisation {msp} is suspended by vote of the others and decides nothing in task "
+                f"{record.spec.task}.",
+                "Who voted, and why, is in: fedledger task show.",
+            )
+        return msp
+
     def acting_validator(self, record: TaskRecord) -> str:
         """The submitter's MSP id when it is a registered validator of the task."""
         self.require_role("validator")
@@ -176,6 +198,18 @@ class Context:
         return {
             account: 0 if record is None else record.balance for account, record in zip(accounts, found, strict=True)
         }
+
+
+def not_a_party(msp: str, task: str) -> ContractError:
+    return ContractError(403, "NOT_A_PARTY", f"Organisation {msp} is not among the organisations of task {task}.")
+
+
+def check_reason(reason: str) -> None:
+    """Raise 400 ``BAD_REASON`` for a reason that is too long to be kept."""
+    if len(reason) > MAXIMUM_REASON:
+        raise ContractError(
+            400, "BAD_REASON", f"The reason has {len(reason)} characters.", f"Give at most {MAXIMUM_REASON}."
+        )
 
 
 def reply(value: Value | None) -> bytes:

@@ -6,9 +6,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import EvaluationRecord, ModelRecord
 from fedledger_chaincode.messages.round import EvaluationReport
 from fedledger_chaincode.state import evaluation_key, model_key
-from fedledger_chaincode.transactions.context import Context, reply
-
-MAXIMUM_REASON = 2_000
+from fedledger_chaincode.transactions.context import Context, check_reason, reply
 
 
 def report_evaluation(context: Context, report: bytes) -> bytes:
@@ -39,13 +37,8 @@ def deprecate_model(context: Context, task: str, version: int, reason: str) -> b
     """``DeprecateModel(task, version, reason)`` by a governor of one of the task's organisations."""
     context.require_role("governor")
     record = context.task(task)
-    msp = context.submitter.msp_id
-    if msp not in record.spec.organisations:
-        raise ContractError(403, "NOT_A_PARTY", f"Organisation {msp} is not among the organisations of task {task}.")
-    if not reason or len(reason) > MAXIMUM_REASON:
-        raise ContractError(
-            400, "BAD_ARGUMENT", f"The reason has {len(reason)} characters.", f"Give 1 to {MAXIMUM_REASON}."
-        )
+    msp = context.party(record)
+    check_reason(reason)
     model = context.state.get(ModelRecord, model_key(task, version), f"model version {version} of task {task}")
     if model.deprecated:
         if model.deprecated == reason:

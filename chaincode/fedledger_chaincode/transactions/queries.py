@@ -5,6 +5,7 @@ from __future__ import annotations
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
+    AmendmentRecord,
     AttestationRecord,
     CohortRecord,
     DisputesRecord,
@@ -18,6 +19,7 @@ from fedledger_chaincode.messages.records import (
     ReportRecord,
     SettlementRecord,
     StandingRecord,
+    SuspensionRecord,
     TaskRecord,
     UpdateRecord,
     ValidatorRecord,
@@ -78,6 +80,8 @@ def get_task(context: Context, task: str) -> bytes:
             consents=tuple(consents[msp] for msp in organisations if msp in consents),
             validators=tuple(validator for validator in validators if validator is not None),
             head=context.state.find_one(HeadRecord, head_key(task)),
+            amendments=tuple(each for _, each in context.state.scan(AmendmentRecord, prefix("amendment", task))),
+            suspensions=tuple(each for _, each in context.state.scan(SuspensionRecord, prefix("suspension", task))),
         )
     )
 

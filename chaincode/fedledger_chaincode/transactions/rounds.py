@@ -6,6 +6,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     CohortEntry,
     CohortRecord,
+    ConsentRecord,
     EquivocationRecord,
     FixedSetRecord,
     FixedUpdate,
@@ -26,6 +27,7 @@ from fedledger_chaincode.rules.submission import check_manifest
 from fedledger_chaincode.rules.transitions import ENDED, check_round, check_task
 from fedledger_chaincode.state import (
     cohort_key,
+    consent_key,
     equivocation_key,
     fixed_key,
     head_key,
@@ -37,6 +39,7 @@ from fedledger_chaincode.state import (
     update_key,
     validator_key,
 )
+from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import Context, reply
 
 
@@ -48,6 +51,16 @@ def open_round(context: Context, task: str, number: int) -> bytes:
     head = context.head(task)
     if number == head.round:
         return reply(context.round(task, number))
+    record = with_amendment(context, record)
+    ends_at = record.spec.agreement.ends_at
+    if ends_at is not None and context.now >= ends_at:
+        raise ContractError(
+            409,
+            "AGREEMENT_ENDED",
+            f"The agreement of task {task} ended at {ends_at}.",
+            "Conclude the task with: fedledger task conclude.",
+        )
+    due = context.now + record.spec.deadlines.updates
     if number != head.round + 1:
         raise ContractError(
             409,
@@ -70,7 +83,7 @@ def open_round(context: Context, task: str, number: int) -> bytes:
         base_model=head.model_digest,
         opened_by=msp,
         opened_at=context.now,
-        updates_due=context.now + record.spec.deadlines.updates,
+        updates_due=due if ends_at is None else min(due, ends_at),
     )
     context.state.put(cohort_key(task, number), _cohort(context, record.spec, number))
     change_round(context, head, opened)
@@ -94,44 +107,50 @@ def _cohort(context: Context, spec: TaskSpec, number: int) -> CohortRecord:
             f"The validators of {', '.join(missing)} have not registered for task {task}.",
             "Each runs: fedledger validator register.",
         )
-    participants = _eligible(context, spec, number)
+    participants, exhausted = eligible(context, spec, number)
     if len(participants) < spec.aggregation.minimum_accepted:
         raise ContractError(
             409,
             "TOO_FEW_PARTICIPANTS",
             f"{len(participants)} participants may contribute to round {number}; a round needs "
-            f"{spec.aggregation.minimum_accepted}, for a sum of fewer would tell too much about each.",
-            "Wait until more have joined; fedledger task show lists who has, and whose privacy budget is spent.",
+            f"{spec.aggregation.minimum_accepted}, for a sum of fewer would tell too much about each. The privacy "
+            f"budget of {exhausted} is spent.",
+            "Wait until more have joined, or end a task whose budgets are spent with: fedledger task conclude.",
         )
     return CohortRecord(participants=participants, validators=tuple(validators))
 
 
-def _eligible(context: Context, spec: TaskSpec, number: int) -> tuple[CohortEntry, ...]:
-    """Joined, consented, not gone, budget left; by organisation, then in the order of joining."""
+def eligible(context: Context, spec: TaskSpec, number: int) -> tuple[tuple[CohortEntry, ...], int]:
+    """Who may contribute to a round, by organisation, then in the order of joining; and how many more could if their
+    privacy budget were not spent.
+
+    They have joined and not left, are not suspended, and their organisation has consented to this specification.
+    """
     task = spec.task
     consents = context.consents(task, spec.organisations)
-    consenting = [msp for msp in spec.organisations if msp in consents and consents[msp].decision == "approved"]
+    consenting = [msp for msp in spec.organisations if msp in consents and consents[msp].covers(spec.sha256())]
     rosters = context.state.find(RosterRecord, [roster_key(task, msp) for msp in consenting])
     pseudonyms = [pseudonym for roster in rosters if roster is not None for pseudonym in roster.participants]
     joined = context.state.find(MemberRecord, [member_key(task, pseudonym) for pseudonym in pseudonyms])
     standings = context.state.find(StandingRecord, [standing_key(task, pseudonym) for pseudonym in pseudonyms])
     allowed = spec.allowed_contributions()
     entries = []
+    exhausted = 0
     for member, standing in zip(joined, standings, strict=True):
-        if member is None or standing is None or member.first_round > number:
-            continue
-        if member.last_round is not None and member.last_round < number:
+        if member is None or standing is None or not member.takes_part(number, context.now):
             continue
         if allowed is not None and standing.contributions >= allowed:
+            exhausted += 1
             continue
         entries.append(
             CohortEntry(
                 participant=member.participant,
                 msp=member.msp,
                 quarantined=standing.quarantined_until >= number,
+                reputation=standing.reputation,
             )
         )
-    return tuple(entries)
+    return tuple(entries), exhausted
 
 
 def submit_updates(context: Context, *received: bytes) -> bytes:
@@ -146,7 +165,8 @@ def submit_updates(context: Context, *received: bytes) -> bytes:
     seen: set[str] = set()
     recorded = False
     decoded = [_decoded(item) for item in received]
-    context.state.fetch([key for each in decoded if isinstance(each, SignedManifest) for key in _keys_read(each)])
+    msp = context.submitter.msp_id
+    context.state.fetch([key for each in decoded if isinstance(each, SignedManifest) for key in _keys_read(each, msp)])
     for each in decoded:
         signed: SignedManifest | None = None
         try:
@@ -180,7 +200,7 @@ def _decoded(received: bytes) -> SignedManifest | ContractError:
         return fault
 
 
-def _keys_read(signed: SignedManifest) -> tuple[str, ...]:
+def _keys_read(signed: SignedManifest, msp: str) -> tuple[str, ...]:
     task, number, participant = signed.manifest.task, signed.manifest.round, signed.manifest.participant
     return (
         task_key(task),
@@ -189,6 +209,7 @@ def _keys_read(signed: SignedManifest) -> tuple[str, ...]:
         update_key(task, number, participant),
         member_key(task, participant),
         standing_key(task, participant),
+        consent_key(task, msp),
     )
 
 
@@ -213,12 +234,15 @@ def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
     check_manifest(
         signed,
         spec=record.spec,
+        spec_hash=record.spec_hash,
         channel=context.stub.channel_id,
         round_record=round_record,
         cohort=context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}"),
         member=context.state.find_one(MemberRecord, member_key(task, participant)),
         standing=context.state.find_one(StandingRecord, standing_key(task, participant)),
+        consent=context.state.find_one(ConsentRecord, consent_key(task, context.submitter.msp_id)),
         submitter_msp=context.submitter.msp_id,
+        now=context.now,
     )
     if earlier is not None:
         context.state.put(

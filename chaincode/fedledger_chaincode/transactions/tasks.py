@@ -1,4 +1,4 @@
-"""Proposing, approving and ending tasks; joining and leaving them; registering validators."""
+"""Proposing, approving and ending tasks; registering validators."""
 
 from __future__ import annotations
 
@@ -6,33 +6,25 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     ConsentRecord,
     HeadRecord,
-    MemberRecord,
     ModelRecord,
-    RosterRecord,
-    StandingRecord,
     TaskRecord,
+    TaskState,
     ValidatorRecord,
 )
-from fedledger_chaincode.messages.round import JoinRequest, ValidatorRegistration
+from fedledger_chaincode.messages.round import ValidatorRegistration
 from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.rules.transitions import ENDED, check_task
-from fedledger_chaincode.state import (
-    consent_key,
-    head_key,
-    member_key,
-    model_key,
-    roster_key,
-    standing_key,
-    task_key,
-    validator_key,
-)
+from fedledger_chaincode.rules.transitions import check_task
+from fedledger_chaincode.state import consent_key, head_key, model_key, task_key, validator_key
+from fedledger_chaincode.transactions.agreements import say_about_amendment
 from fedledger_chaincode.transactions.context import (
     Context,
+    check_reason,
+    not_a_party,
     organisation_account,
     pool_account,
     reply,
-    stake_account,
 )
+from fedledger_chaincode.transactions.rounds import eligible
 from fedledger_chaincode.transactions.treasury import lock_stake, mint, wind_up
 
 
@@ -40,7 +32,8 @@ def propose_task(context: Context, specification: bytes) -> bytes:
     """``ProposeTask(spec)`` by a governor of one of the task's organisations."""
     context.require_role("governor")
     spec = TaskSpec.decode(specification)
-    _check_organisation(context, spec)
+    if context.submitter.msp_id not in spec.organisations:
+        raise not_a_party(context.submitter.msp_id, spec.task)
     existing = context.state.find_one(TaskRecord, task_key(spec.task))
     if existing is not None:
         if existing.spec_hash == spec.sha256():
@@ -64,23 +57,26 @@ def propose_task(context: Context, specification: bytes) -> bytes:
 
 
 def approve_task(context: Context, task: str, spec_hash: str) -> bytes:
-    """``ApproveTask(task, spec_hash)``: a governor gives its organisation's consent to exactly this specification."""
+    """``ApproveTask(task, spec_hash)``: a governor gives its organisation's consent to exactly this specification: the
+    task's, or that of the amendment that is open."""
     context.require_role("governor")
     record = context.task(task)
-    msp = _check_organisation(context, record.spec)
+    msp = context.voice(record)
     check_task(record.state, "ApproveTask")
     if spec_hash != record.spec_hash:
+        if say_about_amendment(context, record, msp, "approved", spec_hash) is not None:
+            return reply(record)
         raise ContractError(
             409,
             "SPEC_HASH",
-            f"Task {task} has the specification {record.spec_hash}, not {spec_hash}.",
+            f"Task {task} has the specification {record.spec_hash}, not {spec_hash}, and no such amendment is open.",
             "Read it with: fedledger task show, and approve the hash that you have read.",
         )
     consents = context.consents(task, record.spec.organisations)
     mine = consents.get(msp)
-    if mine is not None and mine.decision == "approved":
+    if mine is not None and mine.covers(spec_hash):
         return reply(record)
-    consents[msp] = ConsentRecord(msp=msp, spec_hash=spec_hash, decision="approved")
+    consents[msp] = _word(mine, msp, record, decision="approved", reason="", last_round=None)
     context.state.put(consent_key(task, msp), consents[msp])
     approved = sum(1 for consent in consents.values() if consent.decision == "approved")
     if record.state == "proposed" and approved >= record.spec.majority:
@@ -93,118 +89,117 @@ def approve_task(context: Context, task: str, spec_hash: str) -> bytes:
     return reply(record)
 
 
-def reject_task(context: Context, task: str) -> bytes:
-    """``RejectTask(task)``: a governor refuses; the task is rejected when a majority can no longer approve it."""
+def reject_task(context: Context, task: str, reason: str) -> bytes:
+    """``RejectTask(task, reason)``: a governor refuses; the task is rejected when a majority can no longer approve it.
+    In a task that runs it is the open amendment that is refused."""
     context.require_role("governor")
+    check_reason(reason)
     record = context.task(task)
-    msp = _check_organisation(context, record.spec)
+    msp = context.voice(record)
     check_task(record.state, "RejectTask")
+    if record.state == "active":
+        if say_about_amendment(context, record, msp, "rejected", None) is None:
+            raise ContractError(
+                409,
+                "NO_AMENDMENT",
+                f"Task {task} is active and no amendment of it is open.",
+                "To take no part any more: fedledger task withdraw.",
+            )
+        return reply(record)
     consents = context.consents(task, record.spec.organisations)
     if msp in consents and consents[msp].decision == "rejected":
         return reply(record)
-    consents[msp] = ConsentRecord(msp=msp, spec_hash=record.spec_hash, decision="rejected")
+    consents[msp] = _word(consents.get(msp), msp, record, decision="rejected", reason=reason)
     context.state.put(consent_key(task, msp), consents[msp])
     rejected = sum(1 for consent in consents.values() if consent.decision == "rejected")
     if len(record.spec.organisations) - rejected < record.spec.majority:
         record = record.model_copy(update={"state": "rejected"})
         context.state.put(task_key(task), record)
-    context.event("TaskRejected", task=task, msp=msp, state=record.state)
+    context.event("TaskRejected", task=task, msp=msp, state=record.state, reason=reason)
     return reply(record)
 
 
-def withdraw_consent(context: Context, task: str) -> bytes:
-    """``WithdrawConsent(task)``: the organisation takes no part from the next round on."""
+def withdraw_consent(context: Context, task: str, reason: str) -> bytes:
+    """``WithdrawConsent(task, reason)``: the organisation takes no part from the next round on."""
     context.require_role("governor")
+    check_reason(reason)
     record = context.task(task)
     check_task(record.state, "WithdrawConsent")
     msp = context.submitter.msp_id
     consent = context.consent(task, msp)
     if consent.decision == "withdrawn":
         return reply(consent)
-    consent = consent.model_copy(update={"decision": "withdrawn", "last_round": _last_round(context.head(task))})
+    # What it has said about an open amendment is not to bring it back.
+    say_about_amendment(context, record, msp, "rejected", None)
+    last_round = context.head(task).round
+    consent = _word(consent, msp, record, decision="withdrawn", reason=reason, last_round=last_round)
     context.state.put(consent_key(task, msp), consent)
-    context.event("ConsentWithdrawn", task=task, msp=msp)
+    context.event("ConsentWithdrawn", task=task, msp=msp, reason=reason)
     return reply(consent)
 
 
-def stop_task(context: Context, task: str) -> bytes:
-    """``StopTask(task)``: a governor asks to stop; the majority of organisations stops it, stakes go back."""
+def stop_task(context: Context, task: str, reason: str) -> bytes:
+    """``StopTask(task, reason)``: a governor asks to stop; the majority of organisations stops it, stakes go back."""
     context.require_role("governor")
+    check_reason(reason)
     record = context.task(task)
-    msp = _check_organisation(context, record.spec)
+    msp = context.voice(record)
     if record.state == "stopped":
         return reply(record)
     check_task(record.state, "StopTask")
     consents = context.consents(task, record.spec.organisations)
-    consents[msp] = context.consent(task, msp).model_copy(update={"stop": True})
+    consents[msp] = context.consent(task, msp).model_copy(update={"stop": True, "reason": reason})
     context.state.put(consent_key(task, msp), consents[msp])
     if sum(1 for consent in consents.values() if consent.stop) >= record.spec.majority:
-        record = record.model_copy(update={"state": "stopped"})
-        context.state.put(task_key(task), record)
-        wind_up(context, record)
-    context.event("TaskStopRequested", task=task, msp=msp, state=record.state)
+        record = _ended(context, record, "stopped", reason)
+    context.event("TaskStopRequested", task=task, msp=msp, state=record.state, reason=reason)
     return reply(record)
 
 
-def join_task(context: Context, request: bytes) -> bytes:
-    """``JoinTask(request)``: a participant joins under the pseudonym of its key; its organisation pays the stake."""
-    context.require_role("participant")
-    task = JoinRequest.decode(request).task
+def conclude_task(context: Context, task: str) -> bytes:
+    """``ConcludeTask(task)`` by a governor or a validator: ends a task that can have no further round, because its
+    agreement has ended, or because so many privacy budgets are spent that too few participants are left."""
+    context.require_role("governor", "validator")
     record = context.task(task)
-    check_task(record.state, "JoinTask")
-    submitter = context.submitter
-    if context.consent(task, submitter.msp_id).decision == "withdrawn":
-        raise ContractError(403, "NO_CONSENT", f"Organisation {submitter.msp_id} has withdrawn from task {task}.")
-    pseudonym = submitter.pseudonym
-    existing = context.state.find_one(MemberRecord, member_key(task, pseudonym))
-    if existing is not None:
-        if existing.last_round is None:
-            return reply(existing)
+    context.party(record)
+    if record.state == "completed":
+        return reply(record)
+    check_task(record.state, "ConcludeTask")
+    head = context.head(task)
+    if not head.idle:
         raise ContractError(
-            409, "HAS_LEFT", f"Participant {pseudonym[:16]} has left task {task}.", "Join with a new key."
+            409, "ROUND_STATE", f"Round {head.round} is {head.round_state}.", "It has to end before the task does."
         )
-    head = context.head(task)
-    roster = context.state.find_one(RosterRecord, roster_key(task, submitter.msp_id)) or RosterRecord(participants=())
-    member = MemberRecord(
-        participant=pseudonym,
-        msp=submitter.msp_id,
-        public_key=submitter.public_key_der.hex(),
-        stake=record.spec.incentive.participant_stake,
-        first_round=head.round + 1,
-    )
-    context.state.put(member_key(task, pseudonym), member)
-    context.state.put(roster_key(task, submitter.msp_id), RosterRecord(participants=(*roster.participants, pseudonym)))
-    context.state.put(
-        standing_key(task, pseudonym),
-        StandingRecord(contributions=0, epsilon=0, reputation=record.spec.reputation.initial),
-    )
-    lock_stake(context, task, pseudonym, member.stake)
-    context.event("ParticipantJoined", task=task, participant=pseudonym, msp=member.msp)
-    return reply(member)
+    spec = record.spec
+    able, exhausted = eligible(context, spec, head.round + 1)
+    minimum = spec.aggregation.minimum_accepted
+    if spec.agreement.ends_at is not None and context.now >= spec.agreement.ends_at:
+        reason = f"The agreement ended at {spec.agreement.ends_at}."
+    elif len(able) < minimum <= len(able) + exhausted:
+        reason = f"The privacy budgets of {exhausted} participants are spent; a round needs {minimum}."
+    else:
+        raise ContractError(
+            409,
+            "NOT_OVER",
+            f"Task {task} can go on: its agreement has not ended, and it does not lack budgets.",
+            "To end it all the same: fedledger task stop.",
+        )
+    record = _ended(context, record, "completed", reason)
+    context.event("TaskConcluded", task=task, reason=reason)
+    return reply(record)
 
 
-def leave_task(context: Context, task: str) -> bytes:
-    """``LeaveTask(task)``: the participant takes no part from the next round on; its stake goes back at once
-    unless a round that it takes part in is under way, then when the task ends."""
-    context.require_role("participant")
-    pseudonym = context.submitter.pseudonym
-    member = context.member(task, pseudonym)
-    if member.last_round is not None:
-        return reply(member)
-    check_task(context.task(task).state, "LeaveTask")
-    head = context.head(task)
-    roster = context.state.get(RosterRecord, roster_key(task, member.msp), f"roster of {member.msp}")
-    member = member.model_copy(update={"last_round": _last_round(head)})
-    if _idle(head):
-        # Only who is off the roster has no stake left to return when the task ends.
-        remaining = tuple(other for other in roster.participants if other != pseudonym)
-        context.state.put(roster_key(task, member.msp), RosterRecord(participants=remaining))
-        account = stake_account(task, pseudonym)
-        context.transfer([(account, organisation_account(member.msp), context.balances([account])[account])])
-        member = member.model_copy(update={"stake": 0})
-    context.state.put(member_key(task, pseudonym), member)
-    context.event("ParticipantLeft", task=task, participant=pseudonym, msp=member.msp)
-    return reply(member)
+def _ended(context: Context, record: TaskRecord, state: TaskState, reason: str) -> TaskRecord:
+    ended = record.model_copy(update={"state": state, "reason": reason})
+    context.state.put(task_key(record.spec.task), ended)
+    wind_up(context, ended)
+    return ended
+
+
+def _word(earlier: ConsentRecord | None, msp: str, record: TaskRecord, **said: object) -> ConsentRecord:
+    """An organisation's new word on the specification; what others have decided about it stays."""
+    before = earlier or ConsentRecord(msp=msp, spec_hash=record.spec_hash, decision="approved")
+    return before.model_copy(update={"spec_hash": record.spec_hash, **said})
 
 
 def register_validator(context: Context, registration: bytes) -> bytes:
@@ -232,15 +227,6 @@ def register_validator(context: Context, registration: bytes) -> bytes:
     context.state.put(key, validator)
     context.event("ValidatorRegistered", task=message.task, msp=msp)
     return reply(validator)
-
-
-def _check_organisation(context: Context, spec: TaskSpec) -> str:
-    msp = context.submitter.msp_id
-    if msp not in spec.organisations:
-        raise ContractError(
-            403, "NOT_A_PARTY", f"Organisation {msp} is not among the organisations of task {spec.task}."
-        )
-    return msp
 
 
 def _activate(context: Context, record: TaskRecord) -> None:
@@ -280,12 +266,3 @@ def _activate(context: Context, record: TaskRecord) -> None:
             round_state=None,
         ),
     )
-
-
-def _idle(head: HeadRecord) -> bool:
-    return head.round_state is None or head.round_state in ENDED
-
-
-def _last_round(head: HeadRecord) -> int:
-    """The newest round: the last one that somebody who leaves now still takes part in."""
-    return head.round

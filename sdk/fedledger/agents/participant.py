@@ -18,7 +18,7 @@ from fedledger.agents.journal import Journal, PendingUpdate
 from fedledger.agents.reference import public_reference
 from fedledger.agents.stores import ValidatorStore, artifact_areas, find_artifact, find_model, validator_stores
 from fedledger.agents.validator import has_used_reference, posted_opening
-from fedledger.errors import FedledgerError
+from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateContext, encode_update, prepare_update
@@ -39,7 +39,19 @@ from fedledger_chaincode.rules.submission import agreed_privacy
 _log = structlog.get_logger(__name__)
 _MICRO = 1_000_000
 _IDLE_SECONDS = 5.0
-_ROUND_IS_OVER = frozenset(("ROUND_STATE", "TOO_LATE", "NOT_IN_COHORT", "BASE_MODEL"))
+_NOT_THIS_ROUND = frozenset(
+    (
+        "ROUND_STATE",
+        "TOO_LATE",
+        "NOT_IN_COHORT",
+        "BASE_MODEL",
+        "AGREEMENT_ENDED",
+        "AGREEMENT_VERSION",
+        "SUSPENDED",
+        "ORGANISATION_SUSPENDED",
+    )
+)
+"""The ledger's reasons to go on without an update; the next round may be another matter."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ class Participant:
         try:
             self._contribute(view, current)
         except LedgerRefusal as refusal:
-            if refusal.code not in _ROUND_IS_OVER:
+            if refusal.code not in _NOT_THIS_ROUND:
                 raise
             _log.warning("the round went on without this update", site=self.site, round=head.round, reason=str(refusal))
             return _IDLE_SECONDS
@@ -230,7 +242,7 @@ class Participant:
             report = EvaluationReport(
                 task=self.task,
                 version=version,
-                examples=metrics.n,
+                examples=max(1, metrics.n - metrics.n % view.record.spec.agreement.example_step),
                 auc=None if metrics.auc is None else round(metrics.auc * _MICRO),
                 accuracy=round(metrics.accuracy * _MICRO),
                 loss=round(metrics.loss * _MICRO),
@@ -249,6 +261,23 @@ def pseudonym_of(key: PrivateKey) -> str:
     return hashlib.sha256(public_key_der(key.public_key())).hexdigest()
 
 
+def told_examples(spec: TaskSpec, number: int) -> int:
+    """How many examples an update is said to stand for: rounded down as the agreement has it.
+
+    Raises:
+        BadInputError: ``TOO_FEW_EXAMPLES`` when the agreement asks for more.
+    """
+    terms = spec.agreement
+    told = number - number % terms.example_step
+    if told < max(terms.minimum_examples, 1):
+        raise BadInputError(
+            "TOO_FEW_EXAMPLES",
+            f"This site has {number} examples, told as {told}; task {spec.task} asks for {terms.minimum_examples}.",
+            "Take part when there are more; the organisations can amend the task.",
+        )
+    return told
+
+
 def signed_manifest(
     spec: TaskSpec, context: UpdateContext, prepared: PreparedUpdate, num_examples: int, key: PrivateKey
 ) -> SignedManifest:
@@ -259,7 +288,8 @@ def signed_manifest(
         round=context.round,
         participant=context.participant,
         base_model=context.base_model,
-        num_examples=num_examples,
+        agreement=spec.sha256(),
+        num_examples=told_examples(spec, num_examples),
         root=prepared.root,
         leaves=prepared.leaves,
         shares=prepared.shares,

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from fedledger.gateway import (
     ChaincodeEvent,
@@ -28,6 +28,7 @@ from fedledger.ledger.events import LedgerEvent
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
+    AmendmentRecord,
     AttestationRecord,
     ConsentRecord,
     DisputesRecord,
@@ -36,11 +37,13 @@ from fedledger_chaincode.messages.records import (
     MemberRecord,
     MintRecord,
     ModelRecord,
+    ModelUseRecord,
     ReferenceRecord,
     ReportRecord,
     RevealRecord,
     RoundRecord,
     SettlementRecord,
+    SuspensionRecord,
     TaskRecord,
     ValidatorRecord,
 )
@@ -55,6 +58,7 @@ from fedledger_chaincode.messages.round import (
     RevealedReference,
     RevealedShare,
     RevealJudgement,
+    SignedAdmission,
     SignedManifest,
     ValidatorRegistration,
 )
@@ -62,10 +66,12 @@ from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.tokens import MintDecision, MintProposal
 from fedledger_chaincode.messages.views import (
     EvaluationRecords,
+    Members,
     MemberView,
     MemberViews,
     MintRecords,
     ModelRecords,
+    ModelUseRecords,
     ReputationHistory,
     RoundView,
     SubmissionResult,
@@ -102,14 +108,37 @@ class TaskLedger:
     def approve_task(self, task: str, spec_hash: str) -> TaskRecord:
         return self._submit(TaskRecord, "ApproveTask", task, spec_hash)
 
-    def reject_task(self, task: str) -> TaskRecord:
-        return self._submit(TaskRecord, "RejectTask", task)
+    def reject_task(self, task: str, reason: str) -> TaskRecord:
+        return self._submit(TaskRecord, "RejectTask", task, reason)
 
-    def stop_task(self, task: str) -> TaskRecord:
-        return self._submit(TaskRecord, "StopTask", task)
+    def stop_task(self, task: str, reason: str) -> TaskRecord:
+        return self._submit(TaskRecord, "StopTask", task, reason)
 
-    def withdraw_consent(self, task: str) -> ConsentRecord:
-        return self._submit(ConsentRecord, "WithdrawConsent", task)
+    def withdraw_consent(self, task: str, reason: str) -> ConsentRecord:
+        return self._submit(ConsentRecord, "WithdrawConsent", task, reason)
+
+    def conclude_task(self, task: str) -> TaskRecord:
+        return self._submit(TaskRecord, "ConcludeTask", task)
+
+    def propose_amendment(self, spec: TaskSpec) -> AmendmentRecord:
+        return self._submit(AmendmentRecord, "ProposeAmendment", spec)
+
+    def vote_suspension(
+        self, task: str, msp: str, decision: Literal["suspend", "reinstate"], reason: str
+    ) -> SuspensionRecord:
+        return self._submit(SuspensionRecord, "VoteSuspension", task, msp, decision, reason)
+
+    def admit_participants(self, admissions: Sequence[SignedAdmission]) -> tuple[MemberRecord, ...]:
+        return self._submit(Members, "AdmitParticipants", *admissions).members
+
+    def suspend_participant(self, task: str, participant: str, reason: str) -> MemberRecord:
+        return self._submit(MemberRecord, "SuspendParticipant", task, participant, reason)
+
+    def reinstate_participant(self, task: str, participant: str, reason: str) -> MemberRecord:
+        return self._submit(MemberRecord, "ReinstateParticipant", task, participant, reason)
+
+    def use_model(self, task: str, version: int, purpose: str) -> ModelUseRecord:
+        return self._submit(ModelUseRecord, "UseModel", task, version, purpose)
 
     def join_task(self, task: str) -> MemberRecord:
         return self._submit(MemberRecord, "JoinTask", JoinRequest(task=task))
@@ -250,6 +279,9 @@ class TaskLedger:
 
     def evaluations(self, task: str, version: int) -> tuple[EvaluationRecord, ...]:
         return self._evaluate(EvaluationRecords, "GetEvaluations", task, version).evaluations
+
+    def model_uses(self, task: str) -> tuple[ModelUseRecord, ...]:
+        return self._evaluate(ModelUseRecords, "ListModelUses", task).uses
 
     def wallet(self, task: str, msp: str) -> Wallet:
         return self._evaluate(Wallet, "GetWallet", task, msp)

@@ -215,7 +215,7 @@ def _vote_mints(decision: str) -> Callable[[Consortium, Step], None]:
 
 def _governor(function: str) -> Callable[[Consortium, Step], None]:
     def done(consortium: Consortium, step: Step) -> None:
-        consortium.ledger.submit(consortium.governors[step.msp], function, consortium.task)
+        consortium.ledger.submit(consortium.governors[step.msp], function, consortium.task, "Because.")
 
     return done
 
@@ -232,7 +232,7 @@ def _join_again(consortium: Consortium, step: Step) -> None:
 
 def _stop(consortium: Consortium, step: Step) -> None:
     for msp in MSPS[:3]:
-        consortium.ledger.submit(consortium.governors[msp], "StopTask", consortium.task)
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", consortium.task, "Because.")
 
 
 ACTS: Mapping[str, Callable[[Consortium, Step], None]] = {

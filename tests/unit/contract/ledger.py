@@ -117,7 +117,7 @@ def task_spec(**changes: dict[str, Any] | Any) -> TaskSpec:
     }
     for table, change in changes.items():
         if isinstance(change, dict):
-            document[table] = document[table] | change
+            document[table] = document.get(table, {}) | change
         else:
             document[table] = change
     return TaskSpec.model_validate_json(json.dumps(document))
@@ -153,11 +153,20 @@ class Ledger:
     count: int = 0
     authorities: dict[str, CertificateAuthority] = field(default_factory=dict)
 
-    def actor(self, msp: str, role: str | None, *, name: str = "alice", key_type: KeyType = KeyType.P256) -> Actor:
-        validity = Validity.starting(datetime.fromtimestamp(START, UTC), timedelta(days=365))
+    def actor(
+        self,
+        msp: str,
+        role: str | None,
+        *,
+        name: str = "alice",
+        key_type: KeyType = KeyType.P256,
+        key: PrivateKey | None = None,
+        days: int = 365,
+    ) -> Actor:
+        validity = Validity.starting(datetime.fromtimestamp(START, UTC), timedelta(days=days))
         if msp not in self.authorities:
             self.authorities[msp] = CertificateAuthority.self_signed(generate_key(), f"ca.{msp}", msp, validity)
-        key = generate_key(key_type)
+        key = key or generate_key(key_type)
         attributes = None if role is None else {"fedledger.role": role}
         certificate = self.authorities[msp].issue(key.public_key(), name, [NodeRole.CLIENT], validity, attributes)
         return Actor(msp, role or "", key, serialize_identity(msp, certificate_pem(certificate)))

@@ -70,14 +70,14 @@ def test_two_governors_of_an_organisation_have_one_vote(consortium: Consortium) 
 def test_a_vote_of_an_organisation_that_withdrew_does_not_count(consortium: Consortium) -> None:
     mint = propose(consortium)
     vote(consortium, MSPS[1], mint)
-    consortium.ledger.submit(consortium.governors[MSPS[1]], "WithdrawConsent", "heart")
+    consortium.ledger.submit(consortium.governors[MSPS[1]], "WithdrawConsent", "heart", "Because.")
     assert vote(consortium, MSPS[2], mint).state == "open"
     assert vote(consortium, MSPS[3], mint).state == "minted"
 
 
 def test_an_organisation_that_withdrew_has_no_vote_until_it_consents_again(consortium: Consortium) -> None:
     mint = propose(consortium)
-    consortium.ledger.submit(consortium.governors[MSPS[1]], "WithdrawConsent", "heart")
+    consortium.ledger.submit(consortium.governors[MSPS[1]], "WithdrawConsent", "heart", "Because.")
     with refused("NO_CONSENT"):
         vote(consortium, MSPS[1], mint)
     with refused("NO_CONSENT"):
@@ -88,7 +88,7 @@ def test_an_organisation_that_withdrew_has_no_vote_until_it_consents_again(conso
 
 def test_the_majority_is_that_of_all_organisations_however_many_have_left(consortium: Consortium) -> None:
     for msp in MSPS[2:]:
-        consortium.ledger.submit(consortium.governors[msp], "WithdrawConsent", "heart")
+        consortium.ledger.submit(consortium.governors[msp], "WithdrawConsent", "heart", "Because.")
     assert vote(consortium, MSPS[1], propose(consortium)).state == "open"
 
 
@@ -151,7 +151,7 @@ def test_what_would_pass_the_largest_supply_is_not_minted_and_stays_open(consort
 def test_nothing_is_minted_for_a_task_that_has_ended(consortium: Consortium) -> None:
     mint = propose(consortium)
     for msp in MSPS[:3]:
-        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
     with refused("TASK_STATE"):
         vote(consortium, MSPS[1], mint)
     with refused("TASK_STATE"):

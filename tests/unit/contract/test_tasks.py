@@ -69,7 +69,7 @@ def test_a_task_that_a_majority_cannot_approve_any_more_is_rejected_for_ever() -
     consortium = Consortium.founded()
     consortium.propose()
     for msp in MSPS[:2]:
-        consortium.ledger.submit(consortium.governors[msp], "RejectTask", "heart")
+        consortium.ledger.submit(consortium.governors[msp], "RejectTask", "heart", "Not now.")
     assert consortium.view().record.state == "rejected"
     with refused("TASK_STATE"):
         consortium.approve(MSPS[2])
@@ -135,7 +135,7 @@ def test_who_leaves_during_a_round_still_takes_part_in_it_and_gets_the_stake_bac
 def test_an_organisation_that_withdraws_takes_no_part_from_the_next_round_on() -> None:
     consortium = Consortium.active()
     consortium.open(1)
-    consortium.ledger.submit(consortium.governors[MSPS[3]], "WithdrawConsent", "heart")
+    consortium.ledger.submit(consortium.governors[MSPS[3]], "WithdrawConsent", "heart", "No more patients.")
     for msp in MSPS:
         consortium.submit(msp, 1)
     consortium.conclude(1)
@@ -146,7 +146,7 @@ def test_an_organisation_that_withdraws_takes_no_part_from_the_next_round_on() -
 def test_the_majority_stops_a_task_and_every_stake_goes_back() -> None:
     consortium = Consortium.active()
     for msp in MSPS[:3]:
-        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "It is good enough.")
     assert consortium.view().record.state == "stopped"
     balances = consortium.balances()
     assert all(balances[f"org:{msp}"] == 1_000_000_000 for msp in MSPS)

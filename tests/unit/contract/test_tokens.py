@@ -98,7 +98,7 @@ class TestTransfer:
         with refused("NOT_FOUND"):
             submit(consortium, consortium.governors[MSPS[0]], "Transfer", "insurance:nowhere", 7)
         for msp in MSPS[:3]:
-            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
         with refused("TASK_STATE"):
             submit(consortium, consortium.governors[MSPS[0]], "Transfer", "insurance:heart", 7)
 
@@ -197,7 +197,7 @@ class TestSupply:
     def test_shrinks_by_what_nobody_earned(self, consortium: Consortium) -> None:
         consortium.through(1)
         for msp in MSPS[:3]:
-            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
         assert consortium.supply() == 4 * ENDOWMENT + 40_000_000
         name, fields = consortium.ledger.said[-1]
         assert name == "TaskStopRequested"
@@ -219,7 +219,7 @@ def test_a_round_of_a_stopped_task_pays_nobody(consortium: Consortium) -> None:
     for msp in MSPS:
         consortium.report(msp, 1)
     for msp in MSPS[:3]:
-        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart")
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
     with refused("TASK_STATE"):
         consortium.finalise(1)
     assert consortium.view().record.state == "stopped"

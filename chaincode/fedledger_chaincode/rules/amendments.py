@@ -1,0 +1,77 @@
+"""What may change in a task that runs, and when its organisations have decided about a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.records import AmendmentRecord
+from fedledger_chaincode.messages.task import TaskSpec
+
+AMENDABLE = (
+    ("title",),
+    ("purpose",),
+    ("agreement",),
+    ("training", "rounds"),
+    ("privacy", "epsilon_budget"),
+    ("privacy", "epsilon_schedule"),
+    ("deadlines",),
+)
+"""Everything else is what shares, proofs, stakes and scores of the task rest on: it takes a new task."""
+
+
+def check_amendable(current: TaskSpec, proposed: TaskSpec) -> None:
+    """Raise 409 ``NOT_AMENDABLE`` naming the first field that differs and may not."""
+    difference = _first_difference(current.model_dump(mode="json"), proposed.model_dump(mode="json"), ())
+    if difference is not None:
+        raise ContractError(
+            409,
+            "NOT_AMENDABLE",
+            f"An amendment cannot change {'.'.join(difference)}.",
+            "Propose a new task for that; an amendment changes "
+            + ", ".join(".".join(path) for path in AMENDABLE)
+            + ".",
+        )
+    known = current.privacy.epsilon_schedule
+    if proposed.privacy.epsilon_schedule[: len(known)] != known:
+        raise ContractError(
+            409,
+            "NOT_AMENDABLE",
+            "An amendment cannot change what is known of epsilon after the first rounds.",
+            "Only append to privacy.epsilon_schedule; the mechanism stays the same.",
+        )
+    if proposed.training.rounds < current.training.rounds:
+        raise ContractError(
+            409,
+            "NOT_AMENDABLE",
+            f"The task has {current.training.rounds} rounds, which cannot become {proposed.training.rounds}.",
+            "Stop the task to end it early.",
+        )
+
+
+def _first_difference(current: Any, proposed: Any, path: tuple[str, ...]) -> tuple[str, ...] | None:
+    if current == proposed or path in AMENDABLE:
+        return None
+    if not isinstance(current, Mapping) or not isinstance(proposed, Mapping):
+        return path
+    for name in sorted({*current, *proposed}):
+        found = _first_difference(current.get(name), proposed.get(name), (*path, name))
+        if found is not None:
+            return found
+    return None
+
+
+def with_word(amendment: AmendmentRecord, msp: str, decision: Literal["approved", "rejected"]) -> AmendmentRecord:
+    """The amendment after one organisation's word; its last word counts."""
+    approved, rejected = {*amendment.approved} - {msp}, {*amendment.rejected} - {msp}
+    (approved if decision == "approved" else rejected).add(msp)
+    organisations = amendment.spec.organisations
+    hopeless = len(organisations) - len(rejected) < amendment.spec.majority
+    return amendment.model_copy(
+        update={
+            "approved": tuple(each for each in organisations if each in approved),
+            "rejected": tuple(each for each in organisations if each in rejected),
+            "state": "rejected" if hopeless else "open",
+        }
+    )

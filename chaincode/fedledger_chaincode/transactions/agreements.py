@@ -1,0 +1,128 @@
+"""Amending a task's agreement, ending a task whose agreement has run out, and saying what a model is used for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.records import (
+    AmendmentRecord,
+    ConsentRecord,
+    ModelRecord,
+    ModelUseRecord,
+    TaskRecord,
+)
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import ModelUseRecords
+from fedledger_chaincode.rules.amendments import check_amendable, with_word
+from fedledger_chaincode.rules.transitions import check_task
+from fedledger_chaincode.state import amendment_key, consent_key, model_key, prefix, task_key, use_key
+from fedledger_chaincode.transactions.context import Context, pool_account, reply
+from fedledger_chaincode.transactions.treasury import mint
+
+
+def propose_amendment(context: Context, specification: bytes) -> bytes:
+    """``ProposeAmendment(spec)`` by a governor: the task shall go on under another specification. Approving it is a
+    separate act, by ``ApproveTask`` with the new hash, for the proposer too."""
+    context.require_role("governor")
+    spec = TaskSpec.decode(specification)
+    record = context.task(spec.task)
+    check_task(record.state, "ProposeAmendment")
+    msp = context.voice(record)
+    number = record.amendments + 1
+    open_one = context.state.find_one(AmendmentRecord, amendment_key(spec.task, number))
+    if open_one is not None and open_one.state == "open":
+        if open_one.spec == spec:
+            return reply(open_one)
+        raise ContractError(
+            409,
+            "AMENDMENT_OPEN",
+            f"Amendment {number} of task {spec.task} ({open_one.spec_hash[:16]}) is not decided yet.",
+            "Approve or reject that one first.",
+        )
+    if spec == record.spec:
+        raise ContractError(409, "NO_CHANGE", f"Task {spec.task} goes by this specification already.", "Change a term.")
+    check_amendable(record.spec, spec)
+    amendment = AmendmentRecord(
+        number=number,
+        spec=spec,
+        spec_hash=spec.sha256(),
+        proposer=msp,
+        state="open",
+        approved=(),
+        rejected=(),
+    )
+    context.state.put(amendment_key(spec.task, number), amendment)
+    context.event("AmendmentProposed", task=spec.task, number=number, spec_hash=amendment.spec_hash, msp=msp)
+    return reply(amendment)
+
+
+def say_about_amendment(
+    context: Context, record: TaskRecord, msp: str, decision: Literal["approved", "rejected"], spec_hash: str | None
+) -> AmendmentRecord | None:
+    """Count an organisation's word about the open amendment; None when none is open, or ``spec_hash`` is not its."""
+    key = amendment_key(record.spec.task, record.amendments + 1)
+    amendment = context.state.find_one(AmendmentRecord, key)
+    if amendment is None or amendment.state != "open" or spec_hash not in (None, amendment.spec_hash):
+        return None
+    decided = with_word(amendment, msp, decision)
+    if decided != amendment:
+        context.state.put(key, decided)
+        name = "AmendmentApproved" if decision == "approved" else "AmendmentRejected"
+        context.event(name, task=record.spec.task, number=decided.number, msp=msp, state=decided.state)
+    return decided
+
+
+def with_amendment(context: Context, record: TaskRecord) -> TaskRecord:
+    """The task as it goes on between two rounds: under its amendment, if a majority has approved one.
+
+    Organisations that have not approved it take no part until they do.
+    """
+    spec = record.spec
+    number = record.amendments + 1
+    amendment = context.state.find_one(AmendmentRecord, amendment_key(spec.task, number))
+    if amendment is None or amendment.state != "open" or len(amendment.approved) < spec.majority:
+        return record
+    adopted = record.model_copy(update={"spec": amendment.spec, "spec_hash": amendment.spec_hash, "amendments": number})
+    consents = context.consents(spec.task, spec.organisations)
+    for msp in amendment.approved:
+        before = consents.get(msp) or ConsentRecord(msp=msp, spec_hash=record.spec_hash, decision="approved")
+        consented = {"spec_hash": amendment.spec_hash, "decision": "approved", "last_round": None, "reason": ""}
+        context.state.put(consent_key(spec.task, msp), before.model_copy(update=consented))
+    more = amendment.spec.training.rounds - spec.training.rounds
+    if more and spec.incentive.reward_per_round:
+        mint(context, [(pool_account(spec.task), spec.incentive.reward_per_round * more)])
+    context.state.put(amendment_key(spec.task, number), amendment.model_copy(update={"state": "adopted"}))
+    context.state.put(task_key(spec.task), adopted)
+    return adopted
+
+
+def use_model(context: Context, task: str, version: int, purpose: str) -> bytes:
+    """``UseModel(task, version, purpose)``: an organisation says what it uses a model for. A purpose that is not agreed
+    on is refused. The ledger cannot see a use that nobody tells it."""
+    context.require_role("participant", "validator", "governor")
+    record = context.task(task)
+    consent = context.consent(task, context.submitter.msp_id)
+    purposes = record.spec.agreement.purposes
+    if purpose not in purposes:
+        raise ContractError(
+            403,
+            "PURPOSE",
+            f"The agreement of task {task} does not allow {purpose[:63]!r}.",
+            f"It allows: {', '.join(purposes)}.",
+        )
+    context.state.get(ModelRecord, model_key(task, version), f"model version {version} of task {task}")
+    key = use_key(task, version, consent.msp, purpose)
+    earlier = context.state.find_one(ModelUseRecord, key)
+    if earlier is not None:
+        return reply(earlier)
+    use = ModelUseRecord(task=task, version=version, msp=consent.msp, purpose=purpose, at=context.now)
+    context.state.put(key, use)
+    context.event("ModelUsed", task=task, version=version, msp=consent.msp, purpose=purpose)
+    return reply(use)
+
+
+def list_model_uses(context: Context, task: str) -> bytes:
+    """``ListModelUses(task)``: a ``ModelUseRecords``, by version."""
+    context.task(task)
+    return reply(ModelUseRecords(uses=tuple(use for _, use in context.state.scan(ModelUseRecord, prefix("use", task)))))

@@ -1,0 +1,256 @@
+"""Joining and leaving a task; a governor's word about its own participants, the others' about an organisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.records import (
+    ConsentRecord,
+    MemberRecord,
+    RosterRecord,
+    StandingRecord,
+    SuspensionRecord,
+    SuspensionVote,
+    TaskRecord,
+)
+from fedledger_chaincode.messages.round import JoinRequest, SignedAdmission
+from fedledger_chaincode.messages.views import Members
+from fedledger_chaincode.rules.standing import newcomer, with_departed
+from fedledger_chaincode.rules.transitions import check_task
+from fedledger_chaincode.signatures import is_signed, is_supported
+from fedledger_chaincode.state import consent_key, member_key, roster_key, standing_key, suspension_key
+from fedledger_chaincode.submitter import pseudonym_of
+from fedledger_chaincode.transactions.context import (
+    Context,
+    check_reason,
+    organisation_account,
+    reply,
+    stake_account,
+)
+
+MAXIMUM_ADMISSIONS = 1_000
+
+
+def join_task(context: Context, request: bytes) -> bytes:
+    """``JoinTask(request)``: a participant joins under the pseudonym of its key; its organisation pays the stake. Who
+    has joined may join again with a certificate that is valid for longer."""
+    context.require_role("participant")
+    task = JoinRequest.decode(request).task
+    record = _joinable(context, task, "JoinTask")
+    submitter = context.submitter
+    existing = context.state.find_one(MemberRecord, member_key(task, submitter.pseudonym))
+    if existing is None:
+        member = _member(context, record, submitter.pseudonym, submitter.public_key_der.hex(), submitter.valid_until)
+        _enter(context, record, [member])
+        context.event("ParticipantJoined", task=task, participant=member.participant, msp=member.msp)
+        return reply(member)
+    if existing.last_round is not None:
+        raise ContractError(
+            409, "HAS_LEFT", f"Participant {existing.participant[:16]} has left task {task}.", "Join with a new key."
+        )
+    if existing.valid_until is not None and submitter.valid_until > existing.valid_until:
+        existing = existing.model_copy(update={"valid_until": submitter.valid_until})
+        context.state.put(member_key(task, existing.participant), existing)
+        context.event("CertificateRenewed", task=task, participant=existing.participant, msp=existing.msp)
+    return reply(existing)
+
+
+def admit_participants(context: Context, *received: bytes) -> bytes:
+    """``AdmitParticipants(signed admission, ...)``: a governor lets participants of its organisation join one task,
+    many in one transaction. Each has signed for itself, the organisation vouches for it. The result is a ``Members``.
+    """
+    context.require_role("governor")
+    if not received or len(received) > MAXIMUM_ADMISSIONS:
+        raise ContractError(
+            400, "BAD_ARGUMENTS", f"{len(received)} admissions were given.", f"Give 1 to {MAXIMUM_ADMISSIONS}."
+        )
+    signed = [SignedAdmission.decode(item) for item in received]
+    task = signed[0].admission.task
+    record = _joinable(context, task, "AdmitParticipants")
+    members = [_admitted(context, record, each) for each in signed]
+    names = [member.participant for member in members]
+    if len(set(names)) < len(names):
+        raise ContractError(400, "TWICE_IN_BATCH", "A key is given twice.", "Give each participant once.")
+    found = context.state.find(MemberRecord, [member_key(task, name) for name in names])
+    left = [member for member in found if member is not None and member.last_round is not None]
+    if left:
+        raise ContractError(
+            409, "HAS_LEFT", f"Participant {left[0].participant[:16]} has left task {task}.", "Join with a new key."
+        )
+    fresh = [member for member, existing in zip(members, found, strict=True) if existing is None]
+    if fresh:
+        _enter(context, record, fresh)
+        context.event(
+            "ParticipantsAdmitted",
+            task=task,
+            msp=context.submitter.msp_id,
+            participants=[member.participant for member in fresh],
+        )
+    return reply(Members(members=tuple(existing or member for existing, member in zip(found, members, strict=True))))
+
+
+def _admitted(context: Context, record: TaskRecord, signed: SignedAdmission) -> MemberRecord:
+    asked = signed.admission
+    here = (context.stub.channel_id, record.spec.task, context.submitter.msp_id)
+    if (asked.channel, asked.task, asked.msp) != here:
+        raise ContractError(
+            409,
+            "WRONG_CONTEXT",
+            f"An admission is for {asked.msp} in task {asked.task} on channel {asked.channel}.",
+            "An admission counts for the one organisation and task that it was made for.",
+        )
+    key = bytes.fromhex(asked.public_key)
+    if not (is_supported(key) and is_signed(key, signed.signature_bytes(), asked.canonical())):
+        raise ContractError(
+            403,
+            "BAD_SIGNATURE",
+            "An admission is not signed by the key that it names.",
+            "Sign its canonical bytes with a P-256, P-384 or Ed25519 key.",
+        )
+    return _member(context, record, pseudonym_of(key), asked.public_key, None)
+
+
+def _joinable(context: Context, task: str, transaction: str) -> TaskRecord:
+    record = context.task(task)
+    check_task(record.state, transaction)
+    msp = context.submitter.msp_id
+    consent = context.consent(task, msp)
+    if consent.decision == "withdrawn":
+        raise ContractError(403, "NO_CONSENT", f"Organisation {msp} has withdrawn from task {task}.")
+    if not consent.covers(record.spec_hash):
+        why = "is suspended in" if consent.suspended else "has not approved the amended"
+        raise ContractError(403, "NO_CONSENT", f"Organisation {msp} {why} task {task}.", "See: fedledger task show.")
+    return record
+
+
+def _member(
+    context: Context, record: TaskRecord, pseudonym: str, public_key: str, valid_until: int | None
+) -> MemberRecord:
+    return MemberRecord(
+        participant=pseudonym,
+        msp=context.submitter.msp_id,
+        public_key=public_key,
+        stake=record.spec.incentive.participant_stake,
+        first_round=context.head(record.spec.task).round + 1,
+        valid_until=valid_until,
+    )
+
+
+def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]) -> None:
+    """Write new members of the submitter's organisation and lock their stakes."""
+    task, msp = record.spec.task, context.submitter.msp_id
+    roster = context.state.find_one(RosterRecord, roster_key(task, msp)) or RosterRecord(participants=())
+    names = tuple(member.participant for member in members)
+    context.state.put(roster_key(task, msp), roster.model_copy(update={"participants": (*roster.participants, *names)}))
+    standing = newcomer(record.spec, roster)
+    for member in members:
+        context.state.put(member_key(task, member.participant), member)
+        context.state.put(standing_key(task, member.participant), standing)
+    account = organisation_account(msp)
+    context.transfer(
+        [(account, stake_account(task, member.participant), member.stake) for member in members if member.stake]
+    )
+
+
+def leave_task(context: Context, task: str) -> bytes:
+    """``LeaveTask(task)``: the participant takes no part from the next round on; its stake goes back at once
+    unless a round that it takes part in is under way, then when the task ends."""
+    context.require_role("participant")
+    pseudonym = context.submitter.pseudonym
+    member = context.member(task, pseudonym)
+    if member.last_round is not None:
+        return reply(member)
+    check_task(context.task(task).state, "LeaveTask")
+    head = context.head(task)
+    key = roster_key(task, member.msp)
+    standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
+    roster = context.state.get(RosterRecord, key, f"roster of {member.msp}")
+    roster = with_departed(roster, standing, between_rounds=head.idle)
+    member = member.model_copy(update={"last_round": head.round})
+    if head.idle:
+        # Only who is off the roster has no stake left to return when the task ends.
+        remaining = tuple(other for other in roster.participants if other != pseudonym)
+        roster = roster.model_copy(update={"participants": remaining})
+        account = stake_account(task, pseudonym)
+        context.transfer([(account, organisation_account(member.msp), context.balances([account])[account])])
+        member = member.model_copy(update={"stake": 0})
+    context.state.put(key, roster)
+    context.state.put(member_key(task, pseudonym), member)
+    context.event("ParticipantLeft", task=task, participant=pseudonym, msp=member.msp)
+    return reply(member)
+
+
+def suspend_participant(context: Context, task: str, participant: str, reason: str) -> bytes:
+    """``SuspendParticipant(task, participant, reason)``: a governor takes its own participant out, at once."""
+    return _set_suspended(context, "SuspendParticipant", task, participant, reason, suspended=True)
+
+
+def reinstate_participant(context: Context, task: str, participant: str, reason: str) -> bytes:
+    """``ReinstateParticipant(task, participant, reason)``: a governor lets its own participant go on."""
+    return _set_suspended(context, "ReinstateParticipant", task, participant, reason, suspended=False)
+
+
+def _set_suspended(
+    context: Context, transaction: str, task: str, participant: str, reason: str, *, suspended: bool
+) -> bytes:
+    context.require_role("governor")
+    check_reason(reason)
+    member = context.member(task, participant)
+    check_task(context.task(task).state, transaction)
+    if member.msp != context.submitter.msp_id:
+        raise ContractError(
+            403,
+            "WRONG_ORGANISATION",
+            f"Participant {participant[:16]} belongs to {member.msp}.",
+            "A governor decides about participants of its own organisation; about another one vote with: "
+            "fedledger task suspend.",
+        )
+    if bool(member.suspended) == suspended:
+        return reply(member)
+    member = member.model_copy(update={"suspended": reason if suspended else ""})
+    context.state.put(member_key(task, participant), member)
+    name = "ParticipantSuspended" if suspended else "ParticipantReinstated"
+    context.event(name, task=task, participant=participant, msp=member.msp, reason=reason)
+    return reply(member)
+
+
+def vote_suspension(context: Context, task: str, msp: str, decision: str, reason: str) -> bytes:
+    """``VoteSuspension(task, msp, decision, reason)``: a governor says ``suspend`` or ``reinstate`` about another
+    organisation; a majority of the others suspends its part in the task, at once, or lets it go on."""
+    context.require_role("governor")
+    check_reason(reason)
+    record = context.task(task)
+    check_task(record.state, "VoteSuspension")
+    voter = context.voice(record)
+    others = [each for each in record.spec.organisations if each != msp]
+    if decision not in ("suspend", "reinstate"):
+        raise ContractError(400, "BAD_ARGUMENTS", f"{decision[:50]!r} is no decision.", "Say suspend or reinstate.")
+    chosen: Literal["suspend", "reinstate"] = "suspend" if decision == "suspend" else "reinstate"
+    if msp not in record.spec.organisations or voter == msp:
+        raise ContractError(
+            400,
+            "BAD_ARGUMENTS",
+            f"{voter} cannot vote about {msp} in task {task}.",
+            "Name another organisation of the task; to leave it yourself: fedledger task withdraw.",
+        )
+    key = suspension_key(task, msp)
+    earlier = context.state.find_one(SuspensionRecord, key) or SuspensionRecord(msp=msp, suspended=False, votes=())
+    votes = {vote.msp: vote for vote in earlier.votes}
+    votes[voter] = SuspensionVote(msp=voter, decision=chosen, reason=reason)
+    for_it = sum(1 for vote in votes.values() if vote.decision == chosen)
+    suspended = (chosen == "suspend") if for_it > len(others) // 2 else earlier.suspended
+    after = SuspensionRecord(msp=msp, suspended=suspended, votes=tuple(votes[each] for each in others if each in votes))
+    if after == earlier:
+        return reply(earlier)
+    context.state.put(key, after)
+    if after.suspended != earlier.suspended:
+        consent = context.consent(task, msp)
+        context.state.put(consent_key(task, msp), _suspended(consent, after.suspended))
+    context.event("SuspensionVoted", task=task, msp=msp, voter=voter, decision=chosen, suspended=suspended)
+    return reply(after)
+
+
+def _suspended(consent: ConsentRecord, suspended: bool) -> ConsentRecord:
+    return consent.model_copy(update={"suspended": suspended})
