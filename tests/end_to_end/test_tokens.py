@@ -1,0 +1,161 @@
+"""Tokens and reputations from the command line: two rounds on an embedded ledger, in the second of which one cheats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedledger.cli.main import run
+from fedledger.errors import ExitCode
+from fedledger.identity.profile import load_profile
+from fedledger.ledger import TaskLedger
+from fedledger_network.consortium import Consortium
+from fedledger_network.embedded.folder import NetworkFolder
+from fedledger_network.embedded.node import EmbeddedNode
+from tests.attacks.conftest import NAMES, ORGANISATIONS, Game, Members, begin, training_free_spec
+
+ROLES = ("governor", "participant", "validator", "auditor")
+CHEAT, HONEST = ORGANISATIONS[0], ORGANISATIONS[1:]
+CLEVELAND, HUNGARY = "org:ClevelandMSP", "org:HungaryMSP"
+
+
+@dataclass(frozen=True)
+class Played:
+    """A task after two rounds, and the file with everybody's profiles."""
+
+    game: Game
+    profiles: Path
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    folder = NetworkFolder.create(tmp_path_factory.mktemp("tokens"), Consortium.of_names(*ORGANISATIONS))
+    with EmbeddedNode(folder), ExitStack() as connections:
+        profiles = {f"{o}-{r}": load_profile(folder.profiles, f"{o}-{r}") for o in ORGANISATIONS for r in ROLES}
+        ledgers = {
+            name: TaskLedger(connections.enter_context(profile.connect()).get_network("fedledger"), "fedledger")
+            for name, profile in profiles.items()
+        }
+        game = begin(Members(ledgers, profiles), training_free_spec())
+        for cheating in (False, True):
+            game.open()
+            for organisation in HONEST:
+                game.send(organisation, game.honest(organisation))
+            too_long = game.cheating(CHEAT, [1 << 25, 0, 0, 0])
+            game.send(CHEAT, too_long if cheating else game.honest(CHEAT))
+            game.work(until=("finalised",))
+        yield Played(game, folder.profiles)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def command(played: Played, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    def call(profile: str, *arguments: str) -> Said:
+        capsys.readouterr()
+        code = run([*arguments, "--config", str(played.profiles), "--profile", profile])
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return call
+
+
+def test_payments_and_allowances(command: Callable[..., Said]) -> None:
+    governor, other = "cleveland-governor", "hungary-governor"
+    before = command(governor, "token", "balance", "--format", "json").document
+    assert before["account"] == CLEVELAND
+    paid = command(governor, "token", "transfer", HUNGARY, "2.000001", "--format", "json").document
+    assert paid["balance"] == pytest.approx(before["balance"] - 2.000001, abs=1e-9)
+    assert "may take 5.00 tokens" in command(governor, "token", "approve", HUNGARY, "5").out
+    refused = command(governor, "token", "approve", HUNGARY, "4")
+    assert refused.code == ExitCode.FAILED and "ALLOWANCE_IN_USE" in refused.err and not refused.out
+    assert command(governor, "token", "approve", HUNGARY, "1", "--less", "--format", "json").document["allowance"] == 4
+    assert command(governor, "token", "approve", HUNGARY, "2", "--more", "--format", "json").document["allowance"] == 6
+    taken = command(other, "token", "transfer-from", CLEVELAND, "insurance:heart", "1.5", "--format", "json").document
+    assert taken["allowance"] == 4.5
+    shown = command(governor, "token", "allowance", HUNGARY, "--format", "json").document
+    assert shown == {"owner": CLEVELAND, "spender": HUNGARY, "allowance": 4.5}
+    too_much = command(other, "token", "transfer-from", CLEVELAND, HUNGARY, "4.6")
+    assert too_much.code == ExitCode.FAILED and "INSUFFICIENT_ALLOWANCE" in too_much.err
+
+
+def test_minting_by_vote(command: Callable[..., Said]) -> None:
+    def supply() -> float:
+        return float(command("cleveland-auditor", "token", "supply", "--format", "json").document["supply"])
+
+    before = supply()
+    arguments = ("token", "mint-propose", "heart", HUNGARY, "12.5", "--reason", "more\nwork")
+    proposal = command("cleveland-governor", *arguments, "--format", "json").document
+    assert command("cleveland-governor", *arguments, "--format", "json").document == proposal
+    vote = ("token", "mint-vote", "heart", proposal["id"][:12])
+    assert command("hungary-governor", *vote, "--reject", "--format", "json").document["state"] == "open"
+    assert command("hungary-governor", *vote, "--format", "json").document["state"] == "open"
+    assert supply() == before
+    assert "minted" in command("long_beach-governor", *vote).out
+    assert supply() == before + 12.5
+    listed = command("switzerland-auditor", "token", "mint-list", "heart").out
+    assert "12.50" in listed and "more work" in listed and "+HungaryMSP" in listed
+    late = command("switzerland-governor", *vote)
+    assert late.code == ExitCode.FAILED and "DECIDED" in late.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("token", "transfer", HUNGARY, "0"), "BAD_AMOUNT"),
+        (("token", "transfer", HUNGARY, "0.0000001"), "BAD_AMOUNT"),
+        (("token", "transfer", HUNGARY, "NaN"), "BAD_AMOUNT"),
+        (("token", "approve", HUNGARY, "0", "--more"), "BAD_AMOUNT"),
+        (("token", "approve", HUNGARY, "1", "--more", "--less"), "BAD_OPTIONS"),
+        (("token", "mint-propose", "heart", "pool:heart", "1", "--reason", "x"), "BAD_PROPOSAL"),
+        (("token", "mint-propose", "heart", HUNGARY, "1", "--reason", " "), "BAD_PROPOSAL"),
+        (("token", "mint-vote", "heart", "zz"), "BAD_PROPOSAL"),
+        (("reputation", "explain", "zz", "--task", "heart"), "BAD_PSEUDONYM"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(
+    command: Callable[..., Said], arguments: tuple[str, ...], code: str
+) -> None:
+    said = command("cleveland-governor", *arguments)
+    assert said.code == ExitCode.BAD_ARGUMENTS and code in said.err and not said.out
+
+
+def test_a_reputation_is_explained_round_by_round(played: Played, command: Callable[..., Said]) -> None:
+    pseudonym = played.game.pseudonym(CHEAT)
+    explain = ("reputation", "explain", pseudonym[:20], "--task", "heart")
+    document = command("hungary-auditor", *explain, "--format", "json").document
+    settlements = [played.game.ledger(CHEAT, "auditor").round("heart", number).settlement for number in range(1, 3)]
+    stored = [
+        next(update.reputation for update in settlement.updates if update.msp == NAMES[CHEAT])
+        for settlement in settlements
+        if settlement is not None
+    ]
+    assert [round_["verdict"] for round_ in document["rounds"]] == ["accepted", "refused: norm"]
+    assert [round_["after"] for round_ in document["rounds"]] == [s.after / 1e6 for s in stored if s is not None]
+    assert document["differences"] == [] and document["rounds"][1]["score"] == 0
+    said = command("hungary-auditor", *explain)
+    assert said.code == ExitCode.OK and "All of it is what the contract stored." in said.out
+    assert "not within the clip norm: proven" in said.out
+
+
+def test_the_cheats_stake_is_the_tasks_insurance(played: Played, command: Callable[..., Said]) -> None:
+    accounts = command("cleveland-governor", "wallet", "show", "heart", "--format", "json").document["accounts"]
+    slashed = played.game.spec.incentive.participant_stake * played.game.spec.incentive.slashing_norm / 1e12
+    assert accounts["insurance:heart"] >= slashed > 0
