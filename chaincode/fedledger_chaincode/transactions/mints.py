@@ -67,7 +67,7 @@ def list_mints(context: Context, task: str) -> bytes:
 def _vote(context: Context, record: TaskRecord, proposed: MintRecord, decision: MintDecision, event: str) -> bytes:
     spec, proposal = record.spec, proposed.proposal
     consents = context.consents(spec.task, spec.organisations)
-    consenting = {msp for msp, consent in consents.items() if consent.decision == "approved"}
+    consenting = {msp for msp, consent in consents.items() if consent.covers(record.spec_hash)}
     votes = with_vote(spec, proposed.votes, context.submitter.msp_id, decision)
     decided = proposed.model_copy(update={"votes": votes, "state": outcome(spec, votes, consenting)})
     if decided == proposed:
@@ -91,13 +91,13 @@ def _vote(context: Context, record: TaskRecord, proposed: MintRecord, decision: 
 def _open_task(context: Context, task: str, transaction: str) -> TaskRecord:
     record = context.task(task)
     check_task(record.state, transaction)
-    consent = context.consent(task, context.submitter.msp_id)
-    if consent.decision != "approved":
+    consent = context.consent(task, context.voice(record))
+    if not consent.covers(record.spec_hash):
         raise ContractError(
             403,
             "NO_CONSENT",
-            f"Organisation {consent.msp} has withdrawn from task {task} and has no vote in it.",
-            "Who approves the task again has a vote again.",
+            f"Organisation {consent.msp} takes no part in task {task} as it is now agreed on, and has no vote in it.",
+            "Who approves the task has a vote: fedledger task approve.",
         )
     return record
 

@@ -86,6 +86,19 @@ def test_an_organisation_that_withdrew_has_no_vote_until_it_consents_again(conso
     assert len(vote(consortium, MSPS[1], mint).votes) == 2
 
 
+def test_an_organisation_that_is_suspended_has_no_vote(consortium: Consortium) -> None:
+    mint = propose(consortium)
+    vote(consortium, MSPS[1], mint)
+    for msp in (MSPS[0], MSPS[2]):
+        consortium.ledger.submit(
+            consortium.governors[msp], "VoteSuspension", "heart", MSPS[1], "suspend", "It broke the agreement."
+        )
+    with refused("ORGANISATION_SUSPENDED"):
+        vote(consortium, MSPS[1], mint, "reject")
+    assert vote(consortium, MSPS[2], mint).state == "open"
+    assert vote(consortium, MSPS[3], mint).state == "minted"
+
+
 def test_the_majority_is_that_of_all_organisations_however_many_have_left(consortium: Consortium) -> None:
     for msp in MSPS[2:]:
         consortium.ledger.submit(consortium.governors[msp], "WithdrawConsent", "heart", "Because.")
@@ -105,7 +118,7 @@ def test_an_organisation_may_think_again_until_it_is_decided(consortium: Consort
 def test_strangers_and_other_roles_have_no_vote(consortium: Consortium) -> None:
     mint = propose(consortium)
     ledger = consortium.ledger
-    with refused("NO_CONSENT"):
+    with refused("NOT_A_PARTY"):
         ledger.submit(ledger.actor("StrangerMSP", "governor"), "VoteMint", "heart", mint.id, "approve")
     for actor in (consortium.validators[MSPS[1]], consortium.participants[MSPS[1]]):
         with refused("WRONG_ROLE"):
