@@ -58,12 +58,6 @@ def certified(
         yield found
 
 
-@pytest.mark.parametrize("key_type", list(KeyType))
-def test_members_with_keys_of_every_kind_are_let_in(running: NetworkFolder, key_type: KeyType) -> None:
-    with certified(running, key_type=key_type) as member:
-        assert member.submit("Put", f"by-{key_type}=1") == 1
-
-
 def refused_everywhere(who: Client) -> str:
     """Check that queries, proposals, status, events and blocks are refused; the reason given to a proposal."""
     with pytest.raises(EvaluateError):
@@ -157,23 +151,6 @@ def test_a_transaction_id_of_ones_own_choice_is_refused(participant: Client) -> 
         participant.gateway.new_proposal(proposed.SerializeToString()).endorse()
 
 
-def test_another_channel_is_refused(participant: Client) -> None:
-    with pytest.raises(EndorseError, match="elsewhere"):
-        participant.gateway.get_network("elsewhere").get_contract("fedledger").submit_transaction("Put", "a=1")
-    with (
-        pytest.raises(EventsError),
-        participant.gateway.get_network("elsewhere").block_events(start_block=0, end_block=0) as blocks,
-    ):
-        next(iter(blocks))
-
-
-def test_a_proposal_that_is_on_the_ledger_is_not_run_again(participant: Client) -> None:
-    proposal = participant.contract.new_proposal("Put", arguments=["once=1"])
-    proposal.endorse().submit().status().raise_if_invalid()
-    with pytest.raises(EndorseError, match="duplicate transaction found"):
-        proposal.endorse()
-
-
 def test_a_transaction_submitted_twice_counts_once(participant: Client) -> None:
     participant.submit("Put", "twice=0")
     prepared = participant.endorsed("Add", "twice", "1")
@@ -192,18 +169,6 @@ def test_an_envelope_that_its_creator_has_not_signed_is_not_ordered(participant:
         participant.submit_raw(prepared, signature=sign(generate_key(), prepared.envelope.payload))
     assert refused.value.code() is grpc.StatusCode.ABORTED
     assert participant.evaluate("Get", "unsigned") == [None]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_too_few_organisations_are_no_policy(participant: Client, count: int) -> None:
-    prepared = participant.endorsed("Put", "few=1", organisations=MSPS[:count])
-    assert participant.submit_raw(prepared).code_name == "ENDORSEMENT_POLICY_FAILURE"
-    assert participant.evaluate("Get", "few") == [None]
-
-
-def test_exactly_the_organisations_asked_for_endorse(participant: Client) -> None:
-    prepared = participant.endorsed("Put", "asked=1", organisations=(MSPS[3], MSPS[1], MSPS[2]))
-    assert participant.submit_raw(prepared).code_name == "VALID"
 
 
 def test_one_organisation_three_times_is_one_organisation(participant: Client) -> None:

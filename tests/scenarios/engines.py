@@ -52,6 +52,14 @@ class Engine(ABC):
         """Start what was killed; return when it serves."""
 
     @abstractmethod
+    def kill_peer(self, organisation: str) -> None:
+        """Kill the process of the organisation's peer."""
+
+    @abstractmethod
+    def start_peer(self, organisation: str) -> None:
+        """Start it again; return when it serves."""
+
+    @abstractmethod
     def kill_contract(self, organisation: str) -> None:
         """Kill the process in which the organisation's peer runs the contract."""
 
@@ -119,6 +127,13 @@ class EmbeddedEngine(Engine):
     def start(self) -> None:
         self.process = running.launch(self.folder, attached=True, contract=self.contract)
 
+    def kill_peer(self, organisation: str) -> None:
+        """One process is everybody's peer."""
+        self.kill()
+
+    def start_peer(self, organisation: str) -> None:
+        self.start()
+
     def kill_contract(self, organisation: str) -> None:
         children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         for pid in {int(pid) for listed in children for pid in listed.read_text().split()}:
@@ -178,6 +193,13 @@ class FabricEngine(Engine):
 
     def start(self) -> None:
         self.network.up()
+
+    def kill_peer(self, organisation: str) -> None:
+        self.network.kill(f"peer.{organisation}")
+
+    def start_peer(self, organisation: str) -> None:
+        self.network.start(f"peer.{organisation}")
+        self.network.wait_until_ready()
 
     def kill_contract(self, organisation: str) -> None:
         self.network.kill(f"chaincode.{organisation}")

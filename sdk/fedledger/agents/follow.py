@@ -14,6 +14,7 @@ import structlog
 
 from fedledger.errors import FedledgerError
 from fedledger.gateway import ChaincodeEvent, CloseableIterator, GatewayError
+from fedledger.gateway.errors import CERTIFICATE_EXPIRED
 from fedledger.ledger import LedgerEvent, TaskLedger
 from fedledger.store import StoreError
 
@@ -103,4 +104,6 @@ def keep_stepping(
 
 def is_refused_identity(error: FedledgerError) -> bool:
     """Whether the ledger does not accept who asks, whatever is asked."""
-    return isinstance(error, GatewayError) and (error.status in _REFUSED or _ACCESS_DENIED in error.message)
+    return isinstance(error, GatewayError) and (
+        error.status in _REFUSED or error.code == CERTIFICATE_EXPIRED or _ACCESS_DENIED in error.message
+    )

@@ -33,12 +33,14 @@ _REMEDIES = {
     grpc.StatusCode.UNIMPLEMENTED: "Check that the address is a Fabric gateway's and not another service's.",
 }
 _STORE_ELSEWHERE = "Send less at once: large data belongs into the artifact store, and its digest onto the ledger."
+CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
 _RECOGNISED = (
-    ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again."),
-    ("exceeds maximum allowed", "TRANSACTION_TOO_LARGE", _STORE_ELSEWHERE),
-    ("message larger than max", "MESSAGE_TOO_LARGE", _STORE_ELSEWHERE),
+    ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again.", ExitCode.FAILED),
+    ("client identity expired", CERTIFICATE_EXPIRED, "Renew the certificate at your CA.", ExitCode.CONNECTION),
+    ("exceeds maximum allowed", "TRANSACTION_TOO_LARGE", _STORE_ELSEWHERE, ExitCode.FAILED),
+    ("message larger than max", "MESSAGE_TOO_LARGE", _STORE_ELSEWHERE, ExitCode.FAILED),
 )
-"""What peers, orderers and gRPC say without a code of its own: part of the text, our code, what to do."""
+"""What peers, orderers and gRPC say without a code of its own: part of the text, our code, what to do, exit code."""
 _TOOK_TOO_LONG = "DeadlineExceeded"
 """What a gateway says of another organisation's peer that it has given up."""
 _STATUS_DETAILS = "grpc-status-details-bin"
@@ -72,8 +74,8 @@ class GatewayError(FedledgerError):
 
     ``status`` is the gRPC status, None when the call itself went well. ``contract_error`` is the first refusal by
     the contract among the peers' messages, None when there is none. ``code`` is the contract's code, or
-    ``CLOCK_SKEW``, ``TRANSACTION_TOO_LARGE`` or ``MESSAGE_TOO_LARGE``, or the phase and the gRPC status, such as
-    ``ENDORSE_UNAVAILABLE``.
+    ``CLOCK_SKEW``, ``CERTIFICATE_EXPIRED``, ``TRANSACTION_TOO_LARGE`` or ``MESSAGE_TOO_LARGE``, or the phase and the
+    gRPC status, such as ``ENDORSE_UNAVAILABLE``.
     """
 
     phase: ClassVar[str] = "GATEWAY"
@@ -113,7 +115,7 @@ class GatewayError(FedledgerError):
             subject = f"{cls.activity} of transaction {transaction_id}" if transaction_id else cls.activity
             message = f"{subject} failed with {status.name}: {told}."
             known = next((each for each in _RECOGNISED if each[0] in told), None)
-            _, code, remedy = known or ("", f"{cls.phase}_{status.name}", cls._remedy(status))
+            _, code, remedy, _ = known or ("", f"{cls.phase}_{status.name}", cls._remedy(status), None)
             if not remedy and _TOOK_TOO_LONG in told:
                 remedy = "A peer took longer than it may: try again, or send less at once."
         failure = cls(
@@ -126,7 +128,7 @@ class GatewayError(FedledgerError):
             contract_error=fault,
         )
         if known is not None:
-            failure.exit_code = ExitCode.FAILED
+            failure.exit_code = known[3]
         return failure
 
     @classmethod
