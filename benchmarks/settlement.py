@@ -98,7 +98,8 @@ def records(spec: TaskSpec, count: int) -> Iterator[tuple[str, Value]]:
     for validator in validators:
         yield state.validator_key(task, validator.msp), validator
     entries = tuple(
-        CohortEntry(participant=name, msp=MSPS[index % 4], quarantined=False) for index, name in enumerate(participants)
+        CohortEntry(participant=name, msp=MSPS[index % 4], quarantined=False, reputation=500_000)
+        for index, name in enumerate(participants)
     )
     yield state.cohort_key(task, 1), CohortRecord(participants=entries, validators=validators)
     fixed = tuple(FixedUpdate(participant=name, manifest_digest=DIGEST, num_examples=100) for name in participants)

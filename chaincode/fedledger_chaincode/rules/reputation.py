@@ -21,7 +21,7 @@ class Terms:
 
 
 def terms_of(verdict: Verdict | Literal["absent"], trust: int) -> Terms:
-    """The terms of a verdict; ``trust`` is that of an accepted update (full in a round without a reference direction).
+    """The terms of a verdict; ``trust`` is that of an accepted update (full in a task without trust weighting).
 
     Absence costs reliability and agreement, never honesty.
     """
@@ -41,10 +41,13 @@ def score_of(spec: ReputationSpec, terms: Terms) -> int:
 
 
 def updated_standing(standing: StandingRecord, score: int, round_number: int, spec: ReputationSpec) -> StandingRecord:
-    """The exponentially weighted mean after one more score, and a quarantine when it falls below the threshold."""
+    """The exponentially weighted mean after one more score, and a quarantine while it is below the threshold.
+
+    A quarantine that ends with this round is renewed by it, so that who stays below never counts in between.
+    """
     reputation = (spec.memory * standing.reputation + (MICRO - spec.memory) * score) // MICRO
     quarantined_until = standing.quarantined_until
-    if reputation < spec.quarantine_threshold and quarantined_until < round_number:
+    if reputation < spec.quarantine_threshold and quarantined_until <= round_number:
         quarantined_until = round_number + spec.quarantine_rounds if spec.quarantine_rounds else quarantined_until
     return standing.model_copy(
         update={"reputation": reputation, "last_score": score, "quarantined_until": quarantined_until}

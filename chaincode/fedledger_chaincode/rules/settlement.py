@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from fedledger_chaincode.messages.records import (
     CohortEntry,
@@ -13,11 +14,29 @@ from fedledger_chaincode.messages.records import (
     SettlementRecord,
 )
 from fedledger_chaincode.messages.round import Attestation
-from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.task import AggregationSpec, ReputationSpec, RobustnessSpec, TaskSpec
 from fedledger_chaincode.rules.evidence import Evidence, Judged, final_verdict
 from fedledger_chaincode.rules.reputation import score_of, terms_of
-from fedledger_chaincode.rules.trust import LEVELS, trust_level
+from fedledger_chaincode.rules.trust import LEVELS, agreement, round_thresholds, trust_by_reputation, trust_level
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The parts of a task that weights and scores follow from."""
+
+    aggregation: AggregationSpec
+    robustness: RobustnessSpec
+    reputation: ReputationSpec
+
+
+@dataclass(frozen=True)
+class _Trust:
+    """Of accepted updates; in a task without trust weighting of none."""
+
+    levels: Mapping[str, int]
+    by_reputation: frozenset[str] = frozenset()
+    """Participants whose level is from their reputation, for want of agreement."""
 
 
 def judge_update(
@@ -61,61 +80,92 @@ def settle(
         if decided is None:
             return None
         judged[update.participant] = decided
-    trust = _trust(spec, judged)
-    weights = _weights(spec, cohort, fixed, judged, trust)
+    examples = {update.participant: update.num_examples for update in fixed.updates}
+    rules = Rules(spec.aggregation, spec.robustness, spec.reputation)
+    updates = weigh(rules, cohort.participants, examples, judged)
     convicted = {msp for decided in judged.values() for msp in decided.convicted}
     return SettlementRecord(
-        updates=tuple(
-            _settled(spec, entry, judged.get(entry.participant), weight, trust.get(entry.participant, LEVELS))
-            for entry, weight in zip(cohort.participants, weights, strict=True)
-        ),
-        weight_sum=sum(weights),
+        updates=updates,
+        weight_sum=sum(update.weight for update in updates),
         attested=tuple(msp for msp in spec.aggregation.validators if msp in attestations),
         convicted=tuple(msp for msp in spec.aggregation.validators if msp in convicted),
     )
 
 
+def weigh(
+    rules: Rules, cohort: Sequence[CohortEntry], examples: Mapping[str, int], judged: Mapping[str, Judged]
+) -> tuple[SettledUpdate, ...]:
+    """Trust, weight and score of each member of the cohort, in its order.
+
+    Args:
+        examples: as claimed, by participant; of those that submitted.
+        judged: the final word on their updates.
+    """
+    accepted = {name: decided for name, decided in judged.items() if decided.verdict == "accepted"}
+    trust = _trust(rules, cohort, accepted)
+    weights = _weights(rules.aggregation, cohort, examples, accepted, trust.levels)
+    return tuple(
+        _settled(rules.reputation, entry, judged.get(entry.participant), weight, trust)
+        for entry, weight in zip(cohort, weights, strict=True)
+    )
+
+
 def _weights(
-    spec: TaskSpec,
-    cohort: CohortRecord,
-    fixed: FixedSetRecord,
-    judged: Mapping[str, Judged],
+    aggregation: AggregationSpec,
+    cohort: Sequence[CohortEntry],
+    examples: Mapping[str, int],
+    accepted: Mapping[str, Judged],
     trust: Mapping[str, int],
 ) -> Sequence[int]:
-    """Integer weight of each member of the cohort: examples, capped, times trust in a round with a reference direction.
+    """Integer weight of each member of the cohort: examples, capped, times trust in a task with trust weighting.
 
     0 for who is refused, absent or quarantined.
     """
-    examples = {update.participant: update.num_examples for update in fixed.updates}
     counted = [
-        min(examples[entry.participant], spec.aggregation.max_examples) * trust.get(entry.participant, 1)
-        if entry.participant in judged and judged[entry.participant].verdict == "accepted" and not entry.quarantined
+        min(examples[entry.participant], aggregation.max_examples) * trust.get(entry.participant, 1)
+        if entry.participant in accepted and not entry.quarantined
         else 0
-        for entry in cohort.participants
+        for entry in cohort
     ]
-    capped = capped_weights(
-        counted, spec.aggregation.max_examples * (LEVELS if trust else 1), spec.aggregation.max_share
-    )
-    return fit_field(capped, spec.aggregation.quantised_norm)
+    capped = capped_weights(counted, aggregation.max_examples * (LEVELS if trust else 1), aggregation.max_share)
+    return fit_field(capped, aggregation.quantised_norm)
 
 
-def _trust(spec: TaskSpec, judged: Mapping[str, Judged]) -> dict[str, int]:
-    """Trust level by participant; empty in a round without a reference direction."""
-    return {
-        participant: trust_level(decided.inner_product, spec.aggregation.quantised_norm, spec.robustness)
-        for participant, decided in judged.items()
+def _trust(rules: Rules, cohort: Sequence[CohortEntry], accepted: Mapping[str, Judged]) -> _Trust:
+    """Levels of accepted updates; none in a task without trust weighting.
+
+    The median is that of updates that may count. A round without a direction is as silent as one in which nobody
+    agrees with it: whoever keeps a direction back gains nothing from it.
+    """
+    if rules.robustness.trust_weighting == "off":
+        return _Trust({})
+    agreements = {
+        name: agreement(decided.inner_product, rules.aggregation.quantised_norm)
+        for name, decided in accepted.items()
         if decided.inner_product is not None
     }
+    counted = [entry.participant for entry in cohort if entry.participant in agreements and not entry.quarantined]
+    thresholds = round_thresholds([agreements[name] for name in counted], rules.robustness)
+    levels = {entry.participant: trust_by_reputation(entry.reputation) for entry in cohort}
+    if thresholds is not None:
+        levels |= {name: trust_level(value, thresholds) for name, value in agreements.items()}
+    by_reputation = frozenset(accepted) if thresholds is None else frozenset(accepted) - frozenset(agreements)
+    return _Trust({name: levels[name] for name in accepted}, by_reputation)
 
 
-def _settled(spec: TaskSpec, entry: CohortEntry, judged: Judged | None, weight: int, trust: int) -> SettledUpdate:
+def _settled(
+    reputation: ReputationSpec, entry: CohortEntry, judged: Judged | None, weight: int, trust: _Trust
+) -> SettledUpdate:
+    """One update's result. Where nothing is known of an accepted update, its score keeps its reputation as it is."""
     verdict = "absent" if judged is None else judged.verdict
+    level = trust.levels.get(entry.participant, LEVELS)
+    is_kept = entry.participant in trust.by_reputation
     return SettledUpdate(
         participant=entry.participant,
         msp=entry.msp,
         verdict=verdict,
         weight=weight,
-        score=score_of(spec.reputation, terms_of(verdict, trust)),
+        score=entry.reputation if is_kept else score_of(reputation, terms_of(verdict, level)),
         proven=judged is not None and judged.proven,
-        trust=trust if verdict == "accepted" else 0,
+        trust=level if verdict == "accepted" else 0,
     )

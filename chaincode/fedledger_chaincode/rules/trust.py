@@ -3,9 +3,15 @@
 The idea is FLTrust's (Cao, Fang, Liu, Gong 2021, arXiv:2012.13995): what points away from a direction that is known to
 be good counts nothing. Both vectors are scaled to the quantised norm, so that an update's length counts as well: a
 zero update agrees with nothing.
+Honest updates agree the less the nearer the model is to its optimum, where they add up to nothing, so that thresholds
+follow the median agreement of the round; where even that is low, the direction says nothing about anybody.
+docs/protocol/rounds.md, 4.5.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.task import RobustnessSpec
@@ -14,18 +20,46 @@ LEVELS = 15
 """Trust is a whole number from 0 to this."""
 
 
+@dataclass(frozen=True)
+class Thresholds:
+    """Of one round, in micro-units of agreement."""
+
+    no_trust: int
+    full_trust: int
+
+
 def agreement(inner_product: int, quantised_norm: int) -> int:
     """<u, g> / C_q^2 in micro-units, in [-1e6, 1e6]: the cosine, shortened where the update is shorter than allowed."""
     return inner_product * MICRO // quantised_norm**2
 
 
-def trust_level(inner_product: int, quantised_norm: int, robustness: RobustnessSpec) -> int:
+def round_thresholds(agreements: Sequence[int], robustness: RobustnessSpec) -> Thresholds | None:
+    """The task's thresholds, both made smaller where the median agreement is below ``full_trust``; None for a silent
+    round: the median is at or below ``no_trust``, or there is none.
+
+    Below half of ``agreements`` can be false without moving the median out of the range of the honest ones; of an even
+    number the upper of the middle two is taken.
+    """
+    if not agreements:
+        return None
+    median = sorted(agreements)[len(agreements) // 2]
+    if median <= robustness.no_trust:
+        return None
+    full_trust = min(robustness.full_trust, median)
+    return Thresholds(robustness.no_trust * full_trust // robustness.full_trust, full_trust)
+
+
+def trust_level(value: int, thresholds: Thresholds) -> int:
     """0 at or below ``no_trust``, ``LEVELS`` at or above ``full_trust``, in equal steps between."""
-    value = agreement(inner_product, quantised_norm)
-    if value <= robustness.no_trust:
+    if value <= thresholds.no_trust:
         return 0
-    span = robustness.full_trust - robustness.no_trust
-    return min(LEVELS, -(-LEVELS * (value - robustness.no_trust) // span))
+    span = thresholds.full_trust - thresholds.no_trust
+    return min(LEVELS, -(-LEVELS * (value - thresholds.no_trust) // span))
+
+
+def trust_by_reputation(reputation: int) -> int:
+    """The level in a silent round: reputation, in micro-units, rounded up to a fifteenth."""
+    return -(-LEVELS * reputation // MICRO)
 
 
 def trust_score(level: int) -> int:
