@@ -15,17 +15,13 @@ from fedledger_network.fabric.layout import Layout
 from fedledger_network.fabric.package import Place, Release, builder_configuration
 from fedledger_network.fabric.processes import Program
 from fedledger_network.fabric.programs import Programs
-from fedledger_network.fabric.settings import BUILDER_ENVIRONMENT
+from fedledger_network.fabric.settings import BUILDER_ENVIRONMENT, ENVIRONMENT, ORDERER_ENVIRONMENT
 
 PEER = "peer"
 ORDERER = "orderer"
 AUTHORITY = "authority"
 KINDS = (ORDERER, PEER, CHAINCODE)
 """What every organisation runs; with Fabric CA its ``authority`` besides."""
-_LOGGING = {
-    "FABRIC_LOGGING_SPEC": "info",
-    "FABRIC_LOGGING_FORMAT": "%{time:2006-01-02T15:04:05.000Z07:00} %{level:.4s} [%{module}] %{message}",
-}
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ class Inventory:
             organisation,
             (str(self.programs.path("orderer")),),
             (ports.orderer, ports.orderer_admin, ports.orderer_operations),
-            lambda: _LOGGING,
+            lambda: ORDERER_ENVIRONMENT,
         )
 
     def _peer(self, organisation: Organisation) -> Program:
@@ -96,7 +92,7 @@ class Inventory:
                 (tls / TLS_CERTIFICATE_FILE).read_bytes(),
                 (tls / TLS_KEY_FILE).read_bytes(),
             )
-            return {**_LOGGING, BUILDER_ENVIRONMENT: builder}
+            return {**ENVIRONMENT, BUILDER_ENVIRONMENT: builder}
 
         return self._program(
             PEER,
