@@ -8,6 +8,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
 from fedledger_chaincode.messages.records import (
     BalanceRecord,
+    MemberRecord,
     Payment,
     RosterRecord,
     SettlementRecord,
@@ -15,7 +16,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
 )
 from fedledger_chaincode.rules.rewards import compensate, counted_shares, proportion, split_duty, split_reward
-from fedledger_chaincode.state import SUPPLY_KEY, balance_key, roster_key
+from fedledger_chaincode.state import SUPPLY_KEY, balance_key, member_key, roster_key
 from fedledger_chaincode.transactions.context import (
     VOID,
     Context,
@@ -92,23 +93,34 @@ def pay_rewards(
     context: Context, record: TaskRecord, settlement: SettlementRecord, dutiful: tuple[str, ...]
 ) -> tuple[Payment, ...]:
     """Pay a round's reward from the task's pool."""
-    incentive, shares = record.spec.incentive, counted_shares(settlement)
-    duty = split_duty(incentive, dutiful, record.spec.aggregation.n)
-    payments = [
-        *((participant_account(participant), amount) for participant, amount in split_reward(incentive, shares)),
-        *((organisation_account(msp), amount) for msp, amount in duty),
-    ]
-    pool = pool_account(record.spec.task)
-    context.transfer([(pool, account, amount) for account, amount in payments])
-    return tuple(Payment(account=account, amount=amount) for account, amount in payments)
+    incentive, task = record.spec.incentive, record.spec.task
+    earned = _by_account(context, task, split_reward(incentive, counted_shares(settlement)))
+    for msp, amount in split_duty(incentive, dutiful, record.spec.aggregation.n):
+        account = organisation_account(msp)
+        earned[account] = earned.get(account, 0) + amount
+    context.transfer([(pool_account(task), account, amount) for account, amount in earned.items()])
+    return tuple(Payment(account=account, amount=amount) for account, amount in earned.items())
 
 
 def pay_compensation(context: Context, record: TaskRecord, settlement: SettlementRecord) -> None:
     """Pay those whose updates counted in a round that was aborted, as far as the task's insurance reaches."""
-    insurance = insurance_account(record.spec.task)
+    task, insurance = record.spec.task, insurance_account(record.spec.task)
     insured = context.balances([insurance])[insurance]
-    payments = compensate(record.spec.incentive, insured, settlement)
-    context.transfer([(insurance, participant_account(participant), amount) for participant, amount in payments])
+    payments = _by_account(context, task, compensate(record.spec.incentive, insured, settlement))
+    context.transfer([(insurance, account, amount) for account, amount in payments.items()])
+
+
+def _by_account(context: Context, task: str, payments: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """Payments to participants, by account: a participant without a certificate could not use one of its own, so that
+    its organisation, which admitted it, is paid."""
+    members = context.state.find(MemberRecord, [member_key(task, participant) for participant, _ in payments])
+    amounts: dict[str, int] = {}
+    for (participant, amount), member in zip(payments, members, strict=True):
+        if member is None:
+            raise ContractError(500, "STATE", f"Participant {participant} is no member.")
+        account = organisation_account(member.msp) if member.valid_until is None else participant_account(participant)
+        amounts[account] = amounts.get(account, 0) + amount
+    return amounts
 
 
 def wind_up(context: Context, record: TaskRecord) -> None:

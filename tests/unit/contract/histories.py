@@ -3,17 +3,27 @@ contract knows, payments, votes, members who come and go."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fedledger.identity.keys import generate_key, public_key_der, sign
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
-from fedledger_chaincode.messages.records import HeadRecord
-from fedledger_chaincode.messages.round import AbortRequest, JoinRequest, Opening, RevealedShare, RevealJudgement
+from fedledger_chaincode.messages.records import HeadRecord, TaskRecord
+from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    Admission,
+    JoinRequest,
+    Opening,
+    RevealedShare,
+    RevealJudgement,
+    SignedAdmission,
+)
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.tokens import MintProposal
 from fedledger_chaincode.messages.views import MintRecords
-from fedledger_chaincode.state import head_key
-from tests.unit.contract.ledger import MSPS, WITHIN_NORM, Consortium, digest, task_spec
+from fedledger_chaincode.state import head_key, task_key
+from tests.unit.contract.ledger import CHANNEL, MSPS, WITHIN_NORM, Consortium, digest, task_spec
 
 BEYOND_NORM = Opening(degree=WITHIN_NORM.degree, zero=("0" * 15 + "1",) * 2, inner_product="0" * 16)
 """What every validator finds of an update that is too long."""
@@ -224,6 +234,57 @@ def _leave(consortium: Consortium, step: Step) -> None:
     consortium.ledger.submit(consortium.participants[step.msp], "LeaveTask", consortium.task)
 
 
+def _admit(consortium: Consortium, step: Step) -> None:
+    key = generate_key()
+    asked = Admission(
+        channel=CHANNEL,
+        task=consortium.task,
+        msp=step.msp,
+        public_key=public_key_der(key.public_key()).hex(),
+    )
+    signature = base64.b64encode(sign(key, asked.canonical())).decode()
+    signed = SignedAdmission(admission=asked, signature=signature)
+    consortium.ledger.submit(consortium.governors[step.msp], "AdmitParticipants", signed)
+
+
+def _about_participant(function: str) -> Callable[[Consortium, Step], None]:
+    def said(consortium: Consortium, step: Step) -> None:
+        pseudonym = consortium.participants[step.msp].pseudonym
+        consortium.ledger.submit(consortium.governors[step.msp], function, consortium.task, pseudonym, "Because.")
+
+    return said
+
+
+def _vote_suspension(decision: str) -> Callable[[Consortium, Step], None]:
+    def voted(consortium: Consortium, step: Step) -> None:
+        for msp in MSPS:
+            if msp not in (step.other, step.msp):
+                governor = consortium.governors[msp]
+                consortium.ledger.submit(governor, "VoteSuspension", consortium.task, step.other, decision, "Because.")
+
+    return voted
+
+
+def _amend(consortium: Consortium, step: Step) -> None:
+    """One more round, approved by three organisations; it is adopted when the next round opens."""
+    agreed = TaskRecord.decode(consortium.ledger.world[task_key(consortium.task)]).spec
+    training = agreed.training.model_copy(update={"rounds": agreed.training.rounds + 1})
+    amended = agreed.model_copy(update={"training": training})
+    consortium.ledger.submit(consortium.governors[step.msp], "ProposeAmendment", amended)
+    for msp in MSPS[:3]:
+        consortium.ledger.submit(consortium.governors[msp], "ApproveTask", consortium.task, amended.sha256())
+
+
+def _approve_newest(consortium: Consortium, step: Step) -> None:
+    newest = TaskRecord.decode(consortium.ledger.world[task_key(consortium.task)])
+    consortium.spec = newest.spec
+    consortium.approve(step.msp)
+
+
+def _conclude(consortium: Consortium, step: Step) -> None:
+    consortium.ledger.submit(consortium.governors[step.msp], "ConcludeTask", consortium.task)
+
+
 def _join_again(consortium: Consortium, step: Step) -> None:
     actor = consortium.ledger.actor(step.msp, "participant", name="another")
     consortium.ledger.submit(actor, "JoinTask", JoinRequest(task=consortium.task))
@@ -275,7 +336,14 @@ ACTS: Mapping[str, Callable[[Consortium, Step], None]] = {
     "vote for mints": _vote_mints("approve"),
     "vote against mints": _vote_mints("reject"),
     "withdraw": _governor("WithdrawConsent"),
-    "consent again": lambda consortium, step: consortium.approve(step.msp),
+    "consent again": _approve_newest,
+    "admit a device": _admit,
+    "suspend a participant": _about_participant("SuspendParticipant"),
+    "reinstate a participant": _about_participant("ReinstateParticipant"),
+    "suspend an organisation": _vote_suspension("suspend"),
+    "reinstate an organisation": _vote_suspension("reinstate"),
+    "amend": _amend,
+    "conclude": _conclude,
     "leave": _leave,
     "join again": _join_again,
     "ask to stop": _governor("StopTask"),

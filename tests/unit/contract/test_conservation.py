@@ -47,8 +47,8 @@ def check_tokens(consortium: Consortium) -> None:
         assert all(account.startswith(("org:", "participant:")) for account in kept)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.booleans(), st.sampled_from(sorted(BEGINNINGS)), st.lists(step, min_size=10, max_size=40))
+@settings(max_examples=100, deadline=None)
+@given(st.booleans(), st.sampled_from(sorted(BEGINNINGS)), st.lists(step, min_size=8, max_size=32))
 def test_no_history_makes_or_loses_a_token(proof: bool, start: str, steps: list[Step]) -> None:
     consortium = Consortium.active(faulty_spec(proof=proof))
     check_tokens(consortium)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedledger.identity.keys import generate_key, public_key_der, sign
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, MICRO
 from fedledger_chaincode.messages.records import SettledUpdate, SettlementRecord
-from fedledger_chaincode.messages.round import AbortRequest
+from fedledger_chaincode.messages.round import AbortRequest, Admission, SignedAdmission
 from fedledger_chaincode.messages.task import IncentiveSpec
 from fedledger_chaincode.rules.rewards import (
     Share,
@@ -19,8 +22,9 @@ from fedledger_chaincode.rules.rewards import (
     split_duty,
     split_reward,
 )
+from fedledger_chaincode.submitter import pseudonym_of
 from tests.unit.contract.histories import BEYOND_NORM
-from tests.unit.contract.ledger import MSPS, Consortium, digest, task_spec
+from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium, digest, task_spec
 
 LOWEST = 400_000
 fraction = st.integers(0, MICRO)
@@ -105,6 +109,29 @@ def test_no_balance_passes_the_largest_integer(held: int, amount: int) -> None:
         assert refusal.code == "BALANCE_LIMIT" and held + amount > MAXIMUM_INTEGER
     else:
         assert after == {"a": MAXIMUM_INTEGER - amount, "b": held + amount}
+
+
+def test_a_participant_without_a_certificate_earns_for_its_organisation() -> None:
+    consortium = Consortium.active()
+    key = generate_key()
+    admission = Admission(channel=CHANNEL, task="heart", msp=MSPS[0], public_key=public_key_der(key.public_key()).hex())
+    signature = base64.b64encode(sign(key, admission.canonical())).decode()
+    admitted = SignedAdmission(admission=admission, signature=signature)
+    consortium.ledger.submit(consortium.governors[MSPS[0]], "AdmitParticipants", admitted)
+    consortium.open(1)
+    device = pseudonym_of(public_key_der(key.public_key()))
+    signed = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1, participant=device), key)
+    consortium.ledger.submit(consortium.participants[MSPS[0]], "SubmitUpdates", signed)
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    before = consortium.balances()
+    consortium.conclude(1)
+    after = consortium.balances()
+    # 10 tokens are the validators', 30 the participants': half of them by organisation, half by weight.
+    assert f"participant:{device}" not in after
+    assert after[f"org:{MSPS[0]}"] - before[f"org:{MSPS[0]}"] == 2_500_000 + 1_875_000 + 3_000_000
+    assert after[f"participant:{consortium.participants[MSPS[0]].pseudonym}"] == 1_875_000 + 3_000_000
+    assert after[f"participant:{consortium.participants[MSPS[1]].pseudonym}"] == 3_750_000 + 3_000_000
 
 
 def settlement(*counts: tuple[str, bool]) -> SettlementRecord:
