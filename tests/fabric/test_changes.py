@@ -1,31 +1,35 @@
-"""A network that runs is changed: contract, certificates, nodes, members; members go on, and the audit follows."""
+"""A network that runs is changed, each time by a command: members, certificates, nodes, contract.
+
+The others go on meanwhile, and the audit follows.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedledger.audit import CheckName, Outcome, verify_network
 from fedledger.audit.findings import BLOCK_CHECKS
+from fedledger.errors import BadInputError
 from fedledger.gateway import EndorseError, EvaluateError
-from fedledger.identity.profile import load_profile
+from fedledger.identity.profile import profile_names
 from fedledger.ledger import TaskLedger
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import in_process_ca
 from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.ca.service import CaService
-from fedledger_network.configuration.revocation import publish_revocation_list
 from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
-from fedledger_network.fabric.changes import add_member, replace_node, rotate_certificates
 from fedledger_network.fabric.identities import provision
+from tests.fabric.commands import fedledger
 from tests.fabric.conftest import ORGANISATIONS, free_ports
 from tests.fabric.ledger import channel, commit_hashes, failures
 from tests.fabric.load import under_load
-from tests.unit.contract.ledger import MSPS, task_spec
+from tests.unit.contract.ledger import task_spec
 
 pytestmark = pytest.mark.fabric
 
@@ -42,7 +46,17 @@ def network(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
     finally:
         running.down()
-        FabricNetwork.existing(running.layout.root, programs).down()
+        present(running).down()
+
+
+def changed(network: FabricNetwork, *words: str) -> Any:
+    """What a command prints that changes the network in its folder."""
+    return fedledger("network", *words, "--dir", network.layout.root)
+
+
+def present(network: FabricNetwork) -> FabricNetwork:
+    """The network as the commands have left it."""
+    return FabricNetwork.existing(network.layout.root, network.programs)
 
 
 def proposed(network: FabricNetwork, organisation: str = "cleveland", **changes: object) -> str:
@@ -50,6 +64,12 @@ def proposed(network: FabricNetwork, organisation: str = "cleveland", **changes:
     with channel(network, f"{organisation}-governor") as opened:
         TaskLedger(opened, "fedledger").propose_task(task_spec(task=task, **changes))
     return task
+
+
+def among_all(network: FabricNetwork) -> dict[str, Any]:
+    """Terms of a task in which all members of the network take part and validate."""
+    members = sorted(organisation.msp_id for organisation in network.config.consortium.organisations)
+    return {"organisations": members, "aggregation": {"validators": members}}
 
 
 def is_known_everywhere(network: FabricNetwork, task: str) -> bool:
@@ -61,7 +81,7 @@ def is_known_everywhere(network: FabricNetwork, task: str) -> bool:
     return True
 
 
-def test_a_revoked_certificate_is_refused_by_every_peer(network: FabricNetwork) -> None:
+def test_a_revoked_certificate_is_refused_by_every_peer(network: FabricNetwork, tmp_path: Path) -> None:
     organisation = network.config.organisation("hungary")
     folder = network.layout.organisation("hungary")
     authority = DevelopmentAuthority.open(authority_folder(folder.identities), organisation.msp_id)
@@ -72,13 +92,19 @@ def test_a_revoked_certificate_is_refused_by_every_peer(network: FabricNetwork) 
         revocation_list = ca.revocation_list(registrar)
     finally:
         authority.close()
-    publish_revocation_list(load_profile(network.layout.profiles, "hungary-governor"), [revocation_list])
+    crl = tmp_path / "crl.pem"
+    crl.write_bytes(revocation_list)
+    acting = ("--config", network.layout.profiles, "--profile", "hungary-governor")
+    block = fedledger("network", "revocations", crl, *acting)["block"]
     with channel(network, "hungary-participant") as opened:
         contract = opened.get_contract("fedledger")
         with pytest.raises(EvaluateError):
             contract.evaluate_transaction("ListTasks")
         with pytest.raises(EndorseError):
             contract.submit_transaction("LeaveTask", "any")
+    with pytest.raises(BadInputError, match="NOTHING_TO_CHANGE"):
+        fedledger("network", "revocations", crl, *acting)
+    assert block > 0
     assert is_known_everywhere(network, proposed(network, "hungary"))
 
 
@@ -87,7 +113,7 @@ def test_peer_and_orderer_get_new_certificates_while_others_submit(network: Fabr
     old = before.read_bytes()
     with under_load(network, "long_beach", "switzerland") as load:
         load.goes_on()
-        rotate_certificates(network, "hungary")
+        changed(network, "rotate-certificates", "hungary")
         load.goes_on()
     assert before.read_bytes() != old
     assert is_known_everywhere(network, proposed(network, "hungary"))
@@ -97,7 +123,7 @@ def test_peer_and_orderer_get_new_certificates_while_others_submit(network: Fabr
 def test_a_node_that_lost_its_data_fetches_it_from_the_others(network: FabricNetwork, node: str) -> None:
     with under_load(network, "cleveland", "long_beach") as load:
         load.goes_on()
-        replace_node(network, node)
+        assert changed(network, "replace", node)["program"] == node
         load.goes_on()
     assert len(set(commit_hashes(network).values())) == 1
     assert is_known_everywhere(network, proposed(network, "switzerland"))
@@ -107,15 +133,42 @@ def test_a_fifth_organisation_joins_and_validates_in_the_next_task(network: Fabr
     earlier = proposed(network)
     with under_load(network, "long_beach", "switzerland") as load:
         load.goes_on()
-        larger = add_member(network, FIFTH)
+        answer = changed(network, "add-organisation", FIFTH.name, "--msp-id", FIFTH.msp_id)
         load.goes_on()
+    assert answer["endorsements"] == 4
+    larger = present(network)
     assert is_known_everywhere(larger, earlier)
-    members = sorted([*MSPS, FIFTH.msp_id])
-    terms = {"organisations": members, "aggregation": {"validators": members}}
-    assert is_known_everywhere(larger, proposed(larger, FIFTH.name, **terms))
+    assert is_known_everywhere(larger, proposed(larger, FIFTH.name, **among_all(larger)))
     larger.kill(f"orderer.{ORGANISATIONS[1]}")
-    assert proposed(larger, FIFTH.name, **terms)
+    assert proposed(larger, FIFTH.name, **among_all(larger))
     larger.start(f"orderer.{ORGANISATIONS[1]}")
+    with pytest.raises(BadInputError, match="ALREADY_MEMBER"):
+        changed(network, "add-organisation", FIFTH.name)
+
+
+def test_an_organisation_that_does_not_answer_is_taken_out_and_the_others_keep_their_places(
+    network: FabricNetwork,
+) -> None:
+    larger = present(network)
+    places = {each.name: larger.config.ports(each) for each in larger.config.consortium.organisations}
+    larger.kill("orderer.hungary", "peer.hungary")
+    with under_load(network, "long_beach", "switzerland") as load:
+        load.goes_on()
+        answer = changed(network, "remove-organisation", "hungary")
+        load.goes_on()
+    assert answer["endorsements"] == 3
+    smaller = present(network)
+    assert {each.name: smaller.config.ports(each) for each in smaller.config.consortium.organisations} == {
+        name: ports for name, ports in places.items() if name != "hungary"
+    }
+    assert all(larger.inventory.named(f"{kind}.hungary").pid() is None for kind in larger.inventory.kinds)
+    assert not [name for name in profile_names(smaller.layout.profiles) if name.startswith("hungary-")]
+    assert is_known_everywhere(smaller, proposed(smaller, FIFTH.name, **among_all(smaller)))
+    smaller.kill("orderer.cleveland")
+    assert proposed(smaller, FIFTH.name, **among_all(smaller))
+    smaller.start("orderer.cleveland")
+    with pytest.raises(BadInputError, match="TOO_FEW_ORGANISATIONS"):
+        changed(network, "remove-organisation", FIFTH.name)
 
 
 def test_the_audit_follows_every_change(network: FabricNetwork) -> None:
@@ -126,15 +179,15 @@ def test_the_audit_follows_every_change(network: FabricNetwork) -> None:
 
 
 def test_the_contract_is_upgraded_and_its_state_is_kept(network: FabricNetwork) -> None:
-    present = FabricNetwork.existing(network.layout.root, network.programs)
-    task = proposed(present)
-    upgraded = replace(present.config, chaincode_version="9.0")
-    newer = FabricNetwork(upgraded, network.layout.root, network.programs, attached=True)
-    before = {service.name: service.pid for service in present.status()}
+    older = present(network)
+    task = proposed(older)
+    before = {service.name: service.pid for service in older.status()}
     with under_load(network, "long_beach", "switzerland") as load:
         load.goes_on()
-        newer.up()
+        answer = changed(network, "upgrade", "9.0")
         load.goes_on()
+    assert answer["version"] == "9.0"
+    newer = present(network)
     for organisation in newer.config.consortium.organisations:
         definition = newer.administrator(organisation).definition()
         assert definition is not None
@@ -144,3 +197,5 @@ def test_the_contract_is_upgraded_and_its_state_is_kept(network: FabricNetwork) 
         f"chaincode.{organisation.name}" for organisation in newer.config.consortium.organisations
     }
     assert is_known_everywhere(newer, task)
+    with pytest.raises(BadInputError, match="NOTHING_TO_CHANGE"):
+        changed(network, "upgrade", "9.0")

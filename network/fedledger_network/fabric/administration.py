@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,8 @@ from fedledger_network.fabric.identities import (
 from fedledger_network.fabric.layout import Layout
 from fedledger_network.fabric.programs import Programs
 
+_WAITING = ("--waitForEventTimeout", "80s")
+"""For the block with an approval or a definition: nearly as long as a command may take."""
 _CHANNEL_EXISTS = "channel already exists"
 _LEDGER_EXISTS = "already exists"
 _INSTALLED = "chaincode already successfully installed"
@@ -138,6 +139,7 @@ class Administrator:
             "chaincode",
             "approveformyorg",
             *self._ordering(),
+            *_WAITING,
             *self._defined(definition),
             "--package-id",
             package_id,
@@ -154,18 +156,8 @@ class Administrator:
             peers += ["--peerAddresses", self.config.peer_address(endorser)]
             peers += ["--tlsRootCertFiles", str(self._tls_roots(endorser))]
         self._peer(
-            "lifecycle", "chaincode", "commit", *self._ordering(), *self._defined(definition), *peers
+            "lifecycle", "chaincode", "commit", *self._ordering(), *_WAITING, *self._defined(definition), *peers
         ).run().require_success()
-
-    def update_channel(self, envelope: bytes) -> None:
-        """Sign a channel update, beside those who have signed it, and have it ordered."""
-        with tempfile.TemporaryDirectory() as folder:
-            update = Path(folder) / "update.tx"
-            update.write_bytes(envelope)
-            channel = self.config.consortium.channel
-            self._peer(
-                "channel", "update", "--file", str(update), "--channelID", channel, *self._ordering()
-            ).run().require_success()
 
     def _defined(self, definition: Definition) -> tuple[str, ...]:
         consortium = self.config.consortium

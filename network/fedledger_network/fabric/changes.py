@@ -22,7 +22,7 @@ from fedledger_network.configuration.reading import current_config, last_config_
 from fedledger_network.configuration.updates import ChannelUpdate
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator
-from fedledger_network.fabric.config import FabricConfig
+from fedledger_network.fabric.config import FabricConfig, already_member
 from fedledger_network.fabric.errors import FabricError, FabricTimeout
 from fedledger_network.fabric.identities import ADMINISTRATOR, issue_nodes_anew
 from fedledger_network.fabric.inventory import ORDERER, PEER
@@ -40,27 +40,33 @@ def add_member(network: FabricNetwork, member: Organisation, progress: Progress 
     """Add an organisation with its peer and its orderer; returns the larger network, which is up.
 
     All present members sign the channel's new configuration and approve the contract's new endorsement policy.
-    Raises as ``FabricNetwork.up`` does.
+
+    Raises:
+        BadInputError: ``ALREADY_MEMBER``.
+        FabricError: as ``FabricNetwork.up``.
     """
-    grown = _of(network, network.config.with_member(member))
-    nodes = [grown.inventory.program(kind, member) for kind in (ORDERER, PEER)]
-    if member.msp_id not in _member_ids(network):
-        for node in nodes:
-            _forget(node)  # of an earlier membership, if anything
+    begun = member in network.config.consortium.organisations
+    grown = network if begun else _of(network, network.config.with_member(member))
+    present = [each for each in grown.config.consortium.organisations if each != member]
+    if begun:
+        _refuse_whole_member(network, member, present[0])
+    elif member.msp_id not in _member_ids(network, present[0]):
+        for kind in _DATA:  # what is left of an earlier membership
+            _forget(grown.inventory.program(kind, member))
     grown.provide(progress)
     progress(f"adding {member.name} to the channel")
-    _agree(network, grown)
+    _agree(network, grown, present)
+    grown.save()
     progress(f"starting the programs of {member.name}")
     start_all(_programs_of(grown, member))
     joining = grown.administrator(member)
-    joining.join_orderer(_newest_config_block(network, network.config.consortium.organisations[0]))
+    joining.join_orderer(_newest_config_block(network, present[0]))
     joining.join_peer()
     _wait_for_orderer(joining)
     _wait_for_peer(joining)
     progress("agreeing on the contract's new endorsement policy")
     grown.deploy(progress)
     grown.wait_until_ready()
-    grown.save()
     return grown
 
 
@@ -78,7 +84,7 @@ def remove_member(network: FabricNetwork, name: str, progress: Progress = lambda
     progress("agreeing on the contract's new endorsement policy")
     smaller.deploy(progress)
     progress(f"taking {name} out of the channel")
-    _agree(network, smaller)
+    _agree(network, smaller, smaller.config.consortium.organisations)
     progress(f"stopping the programs of {name}")
     stop_all(reversed(_programs_of(network, leaving)))
     drop_profiles(network.layout, leaving)
@@ -96,7 +102,7 @@ def rotate_certificates(network: FabricNetwork, name: str) -> None:
     nodes = [network.inventory.program(kind, organisation) for kind in (ORDERER, PEER)]
     issue_nodes_anew(network.config, organisation, network.layout.organisation(name))
     network.prepare()
-    _agree(network, network)
+    _agree(network, network, network.config.consortium.organisations)
     stop_all(nodes)
     # The builder's output holds the peer's old TLS key; the peer makes it anew from the installed package.
     shutil.rmtree(network.layout.organisation(name).node(PEER) / "data" / "externalbuilder", ignore_errors=True)
@@ -201,19 +207,24 @@ def _newest_config_block(network: FabricNetwork, organisation: Organisation) -> 
     return path
 
 
-def _member_ids(network: FabricNetwork) -> frozenset[str]:
-    """MSP ids of the channel's members, by the first organisation's peer."""
-    administrator = _administrator(network, network.config.consortium.organisations[0])
+def _refuse_whole_member(network: FabricNetwork, member: Organisation, asked: Organisation) -> None:
+    """Refuse to add who is a member in every respect; one that was half added goes on."""
+    definition = network.administrator(asked).definition()
+    runs = all(program.pid() is not None for program in _programs_of(network, member))
+    if runs and definition is not None and member.msp_id in definition.organisations:
+        raise already_member(member)
+
+
+def _member_ids(network: FabricNetwork, asked: Organisation) -> frozenset[str]:
+    """MSP ids of the channel's members, by one organisation's peer."""
+    administrator = _administrator(network, asked)
     with administrator.connect() as gateway:
         return members(current_config(gateway.get_network(administrator.channel)))
 
 
-def _agree(network: FabricNetwork, wanted: FabricNetwork) -> None:
-    """Give the channel the members and orderers of ``wanted``; the administrators of all who stay members sign."""
-    staying = [
-        each for each in network.config.consortium.organisations if each in wanted.config.consortium.organisations
-    ]
-    administrators = [_administrator(network, each) for each in staying]
+def _agree(network: FabricNetwork, wanted: FabricNetwork, signers: Sequence[Organisation]) -> None:
+    """Give the channel the members and orderers of ``wanted``; the administrators of ``signers`` sign."""
+    administrators = [_administrator(network, each) for each in signers]
     with ExitStack() as stack:
         channels = [stack.enter_context(each.connect()).get_network(each.channel) for each in administrators]
         current = current_config(channels[0])

@@ -120,11 +120,7 @@ class FabricConfig:
     def with_member(self, member: Organisation) -> FabricConfig:
         """The consortium with one more member, in the place behind all others; raises ``ALREADY_MEMBER``."""
         if any(member.name == each.name or member.msp_id == each.msp_id for each in self.consortium.organisations):
-            raise BadInputError(
-                "ALREADY_MEMBER",
-                f"{member.name} or {member.msp_id} is a member already.",
-                "Name one that is not, and give it its own MSP id.",
-            )
+            raise already_member(member)
         places = self._places()
         return self._of(places | {member: 1 + max(places.values())}, (*places, member))
 
@@ -197,6 +193,15 @@ class FabricConfig:
             return cls(consortium=Consortium.of_document(document, path), **own)
         except (KeyError, TypeError, ValueError) as error:
             raise _refusal(f"{path} does not fit: {error}", "Correct that key.") from error
+
+
+def already_member(member: Organisation) -> BadInputError:
+    """The error of who would be added and is there."""
+    return BadInputError(
+        "ALREADY_MEMBER",
+        f"{member.name} or {member.msp_id} is a member already.",
+        "Name one that is not, and give it its own MSP id.",
+    )
 
 
 def _refusal(reason: str, remedy: str) -> BadInputError:

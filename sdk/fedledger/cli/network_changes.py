@@ -123,13 +123,12 @@ def upgrade(
     network = fabric_network(
         folder, "It runs the installed contract from its next start on: fedledger network down, fedledger network up"
     )
-    before = network.config.chaincode_version
     with shown_steps(f"upgrading to {version}") as progress:
         upgrade_contract(network, version, progress)
     show(
-        {"version": version, "before": before, "installed": VERSION},
-        f"The channel runs version {version} of the contract, the installed {VERSION}; before it was {before}. "
-        "The state was kept.",
+        {"version": version, "installed": VERSION},
+        f"The channel runs version {version} of the contract, which is the installed contract {VERSION}. The state was "
+        "kept.",
         output,
     )
 

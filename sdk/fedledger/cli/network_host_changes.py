@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -94,7 +95,7 @@ def _show_update(host: OrganisationHost, update: ChannelUpdate, path: Path, outp
     )
 
 
-COMMANDS = {
+COMMANDS: Mapping[str, Callable[..., None]] = {
     "renew-certificates": renew,
     "propose": propose,
     "sign": sign,
