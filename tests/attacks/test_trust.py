@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from fedledger.agents.validator import Validator
 from fedledger.training.weights import Float32Array
 from fedledger_chaincode.messages.records import SettledUpdate
+from fedledger_chaincode.rules.trust import trust_by_reputation
 from tests.attacks.conftest import NAMES, ORGANISATIONS, Game, Members, begin, training_free_spec
 from tests.unit.contract.ledger import digest
 
@@ -66,11 +67,33 @@ def play(game: Game, updates: dict[str, list[int]]) -> dict[str, SettledUpdate]:
     return {organisation: by_msp[NAMES[organisation]] for organisation in ORGANISATIONS}
 
 
+def assert_reputation_decides(settled: Mapping[str, SettledUpdate]) -> None:
+    """The round's direction says nothing, or there is none: who has the same reputation has the same weight."""
+    for update in settled.values():
+        change = update.reputation
+        assert change is not None
+        assert change.after == change.before
+        assert update.trust == trust_by_reputation(change.before)
+    weights = sorted((update.trust, update.weight) for update in settled.values())
+    assert all((trust == 0) == (weight == 0) for trust, weight in weights)
+    assert [weight for _, weight in weights] == sorted(weight for _, weight in weights)
+
+
 def test_an_update_counts_as_much_as_it_agrees(trusting: Game) -> None:
-    settled = play(trusting, {"cleveland": AGAINST, "hungary": ACROSS, "long_beach": HALF})
-    assert [settled[organisation].trust for organisation in ORGANISATIONS] == [0, 0, 8, 15]
-    assert [settled[organisation].weight > 0 for organisation in ORGANISATIONS] == [False, False, True, True]
+    settled = play(trusting, {"cleveland": AGAINST, "hungary": HALF})
+    assert [settled[organisation].trust for organisation in ORGANISATIONS] == [0, 8, 15, 15]
+    assert [settled[organisation].weight > 0 for organisation in ORGANISATIONS] == [False, True, True, True]
     assert {update.verdict for update in settled.values()} == {"accepted"}
+
+
+def test_where_the_median_agrees_less_the_thresholds_are_lower(trusting: Game) -> None:
+    settled = play(trusting, {"cleveland": AGAINST, "hungary": ACROSS, "long_beach": HALF})
+    assert [settled[organisation].trust for organisation in ORGANISATIONS] == [0, 0, 15, 15]
+
+
+def test_a_round_in_which_the_median_agrees_with_nothing_leaves_reputation_as_it_is(trusting: Game) -> None:
+    settled = play(trusting, {"cleveland": ACROSS, "hungary": ACROSS, "long_beach": AGAINST})
+    assert_reputation_decides(settled)
 
 
 def test_a_free_rider_that_sends_zeros_weighs_nothing(trusting: Game) -> None:
@@ -78,12 +101,11 @@ def test_a_free_rider_that_sends_zeros_weighs_nothing(trusting: Game) -> None:
     assert (settled["hungary"].trust, settled["hungary"].weight) == (0, 0)
 
 
-def test_a_false_reference_is_rejected_by_the_others_and_trust_plays_no_part(trusting: Game, restored: None) -> None:
+def test_a_false_reference_is_rejected_by_the_others_and_reputation_decides(trusting: Game, restored: None) -> None:
     replace_opener(trusting, reference_update=opposite)
     settled = play(trusting, {"hungary": AGAINST})
     assert {attestation.attestation.reference for attestation in trusting.view().attestations} == {"used", "rejected"}
-    assert [settled[organisation].trust for organisation in ORGANISATIONS] == [15] * 4
-    assert len({update.weight for update in settled.values()}) == 1
+    assert_reputation_decides(settled)
 
 
 def test_a_reference_that_is_never_revealed_holds_a_round_up_for_a_while_and_no_longer(
@@ -98,12 +120,12 @@ def test_a_reference_that_is_never_revealed_holds_a_round_up_for_a_while_and_no_
     assert view.reference is not None
     assert view.reference.revealed is None
     assert view.settlement is not None
-    assert {update.trust for update in view.settlement.updates} == {15}
+    assert_reputation_decides({update.participant: update for update in view.settlement.updates})
 
 
 def test_the_last_step_is_a_reference_from_the_second_round_on(ledgers: Members) -> None:
     game = begin(ledgers, training_free_spec(task="stepping", robustness={"trust_weighting": "last-step"}))
     first = play(game, {})
-    assert {update.trust for update in first.values()} == {15}
-    second = play(game, {"cleveland": AGAINST, "hungary": ACROSS})
-    assert [second[organisation].trust for organisation in ORGANISATIONS] == [0, 0, 15, 15]
+    assert_reputation_decides(first)
+    second = play(game, {"cleveland": AGAINST, "hungary": HALF})
+    assert [second[organisation].trust for organisation in ORGANISATIONS] == [0, 8, 15, 15]
