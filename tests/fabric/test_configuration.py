@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from fabric_protos.common import configtx_pb2
 
+from fedledger.identity.profile import load_profile, profile_names, update_profiles
 from fedledger_network.configuration.differences import update_between
 from fedledger_network.configuration.edits import members, with_members, with_revocation_list
 from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
 from fedledger_network.fabric.commands import Command
-from fedledger_network.fabric.identities import issue_nodes_anew
+from fedledger_network.fabric.identities import issue_nodes_anew, provision
+from fedledger_network.fabric.profiles import drop_profiles, organisation_profiles
 from tests.fabric.conftest import ORGANISATIONS
 
 pytestmark = pytest.mark.fabric
@@ -93,6 +95,29 @@ def rotated(network: FabricNetwork) -> Any:
     issue_nodes_anew(network.config, organisation, network.layout.organisation("hungary"))
     network.provide()
     return network.fresh_config()
+
+
+def test_profiles_of_the_users_own_stay_in_the_networks_file(five: FabricNetwork) -> None:
+    path = five.layout.profiles
+    own = replace(load_profile(path, "hungary-participant"), name="ward-7", data=Path("/srv/ward-7.csv"))
+    update_profiles(path, [own])
+    five.provide()
+    assert load_profile(path, "ward-7") == own
+    drop_profiles(five.layout, FIFTH)
+    assert not [name for name in profile_names(path) if name.startswith(FIFTH.name)]
+    five.provide()
+    assert f"{FIFTH.name}-governor" in profile_names(path)
+    assert "ward-7" in profile_names(path)
+
+
+def test_with_fabric_ca_the_registrar_has_a_profile_too(five: FabricNetwork) -> None:
+    at_fabric_ca = replace(five.config, certificates="fabric-ca")
+    organisation = five.config.organisation("hungary")
+    identities = provision(five.config, organisation, five.layout.organisation("hungary"))
+    found = {each.name: each for each in organisation_profiles(at_fabric_ca, five.layout, organisation, identities)}
+    registrar = found["hungary-registrar"]
+    assert registrar.credentials().certificate == identities.organisation.registrar.load().certificate
+    assert registrar.ca == found["hungary-governor"].ca
 
 
 def test_who_stays_keeps_the_definition_that_the_channel_has(five: FabricNetwork) -> None:

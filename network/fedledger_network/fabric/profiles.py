@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fedledger.identity.profile import FILE_NAME, Profile, update_profiles
-from fedledger_network.ca.organisation import MEMBERS
+from fedledger_network.ca.organisation import MEMBERS, REGISTRAR
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.config import FabricConfig
 from fedledger_network.fabric.fabric_ca import IDENTITY_CA
@@ -34,16 +34,23 @@ def write_organisation_profiles(
 
 def drop_profiles(layout: Layout, organisation: Organisation) -> None:
     """Take the members of an organisation that has left out of the network's ``fedledger.toml``."""
-    update_profiles(layout.profiles, [], dropped=[f"{organisation.name}-{member.name}" for member in MEMBERS])
+    members = (*(member.name for member in MEMBERS), REGISTRAR)
+    update_profiles(layout.profiles, [], dropped=[f"{organisation.name}-{member}" for member in members])
 
 
 def organisation_profiles(
     config: FabricConfig, layout: Layout, organisation: Organisation, identities: FabricIdentities
 ) -> list[Profile]:
-    """One profile per member of the organisation, at its own peer; named ``organisation-member``."""
+    """One profile per member of the organisation, at its own peer; named ``organisation-member``.
+
+    With Fabric CA one more for the registrar, who acts there alone.
+    """
     folder = layout.organisation(organisation.name)
     roots: Path = folder.definition / "tlscacerts" / "0.pem"
     at_fabric_ca = config.certificates == "fabric-ca"
+    wallets = dict(identities.organisation.members)
+    if at_fabric_ca:
+        wallets[REGISTRAR] = identities.organisation.registrar
     return [
         Profile(
             name=f"{organisation.name}-{member}",
@@ -61,5 +68,5 @@ def organisation_profiles(
             sealing_key=folder.root / "validator" / "sealing-key.pem" if member == "validator" else None,
             participant=folder.root / "participant" if member == "participant" else None,
         )
-        for member, wallet in identities.organisation.members.items()
+        for member, wallet in wallets.items()
     ]
