@@ -1,12 +1,13 @@
-"""Four organisations on an embedded ledger, whose participants send whatever a test makes; no training."""
+"""Organisations on an embedded ledger, four unless a test wants more, whose participants send whatever it makes; no
+training."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ class Members:
 
     ledgers: dict[str, TaskLedger]
     profiles: dict[str, Profile]
+    names: dict[str, str]
+    """MSP id by organisation."""
 
 
 @dataclass
@@ -60,6 +63,8 @@ class Game:
     """By ``organisation-role``."""
     keys: dict[str, PrivateKey]
     validators: dict[str, Validator]
+    names: dict[str, str]
+    """MSP id by organisation."""
     rounds: int = 0
     pending: dict[str, PendingUpdate] = field(default_factory=dict)
 
@@ -155,7 +160,7 @@ class Game:
         settlement = self.view().settlement
         assert settlement is not None
         by_msp = {update.msp: update.verdict for update in settlement.updates}
-        return {organisation: by_msp[NAMES[organisation]] for organisation in ORGANISATIONS}
+        return {organisation: by_msp[msp] for organisation, msp in self.names.items()}
 
     def stake(self, organisation: str) -> int:
         """Micro-tokens of a participant's stake that are left."""
@@ -164,7 +169,7 @@ class Game:
 
     def validator_stake(self, organisation: str) -> int:
         """The same of a validator."""
-        return self.ledger("cleveland", "auditor").balance_of(f"stake:{self.spec.task}:{NAMES[organisation]}")
+        return self.ledger("cleveland", "auditor").balance_of(f"stake:{self.spec.task}:{self.names[organisation]}")
 
 
 def training_free_spec(**changes: Any) -> TaskSpec:
@@ -192,18 +197,26 @@ def zero_model() -> bytes:
     return save_weights([np.zeros(tensor.shape, dtype=np.float32) for tensor in tensors], tensors)
 
 
-@pytest.fixture(scope="session")
-def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Members]:
-    """Everybody's connection to one embedded ledger."""
-    folder = NetworkFolder.create(tmp_path_factory.mktemp("attacks"), Consortium.of_names(*ORGANISATIONS))
+@contextmanager
+def everybody(folder: Path, *organisations: str) -> Iterator[Members]:
+    """Everybody's connection to one embedded ledger of these organisations."""
+    consortium = Consortium.of_names(*organisations)
+    network = NetworkFolder.create(folder, consortium)
     roles = ("governor", "participant", "validator", "auditor")
-    with EmbeddedNode(folder), ExitStack() as connections:
-        profiles = {f"{o}-{r}": load_profile(folder.profiles, f"{o}-{r}") for o in ORGANISATIONS for r in roles}
+    with EmbeddedNode(network), ExitStack() as connections:
+        profiles = {f"{o}-{r}": load_profile(network.profiles, f"{o}-{r}") for o in organisations for r in roles}
         connected = {
             name: TaskLedger(connections.enter_context(p.connect()).get_network("fedledger"), "fedledger")
             for name, p in profiles.items()
         }
-        yield Members(connected, profiles)
+        yield Members(connected, profiles, {o.name: o.msp_id for o in consortium.organisations})
+
+
+@pytest.fixture(scope="session")
+def ledgers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Members]:
+    """The four."""
+    with everybody(tmp_path_factory.mktemp("attacks"), *ORGANISATIONS) as members:
+        yield members
 
 
 @pytest.fixture(scope="session")
@@ -214,17 +227,17 @@ def game(ledgers: Members) -> Game:
 
 def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
     """Agree on a task, register all validators and let all participants join."""
-    for organisation in ORGANISATIONS:
+    for organisation in members.names:
         members.ledgers[f"{organisation}-governor"].propose_task(spec)
         members.ledgers[f"{organisation}-governor"].approve_task(spec.task, spec.sha256())
     validators = {}
-    for organisation in ORGANISATIONS:
+    for organisation, msp in members.names.items():
         profile = members.profiles[f"{organisation}-validator"]
         store = Path(profile.store) / spec.task
         validators[organisation] = Validator(
             members.ledgers[f"{organisation}-validator"],
             spec.task,
-            NAMES[organisation],
+            msp,
             ValidatorStore(str(store)),
             SealingKey.generate(),
             patience=0.05,
@@ -234,5 +247,13 @@ def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
         )
         validators[organisation].register()
         members.ledgers[f"{organisation}-participant"].join_task(spec.task)
-    keys = {o: members.profiles[f"{o}-participant"].credentials().key for o in ORGANISATIONS}
-    return Game(spec, members.ledgers, keys, validators)
+    keys = {o: members.profiles[f"{o}-participant"].credentials().key for o in members.names}
+    return Game(spec, members.ledgers, keys, validators, members.names)
+
+
+def in_place_of(game: Game, organisation: str, kind: type[Validator]) -> Validator:
+    """Put a validator of another kind in the place of an organisation's."""
+    honest = game.validators[organisation]
+    values = {field.name: getattr(honest, field.name) for field in fields(honest) if field.init}
+    game.validators[organisation] = kind(**values)
+    return game.validators[organisation]

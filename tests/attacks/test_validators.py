@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 import pytest
 
@@ -14,7 +13,7 @@ from fedledger.secure_aggregation.opening import element_hex
 from fedledger_chaincode.messages.round import Manifest, UpdateFinding
 from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.field import MODULUS
-from tests.attacks.conftest import NAMES, ORGANISATIONS, Game
+from tests.attacks.conftest import NAMES, ORGANISATIONS, Game, in_place_of
 
 LIAR = "hungary"
 
@@ -61,13 +60,6 @@ def swapped(game: Game) -> Iterator[dict[str, Validator]]:
     game.validators.update(before)
 
 
-def in_place_of(game: Game, kind: type[Validator]) -> Validator:
-    honest = game.validators[LIAR]
-    values = {field.name: getattr(honest, field.name) for field in fields(honest) if field.init}
-    game.validators[LIAR] = kind(**values)
-    return game.validators[LIAR]
-
-
 def send_all(game: Game) -> None:
     game.open()
     for organisation in ORGANISATIONS:
@@ -78,7 +70,7 @@ def send_all(game: Game) -> None:
 def test_who_lies_in_d_is_convicted_whether_it_reveals_its_share_or_not(
     game: Game, swapped: dict[str, Validator], reveals: bool
 ) -> None:
-    liar = in_place_of(game, LiesAbout)
+    liar = in_place_of(game, LIAR, LiesAbout)
     assert isinstance(liar, LiesAbout)
     liar.reveals = reveals
     before = game.validator_stake(LIAR)
@@ -96,7 +88,7 @@ def test_who_lies_in_t_is_convicted_by_the_participants_it_lied_about(
     class LiesInT(LiesAbout):
         value = "zero"
 
-    in_place_of(game, LiesInT)
+    in_place_of(game, LIAR, LiesInT)
     send_all(game)
     game.work(until=("disputed",))
     for organisation in ORGANISATIONS:
@@ -108,7 +100,7 @@ def test_who_lies_in_t_is_convicted_by_the_participants_it_lied_about(
 
 
 def test_who_lies_in_the_sum_is_named_by_the_others_and_not_paid(game: Game, swapped: dict[str, Validator]) -> None:
-    in_place_of(game, LiesInTheSum)
+    in_place_of(game, LIAR, LiesInTheSum)
     before = game.validator_stake(LIAR)
     send_all(game)
     game.work(until=("finalised",))
