@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import resource
 import sqlite3
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +19,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import machine
 
 from fedledger.gateway import Contract
 from fedledger.identity.profile import load_profile
@@ -83,14 +82,14 @@ def measure(call: Callable[[int, int], None], clients: int, seconds: float) -> M
             failures.append(failure)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
-    began, cpu = time.monotonic(), _own_seconds()
+    began, cpu = time.monotonic(), machine.own_cpu_seconds()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if failures:
         raise failures[0]
-    return Measured(sorted(latencies), time.monotonic() - began, _own_seconds() - cpu)
+    return Measured(sorted(latencies), time.monotonic() - began, machine.own_cpu_seconds() - cpu)
 
 
 @contextmanager
@@ -116,7 +115,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="per line of the table (default: %(default)s)")
     seconds = parser.parse_args().seconds
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    print(f"Embedded node, four organisations, three endorsements; {_machine()}\n")
+    print(f"Embedded node, four organisations, three endorsements; {machine.description()}\n")
     with tempfile.TemporaryDirectory() as place, network(Path(place) / "n") as (folder, contracts):
         _warm_up(contracts)
         print("clients  submits/s   p50 ms   p95 ms   p99 ms   transactions/block   clients' CPU of one core")
@@ -157,11 +156,6 @@ def _blocks(folder: NetworkFolder) -> int:
     return int(count)
 
 
-def _own_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 def _write_milliseconds(folder: Path) -> float:
     times = []
     with (folder / "probe").open("wb", buffering=0) as probe:
@@ -171,15 +165,6 @@ def _write_milliseconds(folder: Path) -> float:
             os.fsync(probe.fileno())
             times.append(1_000 * (time.perf_counter() - begun))
     return statistics.median(times)
-
-
-def _machine() -> str:
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{os.cpu_count()} cores of {model}, Python {sys.version.split()[0]}"
 
 
 if __name__ == "__main__":

@@ -10,14 +10,11 @@ ledger change the model by less than their quantisation.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 
+import machine
 import numpy as np
 import numpy.typing as npt
 
@@ -90,17 +87,6 @@ def measure(variant: Variant, seeds: int) -> Outcome:
     return Outcome(np.array(rows, dtype=np.float64), seconds / trainings)
 
 
-def machine() -> str:
-    """Processor, cores and versions, in one line."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("tensorflow-cpu", "tensorflow-federated", "tensorflow-privacy")
-    )
-    processor = names[0] if names else platform.processor()
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}"
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +96,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=["logistic", "mlp"])
     options = parser.parse_args()
     task = load_task(options.task)
-    print(f"{task.settings.task.title}: {task.training.rounds} rounds, seeds 1 to {options.seeds}, {machine()}")
+    where = machine.description("tensorflow-cpu", "tensorflow-federated", "tensorflow-privacy")
+    print(f"{task.settings.task.title}: {task.training.rounds} rounds, seeds 1 to {options.seeds}, {where}")
     print("AUC on held-out records, mean over seeds. sd: over seeds. delta: to pooled data. worst: of the sites.")
     print("guess: how often anybody can at most guess right whether a given record was used (a coin: 50%).")
     columns = "".join(f"{site[:11]:>12}" for site in task.sites)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import platform
 import statistics
 import tempfile
 import threading
@@ -21,9 +19,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import machine
 
 from fedledger.agents.participant import Participant
 from fedledger.agents.validator import Validator
@@ -237,7 +236,7 @@ def main() -> None:
     alone = plain(definition)
     privacy = f"epsilon {definition.privacy.epsilon_budget:g}" if definition.is_private else "no privacy"
     print(f"{TASK}, {definition.parameter_count} parameters, {privacy}, four sites, {arguments.rounds} rounds")
-    print(_machine())
+    print(machine.description("tensorflow-federated"))
     print(f"\nOne round over the embedded ledger  {_mean(measured.spans['round']):8.3f} s")
     for name in ("updates", "checks", "sum and model"):
         print(f"  {name:32}  {_mean(measured.spans[name]):8.3f} s")
@@ -251,19 +250,6 @@ def main() -> None:
 
 def _mean(rounds: Sequence[float]) -> float:
     return statistics.fmean(rounds[1:])
-
-
-def _machine() -> str:
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    load = os.getloadavg()[0]
-    return (
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, load {load:.1f} at the end; "
-        f"Python {platform.python_version()}, TensorFlow Federated {version('tensorflow-federated')}"
-    )
 
 
 if __name__ == "__main__":

@@ -8,15 +8,12 @@ total += weight * update) and to plain Shamir sharing of the same update (no com
 from __future__ import annotations
 
 import argparse
-import platform
-import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-import numba
+import machine
 import numpy as np
 
 from fedledger.secure_aggregation import (
@@ -102,24 +99,6 @@ def best(repeat: int, action: Callable[[], Result]) -> tuple[float, Result]:
     return fastest, result
 
 
-def machine() -> str:
-    """Processor and versions."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return (
-        f"{model}, {platform.system()} {platform.release()}, Python {platform.python_version()}, "
-        f"numpy {np.__version__}, numba {numba.__version__}; one core"
-    )
-
-
-def peak_memory() -> float:
-    """Largest resident set of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
     """Milliseconds per update for each length."""
     yield f"\nPer update, n = {n}, t = {t}, milliseconds"
@@ -155,7 +134,7 @@ def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
             f"{dimension:>9} {milliseconds[0]:>12.2f} {milliseconds[1]:>10.2f} {milliseconds[2]:>13.2f} "
             f"{milliseconds[3]:>13.2f} {milliseconds[4]:>11.2f} {milliseconds[5]:>11.3f} {milliseconds[6]:>10.3f} "
             f"{milliseconds[1] / milliseconds[6]:>8.0f}x {milliseconds[0] / milliseconds[4]:>9.1f}x "
-            f"{overhead:>11.2%} {peak_memory():>8.0f}"
+            f"{overhead:>11.2%} {machine.own_peak_bytes() / 2**20:>8.0f}"
         )
 
 
@@ -179,7 +158,7 @@ def whole_round(participants: int, dimension: int) -> Iterator[str]:
     """Seconds of one validator for a round, every update another one, and memory while they stream by."""
     case = Case.of(4, 1, dimension, "norm")
     spent, shares, weights = 0.0, 0, []
-    before = peak_memory()
+    before = machine.own_peak_bytes() / 2**20
     total = np.zeros(dimension, dtype=np.uint64)
     for participant in range(participants):
         prepared, manifest = case.prepare(participant)
@@ -192,7 +171,7 @@ def whole_round(participants: int, dimension: int) -> Iterator[str]:
         weights.append(100)
     yield (
         f"{participants:>6} updates of {dimension:>8}: {spent:7.2f} s of one validator, {shares / 1e6:8.1f} MB of "
-        f"shares, peak memory grew by {max(0.0, peak_memory() - before):.0f} MB"
+        f"shares, peak memory grew by {max(0.0, machine.own_peak_bytes() / 2**20 - before):.0f} MB"
     )
 
 
@@ -264,7 +243,7 @@ def main() -> None:
     parser.add_argument("--tolerated-faults", type=int, default=1)
     parser.add_argument("--rounds", action="store_true", help="also 1,000 updates of 100,000 (half a minute)")
     arguments = parser.parse_args()
-    print(machine())
+    print(f"{machine.description('numpy', 'numba')}; one core")
     warm_up()
     for line in per_update(arguments.validators, arguments.tolerated_faults, arguments.dimensions):
         print(line, flush=True)

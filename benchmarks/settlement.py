@@ -7,13 +7,12 @@ state in memory, from its arguments to its writes, without peer and signatures. 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+
+import machine
 
 from fedledger.identity.authority import CertificateAuthority, NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import generate_key
@@ -51,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     creator = validator_identity()
     spec = load_task("heart-disease").override(no_dp=True).to_spec(organisations=MSPS)
-    print(f"Machine: {machine()}\n")
+    print(f"Machine: {machine.description()}\n")
     print("| updates | settle, ms | per update, ms | state read, MB |\n|---|---|---|---|")
     for count in arguments.updates:
         world = {key: value.canonical() for key, value in records(spec, count)}
@@ -120,18 +119,6 @@ def validator_identity() -> bytes:
     key = generate_key().public_key()
     certificate = authority.issue(key, "validator", [NodeRole.CLIENT], validity, {"fedledger.role": "validator"})
     return serialize_identity(MSPS[0], certificate_pem(certificate))
-
-
-def machine() -> str:
-    """Processor, cores and Python."""
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return json.dumps(
-        {"cpu": names[0] if names else "unknown", "cores": len(names), "python": platform.python_version()}
-    )
 
 
 if __name__ == "__main__":

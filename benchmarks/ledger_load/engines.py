@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import machine
 
 from fedledger.gateway import (
     CommitError,
@@ -138,7 +139,7 @@ def on_embedded(consortium: Consortium, folder: Path, participants: int) -> Iter
         "embedded",
         network.profiles,
         {each.name: network.organisation(each) for each in consortium.organisations},
-        lambda: {"node": process.pid, **_children("chaincode", process.pid)},
+        lambda: {"node": process.pid} | {f"chaincode.{pid}": pid for pid in machine.descendants(process.pid)},
     )
     try:
         with ExitStack() as stack:
@@ -147,11 +148,3 @@ def on_embedded(consortium: Consortium, folder: Path, participants: int) -> Iter
     finally:
         running.stop(network)
         process.stop()
-
-
-def _children(name: str, pid: int) -> dict[str, int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    found = {f"{name}.{child}": child for child in children}
-    for child in children:
-        found |= _children(name, child)
-    return found

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,7 +64,7 @@ class Task:
             for member in engine.members[msp, "participant"]:
                 member.submit("JoinTask", JoinRequest(task=task.spec.task))
 
-        at_once([lambda msp=msp: join(msp) for msp in msps])
+        at_once([partial(join, msp) for msp in msps])
         return task
 
     def open(self, number: int) -> RoundView:
@@ -71,7 +72,7 @@ class Task:
         validators = list(self.engine.of("validator").values())
         validators[0].submit("OpenRound", self.spec.task, number)
         for validator in validators:
-            patiently(lambda validator=validator: self.round(validator, number))
+            patiently(partial(self.round, validator, number))
         return self.round(validators[0], number)
 
     def round(self, member: Member, number: int) -> RoundView:
@@ -92,14 +93,14 @@ class Task:
             findings = tuple(UpdateFinding(participant=update.participant, readable=True) for update in fixed.updates)
             validator.submit("AttestUpdates", Attestation(task=self.spec.task, round=number, findings=findings))
 
-        at_once([lambda validator=validator: attest(validator) for validator in validators])
+        at_once([partial(attest, validator) for validator in validators])
         patiently(lambda: validators[0].submit("SettleRound", self.spec.task, number))
 
         def report(validator: Member) -> None:
             share = AggregateShare(task=self.spec.task, round=number, digest=digest(validator.msp), size=50)
             patiently(lambda: validator.submit("PostAggregateShare", share))
 
-        at_once([lambda validator=validator: report(validator) for validator in validators])
+        at_once([partial(report, validator) for validator in validators])
         model = ModelReport(
             task=self.spec.task,
             round=number,
@@ -108,12 +109,11 @@ class Task:
             model_size=100,
             liars=(),
         )
-        at_once(
-            [
-                lambda validator=validator: patiently(lambda: validator.submit("ReportModel", model))
-                for validator in validators
-            ]
-        )
+
+        def report_model(validator: Member) -> None:
+            patiently(lambda: validator.submit("ReportModel", model))
+
+        at_once([partial(report_model, validator) for validator in validators])
         patiently(lambda: validators[0].submit("FinaliseRound", self.spec.task, number))
 
     def _manifest(self, member: Member, view: RoundView) -> SignedManifest:
