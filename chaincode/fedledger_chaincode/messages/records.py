@@ -317,6 +317,11 @@ class SettledUpdate(Value):
     trust: Annotated[int, Field(ge=0, le=15)] = 0
     """How much an accepted update agrees with the round's reference direction; from reputation where that says nothing,
     15 in a task without trust weighting."""
+    agreement: Annotated[int, Field(ge=-MICRO, le=MICRO)] | None = None
+    """With the reference direction, in micro-units; what is beyond the bounds is told as the bound. None where there is
+    none: in a task or round without a direction, or when the update is not accepted."""
+    by_reputation: bool = False
+    """Nothing could be said of an accepted update's agreement: trust and score are its participant's reputation."""
     proven: bool = False
     """The verdict proves a fault of the participant, for which its stake is reduced."""
     reputation: ReputationChange | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedledger_chaincode.messages.base import Digest, Identifier, MspId, Natural, Positive, Text, Value
+from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AmendmentRecord,
@@ -138,6 +138,8 @@ class ScoredRound(Value):
     """Why it was aborted."""
     quarantined: bool
     """In this round its weight was 0."""
+    reputation: Fraction
+    """When the round opened."""
     num_examples: Natural
     """Of its update; 0 when none was in the fixed set."""
     update: SettledUpdate

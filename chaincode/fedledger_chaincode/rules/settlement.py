@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import (
     CohortEntry,
     CohortRecord,
@@ -35,6 +36,7 @@ class _Trust:
     """Of accepted updates; in a task without trust weighting of none."""
 
     levels: Mapping[str, int]
+    agreements: Mapping[str, int]
     by_reputation: frozenset[str] = frozenset()
     """Participants whose level is from their reputation, for want of agreement."""
 
@@ -138,7 +140,7 @@ def _trust(rules: Rules, cohort: Sequence[CohortEntry], accepted: Mapping[str, J
     agrees with it: whoever keeps a direction back gains nothing from it.
     """
     if rules.robustness.trust_weighting == "off":
-        return _Trust({})
+        return _Trust({}, {})
     agreements = {
         name: agreement(decided.inner_product, rules.aggregation.quantised_norm)
         for name, decided in accepted.items()
@@ -150,7 +152,7 @@ def _trust(rules: Rules, cohort: Sequence[CohortEntry], accepted: Mapping[str, J
     if thresholds is not None:
         levels |= {name: trust_level(value, thresholds) for name, value in agreements.items()}
     by_reputation = frozenset(accepted) if thresholds is None else frozenset(accepted) - frozenset(agreements)
-    return _Trust({name: levels[name] for name in accepted}, by_reputation)
+    return _Trust({name: levels[name] for name in accepted}, agreements, by_reputation)
 
 
 def _settled(
@@ -168,4 +170,10 @@ def _settled(
         score=entry.reputation if is_kept else score_of(reputation, terms_of(verdict, level)),
         proven=judged is not None and judged.proven,
         trust=level if verdict == "accepted" else 0,
+        agreement=_bounded(trust.agreements.get(entry.participant)),
+        by_reputation=is_kept,
     )
+
+
+def _bounded(value: int | None) -> int | None:
+    return None if value is None else max(-MICRO, min(MICRO, value))

@@ -33,26 +33,33 @@ def get_reputation(context: Context, task: str, participant: str) -> bytes:
     rounds = context.state.find(RoundRecord, [round_key(task, number) for number in numbers])
     cohorts = context.state.find(CohortRecord, [cohort_key(task, number) for number in numbers])
     fixed = context.state.find(FixedSetRecord, [fixed_key(task, number) for number in numbers])
+    scored = [
+        _scored(participant, settled[round_record.round], round_record, cohort, updates)
+        for round_record, cohort, updates in zip(rounds, cohorts, fixed, strict=True)
+        if round_record is not None and cohort is not None and updates is not None
+    ]
     return reply(
         ReputationHistory(
             member=member,
             standing=context.state.get(StandingRecord, standing_key(task, participant), what),
             rules=record.spec.reputation,
-            rounds=tuple(
-                ScoredRound(
-                    round=number,
-                    state="settled" if round_record is None else round_record.state,
-                    reason="" if round_record is None else round_record.reason,
-                    quarantined=cohort is not None
-                    and any(entry.quarantined for entry in cohort.participants if entry.participant == participant),
-                    num_examples=0
-                    if updates is None
-                    else sum(entry.num_examples for entry in updates.updates if entry.participant == participant),
-                    update=settled[number],
-                )
-                for number, round_record, cohort, updates in zip(numbers, rounds, cohorts, fixed, strict=True)
-            ),
+            rounds=tuple(scored),
         )
+    )
+
+
+def _scored(
+    participant: str, update: SettledUpdate, record: RoundRecord, cohort: CohortRecord, fixed: FixedSetRecord
+) -> ScoredRound:
+    entry = next(each for each in cohort.participants if each.participant == participant)
+    return ScoredRound(
+        round=record.round,
+        state=record.state,
+        reason=record.reason,
+        quarantined=entry.quarantined,
+        reputation=entry.reputation,
+        num_examples=sum(each.num_examples for each in fixed.updates if each.participant == participant),
+        update=update,
     )
 
 

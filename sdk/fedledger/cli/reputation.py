@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -80,11 +81,10 @@ def _round(each: ExplainedRound) -> dict[str, Any]:
         "proven": update.proven,
         "reason": each.reason,
         "examples": scored.num_examples,
+        "agreement_with_direction": None if update.agreement is None else update.agreement / MICRO,
         "trust": update.trust,
         "weight": update.weight,
-        "agreement": each.terms.agreement / MICRO,
-        "reliability": each.terms.reliability / MICRO,
-        "honesty": each.terms.honesty / MICRO,
+        "terms": None if each.terms is None else {name: value / MICRO for name, value in asdict(each.terms).items()},
         "score": each.score / MICRO,
         "before": each.before / MICRO,
         "after": each.after / MICRO,
@@ -127,21 +127,28 @@ def _score_rule(rules: ReputationSpec) -> str:
 
 
 def _row(each: ExplainedRound, rules: ReputationSpec) -> tuple[object, ...]:
-    terms, memory = each.terms, rules.memory
-    products = (
-        (rules.agreement_weight, terms.agreement),
-        (rules.reliability_weight, terms.reliability),
-        (rules.honesty_weight, terms.honesty),
-    )
+    memory = rules.memory
     return (
         each.scored.round,
         _six(each.score),
-        "=  " + " + ".join(f"{_short(weight)} x {_short(term)}" for weight, term in products),
+        _products(each, rules),
         f"{_short(memory)} x {_six(each.before)} + {_short(MICRO - memory)} x {_six(each.score)} = {_six(each.after)}",
         f"until {each.quarantined_until}" if each.quarantined_until >= each.scored.round else "",
         each.scored.update.weight,
         each.reason,
     )
+
+
+def _products(each: ExplainedRound, rules: ReputationSpec) -> str:
+    terms = each.terms
+    if terms is None:
+        return "=  reputation when the round opened"
+    products = (
+        (rules.agreement_weight, terms.agreement),
+        (rules.reliability_weight, terms.reliability),
+        (rules.honesty_weight, terms.honesty),
+    )
+    return "=  " + " + ".join(f"{_short(weight)} x {_short(term)}" for weight, term in products)
 
 
 def _six(micro: int) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import StandingRecord
 from fedledger_chaincode.messages.task import ReputationSpec
 from fedledger_chaincode.messages.views import ReputationHistory, ScoredRound
 from fedledger_chaincode.rules.reputation import Terms, score_of, terms_of, updated_standing
+from fedledger_chaincode.rules.trust import LEVELS
 
 REASONS: Mapping[str, str] = {
     "accepted": "its update was accepted",
@@ -27,7 +29,8 @@ class ExplainedRound:
     """One round's arithmetic, in micro-units; what is recomputed is compared with what the contract stored."""
 
     scored: ScoredRound
-    terms: Terms
+    terms: Terms | None
+    """None in a round that scores an accepted update by its reputation alone."""
     before: int
     """Reputation before the round, as stored."""
     score: int
@@ -44,10 +47,12 @@ class ExplainedRound:
         said = REASONS[update.verdict]
         if update.verdict == "refused: norm":
             said += ": proven" if update.proven else ", which is not proven"
+        if update.by_reputation:
+            said += "; the direction says nothing in this round: its score is its reputation"
+        elif update.agreement is not None:
+            said += f"; its agreement of {update.agreement / MICRO:.3f} is trust {update.trust} of {LEVELS}"
         if update.verdict == "accepted" and self.scored.quarantined:
-            said += " and weighs nothing, for it is in quarantine"
-        elif update.verdict == "accepted" and not update.weight:
-            said += " and weighs nothing, for it does not agree with the reference direction"
+            said += "; it weighs nothing, for it is in quarantine"
         return said
 
     @property
@@ -100,13 +105,13 @@ def explain(history: ReputationHistory) -> Explanation:
 def _explained(scored: ScoredRound, rules: ReputationSpec) -> ExplainedRound:
     update = scored.update
     change = update.reputation
-    terms = terms_of(update.verdict, update.trust)
-    score = score_of(rules, terms)
     standing = StandingRecord(
         contributions=0,
         epsilon=0,
         reputation=0 if change is None else change.before,
         quarantined_until=0 if change is None else change.quarantined_before,
     )
+    terms = None if update.by_reputation else terms_of(update.verdict, update.trust)
+    score = scored.reputation if terms is None else score_of(rules, terms)
     after = updated_standing(standing, score, scored.round, rules)
     return ExplainedRound(scored, terms, standing.reputation, score, after.reputation, after.quarantined_until)

@@ -13,11 +13,13 @@ from fedledger.ledger.reputation import Explanation, explain
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import StandingRecord
-from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.task import RobustnessSpec, TaskSpec
 from fedledger_chaincode.messages.views import ReputationHistory
+from fedledger_chaincode.rules.field import MODULUS
+from fedledger_chaincode.rules.reputation import Terms
 from fedledger_chaincode.state import standing_key
 from tests.unit.contract.histories import ACTS, AMOUNTS, Step, faulty_spec
-from tests.unit.contract.ledger import MSPS, Consortium, task_spec
+from tests.unit.contract.ledger import MSPS, WITHIN_NORM, Consortium, task_spec
 
 
 def strict_spec() -> TaskSpec:
@@ -73,11 +75,53 @@ def test_the_printed_arithmetic_gives_the_printed_result() -> None:
     printed = document(explained(consortium, MSPS[3]))
     rules = {name: round(value * MICRO) for name, value in printed["rules"].items()}
     for line in printed["rounds"]:
-        terms = [(f"{name}_weight", line[name]) for name in ("agreement", "reliability", "honesty")]
+        terms = [(f"{name}_weight", value) for name, value in line["terms"].items()]
         score = sum(Fraction(rules[weight]) * round(value * MICRO) for weight, value in terms) // MICRO
         before = round(line["before"] * MICRO)
         after = (Fraction(rules["memory"]) * before + (MICRO - rules["memory"]) * score) // MICRO
         assert (score, after) == (round(line["score"] * MICRO), round(line["after"] * MICRO))
+
+
+def agreeing_round(consortium: Consortium, number: int, agreements: dict[str, float]) -> None:
+    """A round in which updates agree with the reference direction that much, by organisation."""
+    consortium.open(number)
+    for msp in MSPS:
+        consortium.submit(msp, number)
+    consortium.close(number)
+    square = consortium.spec.aggregation.quantised_norm**2
+    openings = {
+        consortium.participants[msp].pseudonym: WITHIN_NORM.model_copy(
+            update={"inner_product": f"{int(value * square) % MODULUS:016x}"}
+        )
+        for msp, value in agreements.items()
+    }
+    for msp in MSPS:
+        attestation = consortium.attestation(number, openings=openings).model_copy(update={"reference": "used"})
+        consortium.ledger.submit(consortium.validators[msp], "AttestUpdates", attestation)
+    consortium.settle(number)
+    for msp in MSPS:
+        consortium.post_share(msp, number)
+        consortium.report(msp, number)
+    consortium.finalise(number)
+
+
+def test_agreement_with_the_direction_is_explained_and_so_is_a_round_that_says_nothing() -> None:
+    trusting = strict_spec().model_copy(
+        update={"robustness": RobustnessSpec(trust_weighting="last-step", no_trust=100_000, full_trust=400_000)}
+    )
+    consortium = Consortium.active(trusting)
+    agreeing_round(consortium, 1, dict(zip(MSPS, (0.5, 0.4, 0.25, -0.3), strict=True)))
+    agreeing_round(consortium, 2, dict.fromkeys(MSPS, 0.01))
+    for msp in MSPS:
+        assert explained(consortium, msp).differences == ()
+    partly, against = explained(consortium, MSPS[2]), explained(consortium, MSPS[3])
+    assert partly.rounds[0].terms == Terms(533_333, MICRO, MICRO)
+    assert "its agreement of 0.250 is trust 8 of 15" in partly.rounds[0].reason
+    assert "its agreement of -0.300 is trust 0 of 15" in against.rounds[0].reason
+    silent = against.rounds[1]
+    assert silent.terms is None and silent.before == silent.score == silent.after
+    assert "the direction says nothing" in silent.reason
+    assert document(against)["rounds"][1]["terms"] is None
 
 
 def test_a_changed_standing_is_told() -> None:
