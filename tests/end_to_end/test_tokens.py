@@ -2,79 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fedledger.cli.main import run
 from fedledger.errors import ExitCode
-from fedledger.identity.profile import load_profile
-from fedledger.ledger import TaskLedger
-from fedledger_network.consortium import Consortium
-from fedledger_network.embedded.folder import NetworkFolder
-from fedledger_network.embedded.node import EmbeddedNode
-from tests.attacks.conftest import NAMES, ORGANISATIONS, Game, Members, begin, training_free_spec
+from tests.attacks.conftest import NAMES, ORGANISATIONS
+from tests.end_to_end.commands import Played, Said, play, said
 
-ROLES = ("governor", "participant", "validator", "auditor")
 CHEAT, HONEST = ORGANISATIONS[0], ORGANISATIONS[1:]
 CLEVELAND, HUNGARY = "org:ClevelandMSP", "org:HungaryMSP"
 
 
-@dataclass(frozen=True)
-class Played:
-    """A task after two rounds, and the file with everybody's profiles."""
-
-    game: Game
-    profiles: Path
-
-
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    folder = NetworkFolder.create(tmp_path_factory.mktemp("tokens"), Consortium.of_names(*ORGANISATIONS))
-    with EmbeddedNode(folder), ExitStack() as connections:
-        profiles = {f"{o}-{r}": load_profile(folder.profiles, f"{o}-{r}") for o in ORGANISATIONS for r in ROLES}
-        ledgers = {
-            name: TaskLedger(connections.enter_context(profile.connect()).get_network("fedledger"), "fedledger")
-            for name, profile in profiles.items()
-        }
-        game = begin(Members(ledgers, profiles), training_free_spec())
+    with play(tmp_path_factory.mktemp("tokens")) as opened:
         for cheating in (False, True):
+            game = opened.game
             game.open()
             for organisation in HONEST:
                 game.send(organisation, game.honest(organisation))
             too_long = game.cheating(CHEAT, [1 << 25, 0, 0, 0])
             game.send(CHEAT, too_long if cheating else game.honest(CHEAT))
             game.work(until=("finalised",))
-        yield Played(game, folder.profiles)
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
+        yield opened
 
 
 @pytest.fixture
 def command(played: Played, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    def call(profile: str, *arguments: str) -> Said:
-        capsys.readouterr()
-        code = run([*arguments, "--config", str(played.profiles), "--profile", profile])
-        captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
-
-    return call
+    return lambda profile, *arguments: said(played, capsys, profile, *arguments)
 
 
 def test_payments_and_allowances(command: Callable[..., Said]) -> None:

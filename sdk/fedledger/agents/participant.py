@@ -75,9 +75,11 @@ class Participant:
     """With the settings of the agreement: ``load_task(...).agree(spec)``."""
     data: Split = field(repr=False)
     key: PrivateKey = field(repr=False)
-    """The private key of the certificate it joined with."""
+    """The private key that it joined with."""
     journal: Journal
     site: str
+    reports: bool = True
+    """Whether its evaluations go on the ledger, which takes them from certificates only."""
     on_contribution: Callable[[Contribution], None] | None = None
     on_evaluation: Callable[[int, Metrics], None] | None = None
     _evaluated: int = -1
@@ -247,7 +249,8 @@ class Participant:
                 accuracy=round(metrics.accuracy * _MICRO),
                 loss=round(metrics.loss * _MICRO),
             )
-            self.ledger.report_evaluation(report)
+            if self.reports:
+                self.ledger.report_evaluation(report)
             if self.on_evaluation is not None:
                 self.on_evaluation(version, metrics)
         self._evaluated = version

@@ -55,6 +55,8 @@ _log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 1.0
 """How long each validator waits for the one before it in the row."""
 _IDLE_SECONDS = 5.0
+_MAY_BE_OVER = frozenset(("TOO_FEW_PARTICIPANTS", "AGREEMENT_ENDED"))
+"""Refusals to open a round after which the task may have come to its end."""
 _NOT_YET = frozenset(
     (
         "TOO_EARLY",
@@ -161,10 +163,22 @@ class Validator:
             self.on_step(duty)
         return 0.0
 
+    def _open_round(self, number: int) -> None:
+        """Open a round, or end the task when it can have no further one."""
+        try:
+            self.ledger.open_round(self.task, number)
+        except LedgerRefusal as refusal:
+            if refusal.code not in _MAY_BE_OVER:
+                raise
+            try:
+                self.ledger.conclude_task(self.task)
+            except LedgerRefusal as other:
+                raise (refusal if other.code == "NOT_OVER" else other) from None
+
     def _take(self, duty: Duty, view: TaskView, current: RoundView | None) -> None:
         number = duty.round
         if duty.step == "open":
-            self.ledger.open_round(self.task, number)
+            self._open_round(number)
             return
         if current is None:
             raise AssertionError(f"{duty.step} without a round")

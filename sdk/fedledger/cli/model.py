@@ -163,6 +163,42 @@ def pull(
 
 
 @app.command()
+def use(
+    task: TaskArgument,
+    purpose: Annotated[str, typer.Option("--for", help="What for: one of the uses that the task's agreement allows.")],
+    version: VersionArgument = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Say on the ledger what the organisation uses a model for; a use that is not agreed on is refused."""
+    with session(config, profile) as opened:
+        record = opened.ledger.use_model(task, _version(opened, task, version), purpose)
+    show(
+        record.model_dump(mode="json"),
+        f"{record.msp} uses version {record.version} of {task} for {record.purpose}.",
+        output,
+    )
+
+
+@app.command()
+def uses(
+    task: TaskArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """List what organisations say they use models of a task for."""
+    with session(config, profile) as opened:
+        found = opened.ledger.model_uses(task)
+    show(
+        [use.model_dump(mode="json") for use in found],
+        table("Uses", [">version", "organisation", "for"], [(use.version, use.msp, use.purpose) for use in found]),
+        output,
+    )
+
+
+@app.command()
 def deprecate(
     task: TaskArgument,
     version: Annotated[int, typer.Argument(metavar="VERSION", min=0)],

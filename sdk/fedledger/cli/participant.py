@@ -22,6 +22,8 @@ from fedledger.cli.session import (
     session,
 )
 from fedledger.errors import BadInputError
+from fedledger.identity.files import read_private
+from fedledger.identity.keys import load_private_key
 from fedledger.training import Metrics, load_task
 
 app = typer.Typer(help="Join a task, train in it, leave it.", no_args_is_help=True)
@@ -104,6 +106,10 @@ def run(
     package: PackageOption = None,
     data: DataOption = None,
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Leave after this many contributions.")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Private key of a participant that was admitted; this profile submits for it."),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
@@ -117,10 +123,11 @@ def run(
             sent.append(contribution)
             messages.print(_line(contribution), markup=False)
             if rounds is not None and len(sent) >= rounds:
-                opened.ledger.leave_task(task)
+                if key is None:
+                    opened.ledger.leave_task(task)
                 stop.set()
 
-        participant = build(opened, task, package, data)
+        participant = build(opened, task, package, data, key)
         participant.on_contribution = contributed
         participant.on_evaluation = _evaluated
         messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.", markup=False)
@@ -139,8 +146,8 @@ def run(
     )
 
 
-def build(opened: Session, task: str, package: str | None, data: str | None) -> Participant:
-    """The participant agent of a profile.
+def build(opened: Session, task: str, package: str | None, data: str | None, key: Path | None = None) -> Participant:
+    """The participant agent of a profile, or of one that was admitted by its ``key``, for which the profile submits.
 
     Raises:
         BadInputError: the package is not the agreed one, or there are no usable records.
@@ -156,15 +163,17 @@ def build(opened: Session, task: str, package: str | None, data: str | None) -> 
             'Add participant = "FOLDER".',
         )
     definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
+    private = profile.credentials().key if key is None else load_private_key(read_private(key))
     return Participant(
         ledger=opened.ledger,
         task=task,
         channel=profile.channel,
         definition=definition,
         data=definition.load_data(source),
-        key=profile.credentials().key,
-        journal=Journal(profile.participant),
+        key=private,
+        journal=Journal(profile.participant if key is None else profile.participant / pseudonym_of(private)),
         site=Path(source).stem,
+        reports=key is None,
     )
 
 

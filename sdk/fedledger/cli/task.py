@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,13 +16,16 @@ from fedledger.cli.session import (
     TaskArgument,
     session,
 )
+from fedledger.cli.task_text import agreement_of, document_of, open_amendment, said, state_of
+from fedledger.errors import BadInputError
 from fedledger.identity.files import write_atomic
 from fedledger.training import load_task
-from fedledger_chaincode.messages.task import RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
 app = typer.Typer(help="Propose, read, approve and end tasks: the data-sharing agreements.", no_args_is_help=True)
 
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is kept on the ledger.")]
 PackageArgument = Annotated[str, typer.Argument(help="A folder with task.toml, or a task that is installed.")]
 PackageOption = Annotated[
     str | None, typer.Option("--package", help="The task's package, to compare with; else the installed one.")
@@ -76,19 +79,41 @@ def approve(
 ) -> None:
     """Give the organisation's consent (governor): compares with the package at hand, recomputes what privacy costs."""
     with session(config, profile) as opened:
-        view = opened.ledger.task(task)
-        load_task(package or task).agree(view.record.spec)
-        record = opened.ledger.approve_task(task, spec_hash or view.record.spec_hash)
+        spec = _to_approve(opened.ledger.task(task), opened.profile.msp_id, spec_hash)
+        load_task(package or task).agree(spec)
+        record = opened.ledger.approve_task(task, spec.sha256())
     show(
-        {"task": task, "spec_hash": record.spec_hash, "state": record.state},
-        f"Approved {record.spec_hash[:16]}; task {task} is {record.state}.",
+        {"task": task, "spec_hash": spec.sha256(), "state": record.state},
+        f"Approved {spec.sha256()[:16]}; task {task} is {record.state}.",
         output,
     )
+
+
+def _to_approve(view: TaskView, msp: str, spec_hash: str | None) -> TaskSpec:
+    """The specification of that hash; without one the open amendment's, if this organisation approved the task before.
+
+    Raises:
+        BadInputError: ``SPEC_HASH`` when there is none of that hash.
+    """
+    record = view.record
+    proposed = [each.spec for each in view.amendments if each.state == "open"]
+    if spec_hash is None:
+        approved = any(each.msp == msp and each.covers(record.spec_hash) for each in view.consents)
+        return proposed[0] if approved and proposed else record.spec
+    found = next((spec for spec in (record.spec, *proposed) if spec.sha256() == spec_hash), None)
+    if found is None:
+        raise BadInputError(
+            "SPEC_HASH",
+            f"Neither task {record.spec.task} nor an open amendment of it has the hash {spec_hash}.",
+            "Read them with: fedledger task show, and approve the hash that you have read.",
+        )
+    return found
 
 
 def _ending(name: str, help_text: str) -> None:
     def command(
         task: TaskArgument,
+        reason: ReasonOption,
         config: ConfigOption = DEFAULT_CONFIG,
         profile: ProfileOption = None,
         output: FormatOption = Format.TEXT,
@@ -99,14 +124,14 @@ def _ending(name: str, help_text: str) -> None:
                 "stop": opened.ledger.stop_task,
                 "withdraw": opened.ledger.withdraw_consent,
             }[name]
-            call(task)
+            call(task, reason)
             view = opened.ledger.task(task)
-        show(_document(view), f"Done; task {task} is {view.record.state}.", output)
+        show(document_of(view), f"Done; task {task} is {view.record.state}.", output)
 
     app.command(name, help=help_text)(command)
 
 
-_ending("reject", "Refuse a proposed task (governor).")
+_ending("reject", "Refuse a proposed task, or the open amendment of one that runs (governor).")
 _ending("stop", "Ask to stop a task; the majority stops it (governor).")
 _ending("withdraw", "Withdraw the organisation's consent, from the next round on (governor).")
 
@@ -123,7 +148,7 @@ def show_task(
         view = opened.ledger.task(task)
         members = opened.ledger.members(task)
     spec = view.record.spec
-    document = _document(view) | {
+    document = document_of(view) | {
         "members": [
             {
                 "participant": member.member.participant,
@@ -136,18 +161,18 @@ def show_task(
             for member in members
         ]
     }
-    decisions = {consent.msp: consent.decision for consent in view.consents}
+    consents = {consent.msp: consent for consent in view.consents}
     show(
         document,
         [
-            facts(_agreement(spec) | {"state": view.record.state, "hash": view.record.spec_hash}),
+            facts(agreement_of(spec) | {"state": state_of(view), "hash": view.record.spec_hash}),
             table(
                 "Organisations",
                 ["organisation", "said", "validator"],
                 [
                     (
                         msp,
-                        decisions.get(msp, "nothing yet"),
+                        said(consents.get(msp), view.record.spec_hash),
                         "registered"
                         if any(validator.msp == msp for validator in view.validators)
                         else "missing"
@@ -157,6 +182,7 @@ def show_task(
                     for msp in spec.organisations
                 ],
             ),
+            *open_amendment(view),
             table(
                 "Participants",
                 ["participant", "organisation", ">rounds", ">epsilon", ">reputation", ">tokens"],
@@ -211,50 +237,4 @@ def export(
         {"task": task, "file": str(file), "sha256": record.spec_hash},
         f"Wrote {file}; its SHA-256 is {record.spec_hash}.",
         output,
-    )
-
-
-def _document(view: TaskView) -> dict[str, Any]:
-    return {
-        "task": view.record.spec.task,
-        "state": view.record.state,
-        "spec_hash": view.record.spec_hash,
-        "spec": view.record.spec.model_dump(mode="json", by_alias=True),
-        "consents": {consent.msp: consent.decision for consent in view.consents},
-        "validators": [validator.msp for validator in view.validators],
-        "version": view.head.version if view.head else None,
-        "round": view.head.round if view.head else None,
-        "round_state": view.head.round_state if view.head else None,
-    }
-
-
-def _agreement(spec: TaskSpec) -> dict[str, object]:
-    privacy = "none"
-    if spec.privacy.mechanism != "none":
-        privacy = (
-            f"{spec.privacy.mechanism}, noise multiplier {spec.privacy.noise_multiplier / 1e6:g}, sampling "
-            f"{spec.privacy.sampling_rate / 1e6:g}, {spec.privacy.steps_per_round} steps a round; epsilon budget "
-            f"{spec.privacy.epsilon_budget / 1e6:g} at delta {spec.privacy.delta_pico / 1e12:g}"
-        )
-    return {
-        "task": spec.task,
-        "title": spec.title,
-        "purpose": spec.purpose,
-        "model": f"{spec.model.model_id}, {spec.model.parameter_count} parameters",
-        "training": f"{spec.training.algorithm}, {spec.training.rounds} rounds",
-        "privacy": privacy,
-        "aggregation": f"{spec.aggregation.n} validators of which {spec.aggregation.tolerated_faults} may be faulty; "
-        f"clip norm {spec.aggregation.clip_norm / 1e6:g}",
-        "trust weighting": _trust(spec.robustness),
-        "incentive": f"{tokens(spec.incentive.reward_per_round)} tokens a round",
-    }
-
-
-def _trust(robustness: RobustnessSpec) -> str:
-    if robustness.trust_weighting == "off":
-        return "off: every accepted update counts by its examples"
-    data = f", reference data {robustness.reference_digest[:16]}" if robustness.reference_digest else ""
-    return (
-        f"{robustness.trust_weighting}{data}; nothing up to an agreement of {robustness.no_trust / 1e6:g}, "
-        f"fully from {robustness.full_trust / 1e6:g} on"
     )
