@@ -1,4 +1,4 @@
-"""The contract's scenarios on a real network: the same consortium as in the contract's unit tests, over gateways."""
+"""The contract's scenarios on a running ledger: the same consortium as in the contract's unit tests, over gateways."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from fabric_protos.common import ledger_pb2
@@ -18,6 +19,7 @@ from fedledger.identity.profile import load_profile
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_network.fabric import FabricNetwork
+from tests.fabric.conftest import ORGANISATIONS
 from tests.unit.contract.ledger import MSPS, Actor, Argument, Consortium, encoded
 
 ViewT = TypeVar("ViewT", bound=Value)
@@ -27,8 +29,8 @@ ROLES = ("governor", "validator", "participant")
 
 
 @dataclass
-class FabricLedger:
-    """What the unit tests' ledger does, on a network: each actor speaks to its own organisation's peer.
+class RunningLedger:
+    """What the unit tests' ledger does, on a running one: each actor speaks to its own organisation's peer.
 
     A scenario goes from one organisation to the next faster than blocks do: before each step the actor's peer is
     given time to get the block of the step before.
@@ -82,15 +84,15 @@ def channel(network: FabricNetwork, profile: str) -> Iterator[Network]:
 
 
 @contextmanager
-def consortium(network: FabricNetwork, spec: TaskSpec) -> Iterator[Consortium]:
+def consortium(profiles: Path, spec: TaskSpec) -> Iterator[Consortium]:
     """Governor, validator and participant of every organisation, each connected to its own peer."""
-    ledger = FabricLedger()
+    ledger = RunningLedger()
     actors: dict[str, dict[str, Actor]] = {role: {} for role in ROLES}
     with ExitStack() as stack:
-        for organisation, msp in zip(network.config.consortium.organisations, MSPS, strict=True):
-            assert organisation.msp_id == msp
+        for organisation, msp in zip(ORGANISATIONS, MSPS, strict=True):
             for role in ROLES:
-                profile = load_profile(network.layout.profiles, f"{organisation.name}-{role}")
+                profile = load_profile(profiles, f"{organisation}-{role}")
+                assert profile.msp_id == msp
                 credentials = profile.credentials()
                 creator = serialize_identity(msp, credentials.certificate_pem)
                 actors[role][msp] = Actor(msp, role, credentials.key, creator)

@@ -8,29 +8,15 @@ import secrets
 import pytest
 from fabric_protos.peer import transaction_pb2
 
-from fedledger.audit import CheckName, Outcome, verify_network
-from fedledger.audit.findings import BLOCK_CHECKS
 from fedledger.errors import BadInputError
-from fedledger.gateway import (
-    EndorseError,
-    EvaluateError,
-    Identity,
-    InMemoryCheckpointer,
-    connect,
-    new_private_key_signer,
-    open_channel,
-)
 from fedledger.gateway.blocks import block_signatures, header_hash, validation_codes
-from fedledger.identity.keys import generate_key
-from fedledger.identity.profile import load_profile, profile_names
-from fedledger.ledger import LedgerRefusal, TaskLedger
-from fedledger_chaincode.contract import Contract
-from fedledger_chaincode.messages.records import ModelRecord
+from fedledger.identity.profile import profile_names
+from fedledger.ledger import TaskLedger
 from fedledger_network.consortium import Consortium
 from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
 from tests.fabric.conftest import ORGANISATIONS
-from tests.fabric.ledger import CHAINCODE, channel, commit_hashes, consortium, failures
-from tests.unit.contract.ledger import MSPS, digest, task_spec
+from tests.fabric.ledger import CHAINCODE, channel, commit_hashes
+from tests.unit.contract.ledger import MSPS, task_spec
 
 pytestmark = pytest.mark.fabric
 
@@ -80,15 +66,6 @@ def test_an_organisations_folder_holds_its_own_secrets_and_profiles_only(network
         assert {profile.split("-")[0] for profile in profile_names(folder / "fedledger.toml")} == {name}
 
 
-def test_every_peer_answers_for_the_contract(network: FabricNetwork) -> None:
-    expected = {transaction["name"] for transaction in Contract().metadata()["contracts"]["fedledger"]["transactions"]}
-    for organisation in ORGANISATIONS:
-        with channel(network, f"{organisation}-auditor") as opened:
-            answer = opened.get_contract("fedledger").evaluate_transaction("org.hyperledger.fabric:GetMetadata")
-        told = json.loads(answer)["contracts"]["fedledger"]["transactions"]
-        assert {transaction["name"] for transaction in told} == expected
-
-
 def test_a_transaction_is_in_a_valid_block_and_its_event_is_told(network: FabricNetwork) -> None:
     task = new_task()
     with channel(network, "cleveland-governor") as opened:
@@ -107,72 +84,8 @@ def test_a_transaction_is_in_a_valid_block_and_its_event_is_told(network: Fabric
     assert len({signature.consenter_id for signature in block_signatures(block)}) >= 3
 
 
-def test_reading_from_a_checkpoint_repeats_nothing_and_misses_nothing(network: FabricNetwork) -> None:
-    checkpoint = InMemoryCheckpointer()
-    with channel(network, "hungary-governor") as opened:
-        contract = opened.get_contract("fedledger")
-        submitted = [contract.submit_async("ProposeTask", task_spec(task=new_task()).canonical()) for _ in range(3)]
-        expected = [each.transaction_id for each in submitted]
-        start = min(each.status().block_number for each in submitted)
-        read: list[str] = []
-        while len(read) < len(expected):
-            with opened.chaincode_events("fedledger", start_block=start, checkpoint=checkpoint) as events:
-                event = next(iter(events))
-            checkpoint.checkpoint_chaincode_event(event)
-            read.append(event.transaction_id)
-    assert sorted(read) == sorted(expected)
-
-
-def test_a_refusal_by_the_contract_reaches_the_client_with_code_and_sentence(network: FabricNetwork) -> None:
-    with channel(network, "cleveland-participant") as opened:
-        with pytest.raises(EvaluateError) as evaluated:
-            opened.get_contract("fedledger").evaluate_transaction("GetTask", "nothing")
-        assert evaluated.value.contract_error is not None
-        assert (evaluated.value.contract_error.status, evaluated.value.code) == (404, "NOT_FOUND")
-        with pytest.raises(LedgerRefusal):
-            TaskLedger(opened, "fedledger").propose_task(task_spec(task=new_task()))
-
-
-def test_a_signature_by_another_key_is_refused(network: FabricNetwork) -> None:
-    profile = load_profile(network.layout.profiles, "cleveland-governor")
-    assert profile.tls_roots is not None
-    forged = connect(
-        Identity(profile.msp_id, profile.credentials().certificate_pem),
-        new_private_key_signer(generate_key()),
-        open_channel(profile.gateway, profile.tls_roots.read_bytes()),
-        close_connection=True,
-    )
-    with forged, pytest.raises(EndorseError, match="access denied"):
-        forged.get_network(profile.channel).get_contract("fedledger").submit_transaction("StopTask", "any", "Because.")
-
-
-def test_two_rounds_of_a_task_from_proposal_to_the_last_model(network: FabricNetwork) -> None:
-    with consortium(network, task_spec(task=new_task())) as members:
-        members.propose()
-        for msp in MSPS:
-            members.approve(msp)
-        for msp in MSPS:
-            members.register(msp)
-            members.join(msp)
-        first = ModelRecord.decode(members.through(1))
-        second = ModelRecord.decode(members.through(2))
-        view = members.view()
-    assert (first.version, first.parent) == (1, digest("model 0"))
-    assert (second.version, second.parent) == (2, first.model_digest)
-    assert view.record.state == "completed"
-
-
 def test_all_peers_have_the_same_state(network: FabricNetwork) -> None:
     assert len(set(commit_hashes(network).values())) == 1
-
-
-def test_the_audit_accepts_fabrics_own_blocks_from_any_peer(network: FabricNetwork) -> None:
-    for organisation in ("hungary", "switzerland"):
-        with channel(network, f"{organisation}-auditor") as opened:
-            report = verify_network(opened)
-        outcomes = {check.name: check.outcome for check in report.checks}
-        # What is about models and privacy needs a real task: these updates and models are made up.
-        assert {outcomes[name] for name in (*BLOCK_CHECKS, CheckName.ROUNDS)} == {Outcome.PASSED}, failures(report)
 
 
 def test_a_network_that_was_stopped_goes_on_with_its_state(network: FabricNetwork) -> None:

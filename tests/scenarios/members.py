@@ -77,8 +77,8 @@ def answers(member: Client) -> bool:
     """Whether the member's peer answers a query."""
     try:
         member.contract.evaluate_transaction("Get", "a")
-    except GatewayError:
-        return False
+    except GatewayError as error:
+        return error.contract_error is not None
     return True
 
 
