@@ -90,13 +90,19 @@ def _rank(task: TaskView, msp: str, number: int) -> int:
 def _while_open(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:
     number, due = current.record.round, current.record.updates_due
     from_data = task.record.spec.robustness.trust_weighting == "reference-data"
+    lacks_reference = from_data and current.reference is None
     possible = []
-    if from_data and current.reference is None and current.record.opened_by == msp:
+    if lacks_reference and current.record.opened_by == msp:
         possible.append(Duty("commit-reference", number, 0))
-    if len(current.updates) == len(current.cohort.participants) or now >= due:
+    look_again_at = due
+    if len(current.updates) == len(current.cohort.participants):
+        # Updates may be faster than the reference; who opens a round and gives none delays it by this and no more.
+        latest = max((update.submitted_at for update in current.updates), default=now)
+        look_again_at = min(due, latest + task.record.spec.deadlines.attestations) if lacks_reference else now
+    if now >= look_again_at:
         possible.append(Duty("close", number, _rank(task, msp, number)))
         return Duties(tuple(possible))
-    return Duties(tuple(possible), look_again_at=due)
+    return Duties(tuple(possible), look_again_at=look_again_at)
 
 
 def _while_closed(task: TaskView, current: RoundView, msp: str, now: int) -> Duties:

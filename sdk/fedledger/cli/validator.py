@@ -77,6 +77,7 @@ def run(
             messages.print(f"Round {duty.round}: {_SAID[duty.step]}.", markup=False)
 
         validator.on_step = taken
+        get_ready(validator)
         messages.print(f"The validator of {validator.msp} works on {task}.", markup=False)
         validator.run(stop)
         state = opened.ledger.task(task).record.state
@@ -119,6 +120,12 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         else None,
         memory=ReferenceMemory(profile.sealing_key.parent),
     )
+
+
+def get_ready(validator: Validator) -> None:
+    """Load what training on reference data needs, which may take longer than an attestation may: before it has to."""
+    if validator.reference_update is not None and validator.initial_model is not None:
+        validator.reference_update(validator.initial_model, 1)
 
 
 def sealing_key(path: Path) -> SealingKey:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from fedledger.agents.duties import Duty, duties
-from tests.unit.contract.ledger import MSPS, START, Consortium
+from fedledger_chaincode.messages.round import ReferenceCommitment
+from tests.unit.contract.ledger import MSPS, START, Consortium, digest, task_spec
 
 
 def todo(consortium: Consortium, msp: str, *, seconds: int = 0) -> tuple[Duty, ...]:
@@ -141,3 +142,33 @@ def test_nothing_is_to_do_before_all_validators_have_registered() -> None:
 
 def test_who_is_no_validator_has_nothing_to_do() -> None:
     assert steps(Consortium.active(), "StrangerMSP") == []
+
+
+def test_a_round_is_not_closed_before_its_reference_is_committed_to_or_late() -> None:
+    spec = task_spec(
+        aggregation={"proof": "norm"},
+        robustness={"trust_weighting": "reference-data", "reference_digest": digest("reference data")},
+    )
+    consortium = Consortium.active(spec)
+    submitted(consortium)
+    opener, other = MSPS[0], MSPS[1]
+    assert steps(consortium, opener) == ["commit-reference"]
+    assert steps(consortium, other) == []
+    view = consortium.view()
+    assert duties(view, consortium.round(1), other, START).look_again_at == START + spec.deadlines.attestations
+    assert steps(consortium, other, seconds=spec.deadlines.attestations) == ["close"]
+    commitment = ReferenceCommitment(task=spec.task, round=1, commitment=digest("a direction and its salt"))
+    consortium.ledger.submit(consortium.validators[opener], "CommitReference", commitment)
+    assert steps(consortium, opener) == steps(consortium, other) == ["close"]
+
+
+def test_a_reference_is_waited_for_no_longer_than_updates_are() -> None:
+    spec = task_spec(
+        aggregation={"proof": "norm"},
+        robustness={"trust_weighting": "reference-data", "reference_digest": digest("reference data")},
+        deadlines={"updates": 5},
+    )
+    consortium = Consortium.active(spec)
+    submitted(consortium)
+    assert steps(consortium, MSPS[1], seconds=4) == []
+    assert steps(consortium, MSPS[1], seconds=5) == ["close"]

@@ -26,6 +26,8 @@ from fedledger_chaincode.rules.field import MODULUS
 
 SCALE = 10
 """How many times as long as allowed a scaled update is."""
+SIGN_FACTOR = 4
+"""How many times as long as the honest update its opposite is (Li et al. 2019, RSA)."""
 DROPOUT_AFTER = 2
 """The last round in which those who drop out take part."""
 
@@ -43,20 +45,24 @@ class Attack(StrEnum):
 
 EXPLAINED: Mapping[Attack, str] = {
     Attack.LABEL_FLIP: "One site trains on records whose labels are all wrong. Its update is well-formed and within "
-    "the clip norm, so it counts, up to the cap on one participant's weight.",
-    Attack.SIGN_FLIP: "One site sends the opposite of its update. It is well-formed and within the clip norm, so it "
-    "counts, up to the cap on one participant's weight.",
-    Attack.SCALE: f"One site stretches its update to {SCALE} times the clip norm and proves falsely. The ledger "
-    "refuses it and takes part of the stake: the proof's values are consistent and wrong.",
-    Attack.FREE_RIDE: "One site sends an update of zeros instead of training. It is well-formed and counts; it moves "
-    "nothing.",
+    "the clip norm, so nothing is proven and no stake is taken. It goes against what training on the reference data "
+    "gives: it counts nothing, its reputation falls, and quarantine follows.",
+    Attack.SIGN_FLIP: f"One site sends the opposite of its update, {SIGN_FACTOR} times as long, clipped to the norm "
+    "that is allowed. It goes against the reference direction: it counts nothing, and its reputation falls.",
+    Attack.SCALE: f"One site trains on wrong labels, stretches its update to {SCALE} times the clip norm and proves "
+    "falsely. The ledger refuses it and takes part of the stake: the proof's values are consistent and wrong.",
+    Attack.FREE_RIDE: "One site sends an update of zeros instead of training. It is well-formed, but zeros agree with "
+    "no direction: it counts nothing, earns nothing, and its reputation falls.",
     Attack.LYING_VALIDATOR: "One validator attests false values of one site's update. The others' values show it; it "
     "does not reveal its share, is convicted and loses part of its stake, and the update counts.",
-    Attack.DROPOUT: f"After round {DROPOUT_AFTER} one site and one validator are gone. Rounds go on without them, "
-    "after each deadline.",
+    Attack.DROPOUT: f"After round {DROPOUT_AFTER} one site has left and its validator is gone without a word. Rounds "
+    "go on: each waits for the validator until its deadline, and no longer.",
 }
-SHORT_DEADLINES = {"updates": 30, "attestations": 5, "aggregates": 15, "disputes": 3}
-"""Seconds; a demo in which somebody is waited for in vain should still end soon."""
+DEADLINES: Mapping[Attack, Mapping[str, int]] = {
+    Attack.LYING_VALIDATOR: {"disputes": 3},
+    Attack.DROPOUT: {"attestations": 10},
+}
+"""Seconds, where somebody is waited for in vain in every round: a demo should still end soon."""
 
 
 def flipped(data: Split) -> Split:
@@ -64,40 +70,44 @@ def flipped(data: Split) -> Split:
     return replace(data, train=Examples(data.train.x, (1 - data.train.y).astype(np.int32)))
 
 
-def altered(update: Float32Array, attack: Attack, clip_norm: float) -> Float32Array:
-    """What an attacker makes of its honest update, before anything is clipped."""
+def poisoned(data: Split, attack: Attack | None) -> Split:
+    """What an attacker trains on."""
+    return flipped(data) if attack in (Attack.LABEL_FLIP, Attack.SCALE) else data
+
+
+def altered(update: Float32Array, attack: Attack | None) -> Float32Array:
+    """What an attacker makes of its update, before anything is clipped."""
     match attack:
         case Attack.SIGN_FLIP:
-            return -update
+            return update * np.float32(-SIGN_FACTOR)
         case Attack.FREE_RIDE:
             return np.zeros_like(update)
         case Attack.SCALE:
-            return update * np.float32(SCALE * clip_norm / max(float(np.linalg.norm(update)), 1e-12))
+            return update * np.float32(SCALE)
         case _:
             return update
 
 
 class AlteringParticipant(Participant):
-    """Sends the opposite of its update, or nothing, well-formed."""
+    """Sends the opposite of its update, or zeros, well-formed."""
 
     attack: Attack
 
     def _train(self, view: TaskView, current: RoundView) -> LocalResult:
         result = super()._train(view, current)
-        clip_norm = view.record.spec.aggregation.clip_norm / 1e6
-        return replace(result, update=altered(result.update, self.attack, clip_norm))
+        return replace(result, update=altered(result.update, self.attack))
 
 
 class LeavingParticipant(Participant):
-    """Leaves after some rounds."""
+    """Leaves when it has delivered its update of some round."""
 
     def step(self) -> float | None:
         waiting = super().step()
         head = self.ledger.task(self.task).head
-        if head is not None and head.round >= DROPOUT_AFTER and head.round_state in ("finalised", "aborted"):
-            self.leave()
-            return None
-        return waiting
+        if head is None or head.round < DROPOUT_AFTER or self._is_wanted(self.ledger.round(self.task, head.round)):
+            return waiting
+        self.leave()
+        return None
 
 
 class ScalingParticipant(Participant):
@@ -139,9 +149,10 @@ class LyingValidator(Validator):
 def corrupted_participant(honest: Participant, attack: Attack) -> Participant:
     """The attacker in the place of an honest participant; the same when the attack is not a participant's."""
     values = {field.name: getattr(honest, field.name) for field in fields(honest) if field.init}
+    values["data"] = poisoned(honest.data, attack)
     match attack:
         case Attack.LABEL_FLIP:
-            return Participant(**values | {"data": flipped(honest.data)})
+            return Participant(**values)
         case Attack.SIGN_FLIP | Attack.FREE_RIDE:
             attacker = AlteringParticipant(**values)
             attacker.attack = attack

@@ -105,6 +105,7 @@ def _work(
         try:
             if role == "validator":
                 checking = validator.build(opened, task, None)
+                validator.get_ready(checking)
                 (corrupted_validator(checking, attack) if attack else checking).run(stop)
             else:
                 training = participant.build(opened, task, None, organisation.name)

@@ -13,16 +13,17 @@ from fedledger.audit.report import AuditReport
 from fedledger.audit.sources import verify_network
 from fedledger.cli import model as model_command
 from fedledger.cli.demo import show as pages
+from fedledger.cli.demo.attack_report import attack_report
 from fedledger.cli.demo.attacks import EXPLAINED, Attack
 from fedledger.cli.demo.cast import Cast, processes, threads
-from fedledger.cli.demo.comparison import Comparison, compare, without_defence
+from fedledger.cli.demo.comparison import Comparison, compare
 from fedledger.cli.demo.options import DemoFolder, DemoOptions
 from fedledger.cli.demo.watch import RoundRow, RoundWatch
 from fedledger.cli.engines import Engine, Network, network_at
 from fedledger.cli.output import MICRO, Format, messages, show
 from fedledger.cli.session import FormatOption, Session, connected, quiet_tensorflow
 from fedledger.errors import BadInputError, ExitCode, FedledgerError
-from fedledger.training import Split, TaskDefinition, concatenate, evaluate
+from fedledger.training import TaskDefinition
 from fedledger_chaincode.messages.views import MemberView
 
 
@@ -87,11 +88,16 @@ def _rounds(
     sites = sorted(cast.sites.values())
     budget = definition.privacy.epsilon_budget if definition.is_private else 0.0
     failures: list[tuple[str, Exception]] = []
+
+    def told(row: RoundRow) -> str:
+        line = pages.line(row, sites, budget)
+        return line if cast.attack is None else f"{line}\n{pages.fates(row)}"
+
     watch = RoundWatch(
         opened.ledger,
         task,
         cast.sites,
-        on_row=lambda row: messages.print(pages.line(row, sites, budget), markup=False),
+        on_row=lambda row: messages.print(told(row), markup=False),
         on_progress=lambda text: status.update(text),
     )
 
@@ -127,11 +133,14 @@ def _conclude(
         raise FedledgerError("NO_MODEL", f"Task {task} has no model.", f"Look into {place.path}.")
     newest = opened.ledger.model(task, head.version)
     data = {site: definition.load_data(site) for site in sorted(cast.sites.values())}
-    comparison = compare(definition, data, model_command.fetch(opened, task, newest))
+    shared = model_command.fetch(opened, task, newest)
+    comparison = compare(definition, data, shared)
     messages.print("Auditing the ledger from its first block on...")
     audit = verify_network(opened.network, chaincode=opened.profile.chaincode)
     members = opened.ledger.members(task)
-    report = _attack_report(opened, cast, task, definition, data) if cast.attack else None
+    report = None
+    if cast.attack is not None:
+        report = attack_report(opened.ledger, definition, rows, cast.attack, cast.attacker, data, shared)
     document = _document(task, rows, comparison, members, audit, newest.version, newest.model_digest)
     if report is not None:
         document["attack"] = report
@@ -146,47 +155,6 @@ def _conclude(
     messages.print(f"The result is kept in {result}")
     if not audit.ok:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _attack_report(
-    opened: Session, cast: Cast, task: str, definition: TaskDefinition, data: dict[str, Split]
-) -> dict[str, Any]:
-    """What became of the attacker, and what the same attack does to plain federated averaging."""
-    attack, organisation = cast.attack, cast.attacker
-    if attack is None:
-        raise AssertionError("no attack to report on")
-    view = opened.ledger.task(task)
-    member = next(m for m in opened.ledger.members(task) if m.member.msp == organisation.msp_id)
-    last = view.head.round if view.head else 0
-    settlements = [opened.ledger.round(task, number).settlement for number in range(1, last + 1)]
-    verdicts = [
-        update.verdict
-        for settlement in settlements
-        if settlement is not None
-        for update in settlement.updates
-        if update.msp == organisation.msp_id
-    ]
-    granted = view.record.spec.incentive.endowment
-    wallet = {entry.account: entry.balance for entry in opened.ledger.wallet(task, organisation.msp_id).accounts}
-    held = wallet[f"org:{organisation.msp_id}"]
-    report: dict[str, Any] = {
-        "attack": attack.value,
-        "attacker": organisation.name,
-        "explanation": EXPLAINED[attack],
-        "verdicts": verdicts,
-        "reputation": member.standing.reputation / MICRO,
-        "validator_convicted_in_rounds": [
-            number
-            for number, settlement in enumerate(settlements, start=1)
-            if settlement is not None and organisation.msp_id in settlement.convicted
-        ],
-        "organisation_gained": (held - granted) / MICRO,
-    }
-    if attack not in (Attack.LYING_VALIDATOR, Attack.DROPOUT):
-        undefended = without_defence(definition, data, attack, organisation.name)
-        everybody = concatenate([split.test for split in data.values()])
-        report["auc_without_defence"] = evaluate(definition, undefended, everybody).auc
-    return report
 
 
 def _document(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fedledger.cli.demo.attacks import Attack, altered, flipped
+from fedledger.cli.demo.attacks import Attack, altered, poisoned
 from fedledger.training import Split, TaskDefinition, concatenate, evaluate
 from fedledger.training.baselines import train_alone, train_pooled
 from fedledger.training.local import train_once
@@ -46,22 +46,18 @@ class Comparison:
 
 
 def without_defence(
-    definition: TaskDefinition, data: Mapping[str, Split], attack: Attack, attacker: str
+    definition: TaskDefinition, data: Mapping[str, Split], attack: Attack | None, attacker: str
 ) -> list[Float32Array]:
-    """The model of plain federated averaging under the same attack: no clip norm, no cap, no proof, no ledger."""
+    """The model of plain federated averaging, attacked or not: no clip norm, no cap, no proof, no ledger."""
     weights = definition.initial_weights()
     rate = np.float32(definition.training.server_optimizer.learning_rate)
-    examples = {site: split.train for site, split in data.items()}
-    if attack is Attack.LABEL_FLIP:
-        examples[attacker] = flipped(data[attacker]).train
+    examples = {site: (poisoned(split, attack) if site == attacker else split).train for site, split in data.items()}
     total = sum(len(part) for part in examples.values())
     for round_number in range(1, definition.training.rounds + 1):
         mean = np.zeros(definition.parameter_count, dtype=np.float32)
         for site, part in examples.items():
             update = train_once(definition, weights, part, site=site, round_number=round_number).update
-            if site == attacker:
-                update = altered(update, attack, definition.aggregation.clip_norm)
-            mean += update * np.float32(len(part) / total)
+            mean += (altered(update, attack) if site == attacker else update) * np.float32(len(part) / total)
         weights = unflatten(flatten(weights) - rate * mean, definition.tensors)
     return weights
 

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fedledger.cli.demo.attacks import SHORT_DEADLINES
+from fedledger.cli.demo.attacks import DEADLINES, Attack
 from fedledger.errors import BadInputError
 from fedledger.identity.files import write_atomic
 from fedledger.training import TaskDefinition, load_task
 
 TASK_PACKAGE = "heart-disease"
+GUARDED = "guarded"
+"""The variant of the task that weighs updates by their agreement with reference data; attacks are shown on it."""
 RUNS = Path("run")
 _OPTIONS = "demo.json"
 _RESULT = "result.json"
@@ -39,10 +41,11 @@ class DemoOptions:
             epsilon=self.epsilon,
             no_dp=self.no_dp,
             seed=self.seed,
+            variant=None if self.attack is None else GUARDED,
         )
         if self.attack is None:
             return definition
-        deadlines = definition.settings.deadlines.model_copy(update=SHORT_DEADLINES)
+        deadlines = definition.settings.deadlines.model_copy(update=DEADLINES.get(Attack(self.attack), {}))
         return replace(definition, settings=definition.settings.model_copy(update={"deadlines": deadlines}))
 
 

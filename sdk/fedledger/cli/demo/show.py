@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
     spent = max(row.epsilon.values(), default=0.0)
     privacy = f"{spent:.2f}, left {max(0.0, budget - spent):.2f}" if budget else "no privacy"
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
-    ended = "" if row.state == "finalised" else "  aborted"
+    ended = "" if row.state == "finalised" else f"  aborted: {row.reason}"
     refused = "".join(f"\n       {site}: {verdict}" for site, verdict in row.refused.items())
     figures = f"{worst:>5}  {privacy:>15}  {seconds:>7}  {row.block:>5}"
     return f"{row.round:>5}  {'  '.join(cells)}    {figures}{ended}{refused}"
@@ -83,17 +84,45 @@ def summary(
     return [quality, delta, standing, "Audit", *lines(audit), "", "Try next:", *(f"  {hint}" for hint in hints)]
 
 
+def fates(row: RoundRow) -> str:
+    """What a round did to each participant, and to validators that did not do their duty."""
+    title = f"       {'':>15}  agreement  weight  reputation   tokens   stake"
+    lines = [title] if row.participants else []
+    for fate in row.participants:
+        agreed = "-" if fate.agreement is None else f"{fate.agreement:.2f}"
+        figures = f"{agreed:>9}  {fate.share:>6.0%}  {fate.reputation:>10.2f}  {fate.paid:>+7.2f}  {fate.stake:>6.2f}"
+        lines.append(f"       {fate.site:>15}  {figures}  {fate.reason}")
+    lines += [f"       validator of {v.site}: {v.reason}" for v in row.validators]
+    return "\n".join(lines)
+
+
 def attack_page(report: Mapping[str, Any]) -> list[str | Table]:
-    """What became of an attacker."""
-    facts_of = {
+    """What became of an attacker and of the model."""
+    facts_of: dict[str, object] = {
         "attacker": report["attacker"],
-        "its updates": ", ".join(report["verdicts"]),
-        "its reputation": f"{report['reputation']:.3f}",
+        "its updates": ", ".join(f"{count} {verdict}" for verdict, count in Counter(report["verdicts"]).items()),
+        "its part of the sum": ", ".join(f"{share:.0%}" for share in report["shares"]),
+        "its reputation": ", ".join(f"{value:.2f}" for value in report["reputation"]),
+        "it earned": f"{report['earned']:.2f} tokens",
+        "left of its stake": f"{report['stake_left']:.2f} tokens",
         "its organisation gained": f"{report['organisation_gained']:+.2f} tokens on its own account",
     }
-    if report["validator_convicted_in_rounds"]:
-        rounds = ", ".join(str(number) for number in report["validator_convicted_in_rounds"])
-        facts_of["its validator was convicted"] = f"in rounds {rounds}"
-    if "auc_without_defence" in report:
-        facts_of["AUC without defence"] = f"{report['auc_without_defence']:.3f} (plain federated averaging, attacked)"
-    return [f"Attack {report['attack']}", facts(facts_of)]
+    for fault, said in (("convicted", "convicted"), ("silent", "silent")):
+        if report[f"validator_{fault}_in_rounds"]:
+            rounds = ", ".join(str(number) for number in report[f"validator_{fault}_in_rounds"])
+            facts_of[f"its validator was {said}"] = f"in rounds {rounds}"
+    names = {
+        "plain": "nobody attacks, plain federated averaging",
+        "plain_attacked": "the attack, plain federated averaging",
+        "defended": "the attack, as the ledger decided",
+    }
+    quality = table(
+        "The model with and without the defence, on records that no model has seen",
+        ["", ">AUC", ">accuracy"],
+        [
+            (names[name], f"{figures['auc']:.3f}", f"{figures['accuracy']:.3f}")
+            for name, figures in report["quality"].items()
+        ],
+    )
+    missing = [report["not_compared"]] if report["not_compared"] else []
+    return [f"Attack {report['attack']}", facts(facts_of), quality, *missing]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
+from fedledger.cli.demo.fates import Books, Fate, ValidatorFate, participant_fates, validator_fates
 from fedledger.gateway import ChaincodeEvent, CloseableIterator
 from fedledger.ledger import LedgerEvent, TaskLedger
+from fedledger_chaincode.messages.base import MICRO
+from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
 
 
@@ -20,6 +24,8 @@ class RoundRow:
     round: int
     state: str
     """``finalised`` or ``aborted``."""
+    reason: str
+    """Why it was aborted."""
     version: int | None
     accepted: tuple[str, ...]
     """Sites."""
@@ -30,6 +36,9 @@ class RoundRow:
     """Cumulative epsilon by site, of those that have contributed so far."""
     auc: Mapping[str, float]
     """AUC of the new model by site, on the site's own held-out records."""
+    participants: tuple[Fate, ...]
+    validators: tuple[ValidatorFate, ...]
+    """Those that did not do their duty."""
     seconds: float | None
     """From opening to end; None when this process did not see it."""
     block: int
@@ -40,11 +49,14 @@ class RoundRow:
         return {
             "round": self.round,
             "state": self.state,
+            "reason": self.reason,
             "accepted": list(self.accepted),
             "refused": dict(self.refused),
             "absent": list(self.absent),
             "epsilon": dict(self.epsilon),
             "auc": dict(self.auc),
+            "participants": [asdict(fate) for fate in self.participants],
+            "validators": [asdict(fate) for fate in self.validators],
             "seconds": self.seconds,
             "block": self.block,
             "tx": self.transaction,
@@ -67,8 +79,16 @@ class RoundWatch:
     _opened: dict[int, float] = field(default_factory=dict)
     _ended: dict[int, LedgerEvent] = field(default_factory=dict)
     _took: dict[int, float | None] = field(default_factory=dict)
-    _epsilon: dict[str, float] = field(default_factory=dict)
+    _contributions: dict[str, int] = field(default_factory=dict)
+    """By site: rounds whose fixed set held an update of it."""
     _events: CloseableIterator[ChaincodeEvent] | None = None
+
+    def __post_init__(self) -> None:
+        self._books = Books(self.task)
+
+    @cached_property
+    def _spec(self) -> TaskSpec:
+        return self.ledger.task(self.task).record.spec
 
     def follow(self) -> None:
         """Read events from the first block until the task has ended and its last row is complete, or ``give_up``."""
@@ -88,6 +108,7 @@ class RoundWatch:
 
     def _note(self, event: LedgerEvent) -> None:
         number = event.fields.get("round", 0)
+        self._books.note(event)
         match event.name:
             case "RoundOpened":
                 self._opened[number] = time.monotonic()
@@ -159,19 +180,23 @@ class RoundWatch:
         version = event.fields.get("version")
         site_of = {entry.participant: self.sites.get(entry.msp, entry.msp) for entry in view.cohort.participants}
         verdicts = {site_of[u.participant]: u.verdict for u in view.settlement.updates} if view.settlement else {}
-        if version is not None:
-            for contribution in self.ledger.model(self.task, version).contributions:
-                self._epsilon[site_of[contribution.participant]] = contribution.epsilon / 1e6
+        for update in view.fixed.updates if view.fixed else ():
+            site = site_of[update.participant]
+            self._contributions[site] = self._contributions.get(site, 0) + 1
+        liars = self.ledger.model(self.task, version).liars if version is not None else ()
         judged = self.ledger.evaluations(self.task, version) if version is not None else ()
         return RoundRow(
             round=view.record.round,
             state=view.record.state,
+            reason=view.record.reason,
             version=version,
             accepted=tuple(site for site, verdict in verdicts.items() if verdict == "accepted"),
             refused={s: verdict for s, verdict in verdicts.items() if verdict not in ("accepted", "absent")},
             absent=tuple(site for site in site_of.values() if verdicts.get(site, "absent") == "absent"),
-            epsilon=dict(self._epsilon),
-            auc={self.sites.get(e.msp, e.msp): e.report.auc / 1e6 for e in judged if e.report.auc is not None},
+            epsilon={site: self._spec.epsilon_after(n) / MICRO for site, n in self._contributions.items()},
+            auc={self.sites.get(e.msp, e.msp): e.report.auc / MICRO for e in judged if e.report.auc is not None},
+            participants=participant_fates(self._spec, view, self._books, self.sites),
+            validators=validator_fates(self._spec, view, self._books, self.sites, liars),
             seconds=self._took.get(view.record.round),
             block=event.block_number,
             transaction=event.transaction_id,

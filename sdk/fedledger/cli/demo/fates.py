@@ -1,0 +1,187 @@
+"""What a round did to each participant and validator, from the ledger's records and events alone: who counted how much,
+and why.
+
+Agreement, thresholds and verdicts are computed by the contract's own rules from what validators attested.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fedledger.ledger import LedgerEvent
+from fedledger_chaincode.messages.base import MICRO
+from fedledger_chaincode.messages.records import CohortEntry, SettledUpdate, SettlementRecord
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.views import RoundView
+from fedledger_chaincode.rules.evidence import Evidence
+from fedledger_chaincode.rules.settlement import judge_update
+from fedledger_chaincode.rules.trust import LEVELS, agreement, round_thresholds
+from fedledger_chaincode.transactions.context import insurance_account, participant_account, stake_account
+
+_FAULTS = {
+    "absent": "it sent nothing",
+    "unreadable": "too few validators could read it",
+    "refused: norm": "it is longer than the clip norm, and its own proof shows it",
+    "refused: dealing": "its shares are proven not to belong together",
+    "refused: equivocation": "it signed two updates for one round",
+    "refused: inconsistent": "validators contradict each other and nobody is proven to be at fault",
+}
+
+
+@dataclass(frozen=True)
+class Fate:
+    """Of one participant in one round."""
+
+    site: str
+    verdict: str
+    agreement: float | None
+    """With the reference direction, in [-1, 1]; None where nobody could say."""
+    share: float
+    """Part of the sum."""
+    reputation: float
+    paid: float
+    """Tokens, in this round."""
+    stake: float
+    """Tokens of its stake that were not taken so far."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class ValidatorFate:
+    """Of a validator that did not do its duty."""
+
+    site: str
+    fault: str
+    """``convicted`` or ``silent``."""
+    stake: float
+    reason: str
+
+
+@dataclass
+class Books:
+    """Tokens earned and stakes taken by round, in micro-units, from the transfers that events name."""
+
+    task: str
+    _paid: Counter[tuple[int, str]] = field(default_factory=Counter)
+    _taken: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def note(self, event: LedgerEvent) -> None:
+        """Enter one event of the task."""
+        number = event.fields.get("round", 0)
+        for transfer in event.fields.get("transfers", ()):
+            if transfer["to"] == insurance_account(self.task):
+                self._taken[number, transfer["from"]] += transfer["value"]
+            else:
+                self._paid[number, transfer["to"]] += transfer["value"]
+
+    def paid(self, number: int, participant: str) -> int:
+        """To a participant in a round."""
+        return self._paid[number, participant_account(participant)]
+
+    def taken(self, number: int, owner: str) -> int:
+        """Of the stake of a participant, or of a validator by its MSP id, in a round."""
+        return self._taken[number, stake_account(self.task, owner)]
+
+    def taken_until(self, number: int, owner: str) -> int:
+        """In all rounds up to this one."""
+        return sum(self.taken(earlier, owner) for earlier in range(1, number + 1))
+
+
+def participant_fates(spec: TaskSpec, view: RoundView, books: Books, sites: Mapping[str, str]) -> tuple[Fate, ...]:
+    """The whole cohort of a settled round, in its order; none of a round that was never settled.
+
+    Args:
+        sites: by MSP id.
+    """
+    settlement, number = view.settlement, view.record.round
+    if settlement is None:
+        return ()
+    agreements = _agreements(spec, view, settlement)
+    entries = {entry.participant: entry for entry in view.cohort.participants}
+    is_silent = _is_silent(spec, entries, agreements)
+    fates = []
+    for update in settlement.updates:
+        owner, taken = update.participant, books.taken(number, update.participant)
+        why = _reason(spec, update, entries[owner], agreements.get(owner), is_silent)
+        why += f"; {taken / MICRO:.2f} tokens of its stake are taken" if taken else ""
+        fates.append(
+            Fate(
+                site=sites.get(update.msp, update.msp),
+                verdict=update.verdict,
+                agreement=agreements[owner] / MICRO if owner in agreements else None,
+                share=update.weight / settlement.weight_sum if settlement.weight_sum else 0.0,
+                reputation=(entries[owner].reputation if update.reputation is None else update.reputation.after)
+                / MICRO,
+                paid=books.paid(number, owner) / MICRO,
+                stake=(spec.incentive.participant_stake - books.taken_until(number, owner)) / MICRO,
+                reason=why,
+            )
+        )
+    return tuple(fates)
+
+
+def validator_fates(
+    spec: TaskSpec, view: RoundView, books: Books, sites: Mapping[str, str], liars: tuple[str, ...]
+) -> tuple[ValidatorFate, ...]:
+    """Validators that lied or were silent in a settled round; ``liars`` are those named for their share of the sum."""
+    settlement, number = view.settlement, view.record.round
+    if settlement is None:
+        return ()
+    fates = []
+    for msp in spec.aggregation.validators:
+        taken = books.taken(number, msp) / MICRO
+        if msp in settlement.convicted or msp in liars:
+            fault, why = (
+                "convicted",
+                f"it is proven to have told false values; {taken:.2f} tokens of its stake are taken",
+            )
+        elif msp not in settlement.attested:
+            fault, why = "silent", "it said nothing in time; the others went on without it, and it earned nothing"
+        else:
+            continue
+        left = (spec.incentive.validator_stake - books.taken_until(number, msp)) / MICRO
+        fates.append(ValidatorFate(sites.get(msp, msp), fault, left, why))
+    return tuple(fates)
+
+
+def _agreements(spec: TaskSpec, view: RoundView, settlement: SettlementRecord) -> dict[str, int]:
+    """Micro-units by participant, of accepted updates in a round with a direction."""
+    attestations = {r.validator: r.attestation for r in view.attestations if r.validator in settlement.attested}
+    disputes = view.disputes.disputes if view.disputes else ()
+    evidence = Evidence(
+        {dispute.participant: dispute for dispute in disputes}, view.reveals, view.judgements, True, True
+    )
+    accepted = {update.participant for update in settlement.updates if update.verdict == "accepted"}
+    found = {}
+    for index, update in enumerate(view.fixed.updates if view.fixed else ()):
+        judged = judge_update(spec, index, update, attestations, frozenset(), evidence)
+        if update.participant in accepted and judged is not None and judged.inner_product is not None:
+            found[update.participant] = agreement(judged.inner_product, spec.aggregation.quantised_norm)
+    return found
+
+
+def _is_silent(spec: TaskSpec, entries: Mapping[str, CohortEntry], agreements: Mapping[str, int]) -> bool:
+    """Whether the direction told nobody from anybody, so that reputation decided."""
+    counted = [value for participant, value in agreements.items() if not entries[participant].quarantined]
+    return round_thresholds(counted, spec.robustness) is None
+
+
+def _reason(spec: TaskSpec, update: SettledUpdate, entry: CohortEntry, agreed: int | None, is_silent: bool) -> str:
+    if update.verdict != "accepted":
+        return _FAULTS[update.verdict]
+    if entry.quarantined:
+        return f"in quarantine: reputation fell below {spec.reputation.quarantine_threshold / MICRO:g}"
+    if spec.robustness.trust_weighting == "off":
+        return "counts by its examples"
+    if is_silent or agreed is None:
+        return "counts by its reputation: the reference direction says nothing in this round"
+    if update.trust == LEVELS:
+        return "counts fully"
+    if update.trust:
+        return f"counts {update.trust} parts of {LEVELS}: it agrees in part with training on the reference data"
+    if agreed == 0:
+        return "counts nothing: it moves nothing"
+    against = "goes against" if agreed < 0 else "hardly agrees with"
+    return f"counts nothing: it {against} training on the reference data"
