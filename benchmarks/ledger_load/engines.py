@@ -33,6 +33,7 @@ from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.embedded import running
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.fabric import FabricNetwork
+from fedledger_network.fabric.processes import listening_ports
 
 
 @dataclass(frozen=True)
@@ -148,3 +149,9 @@ def on_embedded(consortium: Consortium, folder: Path, participants: int) -> Iter
     finally:
         running.stop(network)
         process.stop()
+
+
+def free_ports() -> int:
+    """The first of a hundred ports on which nothing listens."""
+    taken = listening_ports()
+    return next(first for first in range(20_000, 32_000, 100) if not taken & set(range(first, first + 100)))

@@ -10,21 +10,23 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 from fedledger.gateway import GatewayError
-from fedledger.identity.keys import sign
+from fedledger.identity.keys import public_key_der, sign
+from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.records import FixedSetRecord
 from fedledger_chaincode.messages.round import (
+    Admission,
     AggregateShare,
     Attestation,
-    JoinRequest,
     Manifest,
     ModelReport,
     PrivacyStatement,
     SealedShareReference,
+    SignedAdmission,
     SignedManifest,
     UpdateFinding,
     ValidatorRegistration,
@@ -32,6 +34,7 @@ from fedledger_chaincode.messages.round import (
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
 from fedledger_chaincode.rules.commitments import UpdateContext, root_digest
+from fedledger_chaincode.transactions.membership import MAXIMUM_ADMISSIONS
 from ledger_load.engines import Engine, Member
 
 NO_PRIVACY = PrivacyStatement(mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0)
@@ -45,14 +48,19 @@ class Task:
     engine: Engine
     spec: TaskSpec
 
+    @cached_property
+    def spec_hash(self) -> str:
+        """Digest of the specification, which every manifest names."""
+        return self.spec.sha256()
+
     @classmethod
     def joined(cls, engine: Engine, msps: Sequence[str]) -> Task:
-        """Propose and approve a task, register validators, and let every participant join."""
+        """Propose and approve a task, register validators, and admit every participant."""
         task = cls(engine, task_spec(f"load-{secrets.token_hex(4)}", msps))
         governors, validators = engine.of("governor"), engine.of("validator")
         governors[msps[0]].submit("ProposeTask", task.spec)
         for governor in governors.values():
-            governor.submit("ApproveTask", task.spec.task, task.spec.sha256())
+            governor.submit("ApproveTask", task.spec.task, task.spec_hash)
         for msp, validator in validators.items():
             store = f"file:///stores/{msp}"
             validator.submit(
@@ -60,11 +68,12 @@ class Task:
                 ValidatorRegistration(task=task.spec.task, sealing_key=digest(msp), store=store),
             )
 
-        def join(msp: str) -> None:  # one after the other: they share the organisation's account and roster
-            for member in engine.members[msp, "participant"]:
-                member.submit("JoinTask", JoinRequest(task=task.spec.task))
+        def admit(msp: str) -> None:
+            requests = [admission(member, task.spec.task) for member in engine.members[msp, "participant"]]
+            for first in range(0, len(requests), MAXIMUM_ADMISSIONS):
+                governors[msp].submit("AdmitParticipants", *requests[first : first + MAXIMUM_ADMISSIONS])
 
-        at_once([partial(join, msp) for msp in msps])
+        at_once([partial(admit, msp) for msp in msps])
         return task
 
     def open(self, number: int) -> RoundView:
@@ -125,7 +134,7 @@ class Task:
             round=view.record.round,
             participant=member.pseudonym,
             base_model=view.record.base_model,
-            agreement=self.spec.sha256(),
+            agreement=self.spec_hash,
             num_examples=100,
             root=digest(unique),
             leaves=tuple(digest(f"leaf {unique} {validator}") for validator in validators),
@@ -136,9 +145,19 @@ class Task:
         )
         root = root_digest(UpdateContext.of(manifest), manifest.leaves)
         manifest = manifest.model_copy(update={"root": root})
-        return SignedManifest(
-            manifest=manifest, signature=base64.b64encode(sign(member.key, manifest.canonical())).decode()
-        )
+        return SignedManifest(manifest=manifest, signature=_signature(member, manifest))
+
+
+def admission(member: Member, task: str) -> SignedAdmission:
+    """A participant's request to take part, by its key."""
+    asked = Admission(
+        channel="fedledger", task=task, msp=member.msp, public_key=public_key_der(member.key.public_key()).hex()
+    )
+    return SignedAdmission(admission=asked, signature=_signature(member, asked))
+
+
+def _signature(member: Member, message: Value) -> str:
+    return base64.b64encode(sign(member.key, message.canonical())).decode()
 
 
 def _fixed(view: RoundView) -> FixedSetRecord:
