@@ -12,12 +12,13 @@ from fedledger.errors import BadInputError
 
 @dataclass(frozen=True)
 class PoissonSampledGaussian:
-    """The mechanism of one round of DP-SGD: ``steps`` noisy sums of clipped per-record gradients.
+    """The mechanism of one round of DP-SGD or DP-FedAvg: ``steps`` noisy sums of clipped vectors.
 
-    In each step every record enters on its own with probability ``sampling_rate`` (Poisson sampling), each
-    record's gradient is clipped to L2 norm C, and Gaussian noise of standard deviation ``noise_multiplier``
-    x C is added to the sum (Abadi et al. 2016, algorithm 1). Neighbouring datasets differ by one record
-    added or removed.
+    In each step every unit enters on its own with probability ``sampling_rate`` (Poisson sampling), its vector is
+    clipped to L2 norm C, and Gaussian noise of standard deviation ``noise_multiplier`` x C is added to the sum. In
+    DP-SGD a unit is a record and its vector a gradient (Abadi et al. 2016, algorithm 1); in DP-FedAvg it is a device
+    and an update (McMahan et al. 2018, algorithm 1). Neighbouring datasets differ by one unit added or removed, so
+    that the cost does not depend on how many there are: it is the same at every site.
     """
 
     sampling_rate: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedledger.training.evaluation import Metrics, evaluate, predict
-from fedledger.training.examples import Examples, Split, concatenate, stratified_split
+from fedledger.training.examples import Examples, Split, concatenate, split_by_device, stratified_split
 from fedledger.training.local import LocalResult, LocalTrainer
 from fedledger.training.server import ServerStep
 from fedledger.training.server_reference import ReferenceServerStep
@@ -37,6 +37,7 @@ __all__ = [
     "parameter_count",
     "predict",
     "save_weights",
+    "split_by_device",
     "stratified_split",
     "unflatten",
 ]

@@ -18,6 +18,8 @@ class Examples:
 
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int32]
+    devices: npt.NDArray[np.int64] | None = None
+    """int64[n]: the number of the device from which each record is; None where nobody asks for it."""
 
     def __len__(self) -> int:
         return len(self.y)
@@ -37,7 +39,7 @@ class Split:
 
 
 def concatenate(parts: Sequence[Examples]) -> Examples:
-    """All records of ``parts`` in one value, in order."""
+    """All records of ``parts`` in one value, in order, without their devices: two sites may number them alike."""
     return Examples(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
 
 
@@ -52,13 +54,34 @@ def stratified_split(x: npt.ArrayLike, y: Sequence[int], *, seed: int, test_shar
     held_back = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        ranked = sorted(members, key=lambda row: hashlib.sha256(f"{seed}:{row}".encode()).digest())
+        ranked = sorted(members, key=lambda row: _rank(seed, row))
         count = max(round(test_share * len(members)), 1) if len(members) > 1 else 0
         held_back[ranked[:count]] = True
     return Split(
         train=Examples(features[~held_back], labels[~held_back]),
         test=Examples(features[held_back], labels[held_back]),
     )
+
+
+def split_by_device(
+    x: npt.ArrayLike, y: Sequence[int], devices: npt.ArrayLike, *, seed: int, test_share: float
+) -> Split:
+    """Holds back ``test_share`` of the devices with all of their records, so that none is in both parts.
+
+    Which devices depends on ``seed`` and a device's number alone, as in :func:`stratified_split`.
+    """
+    features, labels = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.int32)
+    numbers = np.asarray(devices, dtype=np.int64)
+    ranked = sorted(np.unique(numbers), key=lambda number: _rank(seed, int(number)))
+    held_back = np.isin(numbers, ranked[: round(test_share * len(ranked))])
+    return Split(
+        train=Examples(features[~held_back], labels[~held_back], numbers[~held_back]),
+        test=Examples(features[held_back], labels[held_back], numbers[held_back]),
+    )
+
+
+def _rank(seed: int, number: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{number}".encode()).digest()
 
 
 def check_examples(examples: Examples, *, input_shape: tuple[int, ...], classes: int, origin: str) -> None:
@@ -83,6 +106,14 @@ def check_examples(examples: Examples, *, input_shape: tuple[int, ...], classes:
             "DATASET_SHAPE",
             f"{origin} has types {examples.x.dtype} and {examples.y.dtype}; float32 and int32 are expected.",
             "Convert the arrays in data.py.",
+        )
+    devices = examples.devices
+    if devices is not None and (devices.shape != expected[:1] or devices.dtype != np.int64):
+        raise BadInputError(
+            "DATASET_SHAPE",
+            f"{origin} has devices of shape {list(devices.shape)} and type {devices.dtype}; "
+            f"{list(expected[:1])} and int64 are expected.",
+            "Give each record the number of its device in data.py.",
         )
     if not np.isfinite(examples.x).all():
         row = int(np.flatnonzero(~np.isfinite(examples.x).reshape(len(examples), -1).all(axis=1))[0])

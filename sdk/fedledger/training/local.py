@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from fedledger.errors import BadInputError
 from fedledger.training.batches import batch_order
 from fedledger.training.client_work import Trained, client_work
+from fedledger.training.device_work import DeviceWork, device_rows
 from fedledger.training.examples import Examples, check_examples, require_two_classes
 from fedledger.training.model import trainable_model
 from fedledger.training.private_work import private_work
@@ -35,7 +37,9 @@ class LocalResult:
     update: Float32Array = field(repr=False)
     """float32[d], initial minus trained weights, of L2 norm at most the task's clip norm."""
     num_examples: int
-    """Training records of the site. Public: it is in the manifest."""
+    """Training records of the site; with dp-fedavg devices, because a device may have any number of records. Public:
+    it is in the manifest.
+    """
     norm: float
     """L2 norm of ``update``."""
     unclipped_norm: float
@@ -60,21 +64,24 @@ class LocalTrainer:
     def __init__(self, task: TaskDefinition, examples: Examples, *, site: str) -> None:
         """``examples`` are the site's training records; ``site`` names it in errors and in the order of batches.
 
-        Raises BadInputError DATASET_EMPTY, DATASET_*, ONE_CLASS, DELTA_TOO_LARGE.
+        Raises BadInputError DATASET_EMPTY, DATASET_*, ONE_CLASS, DEVICES_MISSING, DELTA_TOO_LARGE.
         """
         origin = f"The training data of {site}"
         check_examples(examples, input_shape=task.input_shape, classes=task.classes, origin=origin)
         if not task.training.allow_single_class:
             require_two_classes(examples, origin=origin)
-        if task.is_private and task.privacy.delta * len(examples) >= 1.0:
-            raise BadInputError(
-                "DELTA_TOO_LARGE",
-                f"Delta {task.privacy.delta} lets one of the {len(examples)} records of {site} be published outright.",
-                f"Set delta in table [privacy] of task.toml well below 1 / {len(examples)}.",
-            )
         self.task = task
         self.site = site
         self.examples = examples
+        protects_devices = task.privacy.mechanism == "dp-fedavg"
+        self.num_examples = len(device_rows(examples, origin=origin)) if protects_devices else len(examples)
+        if task.is_private and task.privacy.delta * self.num_examples >= 1.0:
+            raise BadInputError(
+                "DELTA_TOO_LARGE",
+                f"Delta {task.privacy.delta} lets one of the {self.num_examples} "
+                f"{'devices' if protects_devices else 'records'} of {site} be published outright.",
+                f"Set delta in table [privacy] of task.toml well below 1 / {self.num_examples}.",
+            )
 
     def train(
         self,
@@ -100,7 +107,7 @@ class LocalTrainer:
         update, unclipped_norm = clip(trained.update, task.aggregation.clip_norm)
         return LocalResult(
             update=update,
-            num_examples=len(self.examples),
+            num_examples=self.num_examples,
             norm=l2_norm(update),
             unclipped_norm=unclipped_norm,
             epsilon_micro=after - before,
@@ -129,15 +136,24 @@ class LocalTrainer:
 def train_once(
     task: TaskDefinition, weights: Sequence[Float32Array], examples: Examples, *, site: str, round_number: int
 ) -> Trained:
-    """Local work of one round without the final clip: DP-SGD when the task is private, else FedAvg or FedProx."""
-    model = trainable_model(task)
-    mu = task.training.effective_mu
-    if task.mechanism is not None:
-        return private_work(model, task.client_optimizer, mu, task.privacy.record_clip_norm).run(
-            weights, examples, task.mechanism
-        )
-    order = batch_order(len(examples), task.training.local_epochs, seed=task.seed, site=site, round_number=round_number)
-    return client_work(model, task.client_optimizer, mu).run(weights, examples, order, task.training.batch_size)
+    """Local work of one round without the final clip: DP-SGD or DP-FedAvg when the task is private, else FedAvg or
+    FedProx.
+    """
+    model, mechanism, training = trainable_model(task), task.mechanism, task.training
+    mu, clip_norm = training.effective_mu, task.privacy.record_clip_norm
+    if mechanism is not None and task.privacy.mechanism == "dp-sgd":
+        return private_work(model, task.client_optimizer, mu, clip_norm).run(weights, examples, mechanism)
+
+    def order(records: int, name: str) -> npt.NDArray[np.int64]:
+        return batch_order(records, training.local_epochs, seed=task.seed, site=name, round_number=round_number)
+
+    work = client_work(model, task.client_optimizer, mu)
+    if mechanism is None:
+        return work.run(weights, examples, order(len(examples), site), training.batch_size)
+    devices = device_rows(examples, origin=f"The training data of {site}")
+    return DeviceWork(work, model.tensors, training.batch_size, clip_norm).run(
+        weights, examples, devices, mechanism, lambda device, records: order(records, f"{site}/{device}")
+    )
 
 
 def l2_norm(vector: Float32Array) -> float:

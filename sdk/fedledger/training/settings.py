@@ -137,13 +137,14 @@ class Aggregation(Table):
 
 
 class Privacy(Table):
-    """``[privacy]``: record-level differential privacy of local training."""
+    """``[privacy]``: differential privacy of local training, of each record or of each device."""
 
-    mechanism: Literal["none", "dp-sgd"]
+    mechanism: Literal["none", "dp-sgd", "dp-fedavg"]
     delta: Delta
     record_clip_norm: PositiveMicro
+    """L2 bound of a record's gradient; with dp-fedavg of a device's update."""
     sampling_rate: PositiveShare
-    """Probability with which each record enters a step."""
+    """Probability with which each record, or device, enters a step."""
     steps_per_round: Annotated[int, Field(ge=1, le=1_000_000)]
     target_epsilon: PositiveMicro | None = None
     """Of the whole run; the noise multiplier is computed from it."""

@@ -239,7 +239,7 @@ def _privacy_spec(task: TaskDefinition) -> dict[str, Any]:
             "epsilon_schedule": (),
         }
     return {
-        "mechanism": "dp-sgd",
+        "mechanism": task.privacy.mechanism,
         "noise_multiplier": to_micro(task.mechanism.noise_multiplier),
         "record_clip_norm": to_micro(task.privacy.record_clip_norm),
         "sampling_rate": to_micro(task.mechanism.sampling_rate),

@@ -102,8 +102,9 @@ class TaskDefinition:
             document["privacy"]["mechanism"] = "none"
         if epsilon is not None:
             document["privacy"].pop("noise_multiplier", None)
+            if not self.is_private:
+                document["privacy"]["mechanism"] = "dp-sgd"
             document["privacy"] |= {
-                "mechanism": "dp-sgd",
                 "target_epsilon": epsilon,
                 "epsilon_budget": epsilon,
             }
@@ -157,7 +158,7 @@ class TaskDefinition:
     @property
     def is_private(self) -> bool:
         """Whether local training is differentially private."""
-        return self.privacy.mechanism == "dp-sgd"
+        return self.privacy.mechanism != "none"
 
     @cached_property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 def honest_deviation(task: TaskDefinition) -> float:
-    """sigma: standard deviation of the noise in each coordinate of an update of ``honest_examples`` records; 0 without
-    DP.
+    """sigma: standard deviation of the noise in each coordinate of an update of ``honest_examples`` records, or devices
+    with dp-fedavg; 0 without DP.
     """
     if task.mechanism is None:
         return 0.0
     optimizer, examples = task.client_optimizer, task.settings.robustness.honest_examples
     assert examples is not None
-    steps = LocalSteps(optimizer.learning_rate, optimizer.momentum, task.training.effective_mu)
+    if task.privacy.mechanism == "dp-fedavg":
+        # Noise is added to the mean of the devices' updates, after their optimiser.
+        steps = LocalSteps(1.0)
+    else:
+        steps = LocalSteps(optimizer.learning_rate, optimizer.momentum, task.training.effective_mu)
     return update_deviation(task.mechanism, task.privacy.record_clip_norm, steps, examples)
 
 
