@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, MICRO
-from fedledger_chaincode.messages.records import SettlementRecord
+from fedledger_chaincode.messages.records import SettledUpdate, SettlementRecord
 from fedledger_chaincode.messages.task import IncentiveSpec
 
 
@@ -21,12 +21,10 @@ class Share:
     score: int
 
 
-def counted_shares(settlement: SettlementRecord) -> tuple[Share, ...]:
+def counted_shares(updates: Sequence[SettledUpdate]) -> tuple[Share, ...]:
     """The claims of a settled round: of every update that counted in the sum."""
     return tuple(
-        Share(update.participant, update.msp, update.weight, update.score)
-        for update in settlement.updates
-        if update.weight > 0
+        Share(update.participant, update.msp, update.weight, update.score) for update in updates if update.weight > 0
     )
 
 
@@ -86,7 +84,7 @@ def compensate(incentive: IncentiveSpec, insured: int, settlement: SettlementRec
         return ()
     portion = min(insured, participants_part(incentive)) // len(organisations)
     counted: dict[str, list[str]] = {}
-    for share in counted_shares(settlement):
+    for share in counted_shares(settlement.updates):
         counted.setdefault(share.msp, []).append(share.participant)
     return tuple(
         (participant, portion // len(participants))

@@ -94,7 +94,7 @@ def pay_rewards(
 ) -> tuple[Payment, ...]:
     """Pay a round's reward from the task's pool."""
     incentive, task = record.spec.incentive, record.spec.task
-    earned = _by_account(context, task, split_reward(incentive, counted_shares(settlement)))
+    earned = _by_account(context, task, split_reward(incentive, counted_shares(settlement.updates)))
     for msp, amount in split_duty(incentive, dutiful, record.spec.aggregation.n):
         account = organisation_account(msp)
         earned[account] = earned.get(account, 0) + amount
