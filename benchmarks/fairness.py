@@ -100,11 +100,10 @@ def main() -> None:
     print("| rewards | Gini | smallest | its floor | largest | left in the pool |\n|---|---|---|---|---|---|")
     for setting in SETTINGS:
         result = play(spec, setting, options.rounds, options.seed)
+        shares = (result.share(0), result.floor / result.promised, result.share(-1))
         kept = 1 - sum(result.paid) / result.promised
-        print(
-            f"| {setting.name} | {gini(result.paid):.2f} | {result.share(0):.1%} | {result.floor / result.promised:.1%} "
-            f"| {result.share(-1):.1%} | {kept:.2%} |"
-        )
+        cells = [setting.name, f"{gini(result.paid):.2f}", *(f"{share:.1%}" for share in shares), f"{kept:.2%}"]
+        print("| " + " | ".join(cells) + " |")
 
 
 def play(spec: TaskSpec, setting: Setting, rounds: int, seed: int) -> Result:
