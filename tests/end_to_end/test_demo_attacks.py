@@ -104,7 +104,7 @@ def test_a_scaled_update_is_refused_with_proof_and_costs_stake_and_reputation(tm
     assert [row["refused"] for row in document["rounds"]] == [{ATTACKER: "refused: norm"}] * 2
     assert figures(document, ATTACKER, "stake") == [50.0, 25.0]
     reasons = figures(document, ATTACKER, "reason")
-    assert "longer than the clip norm" in reasons[0]
+    assert "not within the clip norm: proven" in reasons[0]
     assert "50.00 tokens of its stake are taken" in reasons[0]
     assert "25.00 tokens of its stake are taken" in reasons[1]
     assert INITIAL_REPUTATION > report["reputation"][0] > report["reputation"][1]

@@ -1,8 +1,4 @@
-"""What a round did to each participant and validator, from the ledger's records and events alone: who counted how much,
-and why.
-
-Agreement, thresholds and verdicts are computed by the contract's own rules from what validators attested.
-"""
+"""What a round did to each participant and validator, from records and events alone: who counted how much, and why."""
 
 from __future__ import annotations
 
@@ -11,23 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fedledger.ledger import LedgerEvent
+from fedledger.ledger.reputation import REASONS
 from fedledger_chaincode.messages.base import MICRO
-from fedledger_chaincode.messages.records import CohortEntry, SettledUpdate, SettlementRecord
+from fedledger_chaincode.messages.records import SettledUpdate
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
-from fedledger_chaincode.rules.evidence import Evidence
-from fedledger_chaincode.rules.settlement import judge_update
-from fedledger_chaincode.rules.trust import LEVELS, agreement, round_thresholds
+from fedledger_chaincode.rules.trust import LEVELS
 from fedledger_chaincode.transactions.context import insurance_account, participant_account, stake_account
-
-_FAULTS = {
-    "absent": "it sent nothing",
-    "unreadable": "too few validators could read it",
-    "refused: norm": "it is longer than the clip norm, and its own proof shows it",
-    "refused: dealing": "its shares are proven not to belong together",
-    "refused: equivocation": "it signed two updates for one round",
-    "refused: inconsistent": "validators contradict each other and nobody is proven to be at fault",
-}
 
 
 @dataclass(frozen=True)
@@ -98,19 +84,17 @@ def participant_fates(spec: TaskSpec, view: RoundView, books: Books, sites: Mapp
     settlement, number = view.settlement, view.record.round
     if settlement is None:
         return ()
-    agreements = _agreements(spec, view, settlement)
     entries = {entry.participant: entry for entry in view.cohort.participants}
-    is_silent = _is_silent(spec, entries, agreements)
     fates = []
     for update in settlement.updates:
         owner, taken = update.participant, books.taken(number, update.participant)
-        why = _reason(spec, update, entries[owner], agreements.get(owner), is_silent)
+        why = _reason(spec, update, entries[owner].quarantined)
         why += f"; {taken / MICRO:.2f} tokens of its stake are taken" if taken else ""
         fates.append(
             Fate(
                 site=sites.get(update.msp, update.msp),
                 verdict=update.verdict,
-                agreement=agreements[owner] / MICRO if owner in agreements else None,
+                agreement=None if update.agreement is None else update.agreement / MICRO,
                 share=update.weight / settlement.weight_sum if settlement.weight_sum else 0.0,
                 reputation=(entries[owner].reputation if update.reputation is None else update.reputation.after)
                 / MICRO,
@@ -146,42 +130,20 @@ def validator_fates(
     return tuple(fates)
 
 
-def _agreements(spec: TaskSpec, view: RoundView, settlement: SettlementRecord) -> dict[str, int]:
-    """Micro-units by participant, of accepted updates in a round with a direction."""
-    attestations = {r.validator: r.attestation for r in view.attestations if r.validator in settlement.attested}
-    disputes = view.disputes.disputes if view.disputes else ()
-    evidence = Evidence(
-        {dispute.participant: dispute for dispute in disputes}, view.reveals, view.judgements, True, True
-    )
-    accepted = {update.participant for update in settlement.updates if update.verdict == "accepted"}
-    found = {}
-    for index, update in enumerate(view.fixed.updates if view.fixed else ()):
-        judged = judge_update(spec, index, update, attestations, frozenset(), evidence)
-        if update.participant in accepted and judged is not None and judged.inner_product is not None:
-            found[update.participant] = agreement(judged.inner_product, spec.aggregation.quantised_norm)
-    return found
-
-
-def _is_silent(spec: TaskSpec, entries: Mapping[str, CohortEntry], agreements: Mapping[str, int]) -> bool:
-    """Whether the direction told nobody from anybody, so that reputation decided."""
-    counted = [value for participant, value in agreements.items() if not entries[participant].quarantined]
-    return round_thresholds(counted, spec.robustness) is None
-
-
-def _reason(spec: TaskSpec, update: SettledUpdate, entry: CohortEntry, agreed: int | None, is_silent: bool) -> str:
+def _reason(spec: TaskSpec, update: SettledUpdate, quarantined: bool) -> str:
     if update.verdict != "accepted":
-        return _FAULTS[update.verdict]
-    if entry.quarantined:
+        return REASONS[update.verdict] + (": proven" if update.proven and update.verdict == "refused: norm" else "")
+    if quarantined:
         return f"in quarantine: reputation fell below {spec.reputation.quarantine_threshold / MICRO:g}"
     if spec.robustness.trust_weighting == "off":
         return "counts by its examples"
-    if is_silent or agreed is None:
+    if update.by_reputation:
         return "counts by its reputation: the reference direction says nothing in this round"
     if update.trust == LEVELS:
         return "counts fully"
     if update.trust:
         return f"counts {update.trust} parts of {LEVELS}: it agrees in part with training on the reference data"
-    if agreed == 0:
+    if update.agreement == 0:
         return "counts nothing: it moves nothing"
-    against = "goes against" if agreed < 0 else "hardly agrees with"
+    against = "goes against" if (update.agreement or 0) < 0 else "hardly agrees with"
     return f"counts nothing: it {against} training on the reference data"
