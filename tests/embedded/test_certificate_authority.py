@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -35,6 +34,7 @@ from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.in_process import InProcessAdapter, in_process_ca
 from fedledger_network.ca.server import CaServer
 from fedledger_network.ca.service import CaService
+from fedledger_network.fabric import FabricError, find_programs
 
 REGISTRAR, REGISTRAR_SECRET = "registrar", "registrar-secret"
 
@@ -227,10 +227,10 @@ def any_ca(request, tmp_path) -> Iterator[FabricCa]:
             yield FabricCa(server.url)
         authority.close()
         return
-    folders = [f"{os.environ.get('FABRIC_HOME', '')}/bin", os.environ.get("PATH", os.defpath)]
-    program = shutil.which("fabric-ca-server", path=os.pathsep.join(folders))
-    if program is None:
-        pytest.skip("fabric-ca-server is neither in FABRIC_HOME/bin nor on the PATH")
+    try:
+        program = find_programs().require_certificate_authority()
+    except FabricError as missing:
+        pytest.skip(str(missing))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     arguments = ["start", "--boot", f"{REGISTRAR}:{REGISTRAR_SECRET}", "--address", "127.0.0.1", "--port", str(port)]

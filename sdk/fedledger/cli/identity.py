@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +12,18 @@ import typer
 from cryptography.hazmat.primitives import hashes
 
 from fedledger.cli.output import Format, facts, messages, show
-from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, chosen_profile
+from fedledger.cli.session import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    FormatOption,
+    ProfileOption,
+    TaskArgument,
+    chosen_profile,
+)
 from fedledger.errors import BadInputError
 from fedledger.identity.authority import NodeRole, certificate_attributes
 from fedledger.identity.files import read_private, write_atomic, write_private
-from fedledger.identity.profile import Profile
+from fedledger.identity.profile import Profile, load_profile, update_profiles
 from fedledger.identity.wallet import CERTIFICATE_FILE, KEY_FILE, Credentials, Wallet
 from fedledger_chaincode.transactions.context import ROLE_ATTRIBUTE, ROLES
 
@@ -96,6 +105,52 @@ def reenroll(
     credentials = _authority(acting).reenroll(acting.credentials())
     _wallet(acting).save(credentials)
     _shown(acting, credentials, output)
+
+
+@app.command()
+def pseudonym(
+    task: TaskArgument,
+    base: Annotated[str, typer.Option("--for", help="The participant's profile; the new one is made after it.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Give a participant a key, a name and a certificate for one task alone (registrar).
+
+    The name is random and the certificate says nothing but the role, so that nobody outside the organisation can tell
+    who takes part in two tasks. Its CA can: it issued both.
+    """
+    from fedledger.agents.participant import pseudonym_of
+    from fedledger.identity.ca import Registration
+
+    acting, known = chosen_profile(config, profile), load_profile(config, base)
+    name = f"{base}-{task}"
+    wallet = Wallet(known.certificate.parent.with_name(f"{known.certificate.parent.name}-{task}"))
+    if wallet.exists():
+        raise BadInputError(
+            "ALREADY_ENROLLED", f"{wallet.folder} holds an identity already.", f"Use it: --profile {name}."
+        )
+    authority, random_name = _authority(acting), f"p-{secrets.token_hex(16)}"
+    registration = Registration(random_name, NodeRole.CLIENT, {ROLE_ATTRIBUTE: "participant"})
+    secret = authority.register(acting.credentials(), registration)
+    credentials = authority.enroll(random_name, secret, attributes=[ROLE_ATTRIBUTE])
+    wallet.save(credentials)
+    journal = known.participant or known.certificate.parent / "participant"
+    made = replace(
+        known,
+        name=name,
+        certificate=wallet.certificate_path,
+        key=wallet.key_path,
+        participant=journal.with_name(f"{journal.name}-{task}"),
+    )
+    update_profiles(config, [made])
+    participant = pseudonym_of(credentials.key)
+    show(
+        {"profile": name, "participant": participant, "certificate": str(wallet.certificate_path), "name": random_name},
+        f"Participant {participant}; use it in {task} alone, with --profile {name}. What it is called at the CA, "
+        f"{random_name}, is for the organisation's own records.",
+        output,
+    )
 
 
 @app.command("show")
