@@ -74,3 +74,13 @@ def under_load(network: FabricNetwork, *organisations: str) -> Iterator[Load]:
         for thread in threads:
             thread.join(90)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def missing(network: FabricNetwork, load: Load) -> list[str]:
+    """What was reported committed and some organisation's peer does not know."""
+    lost = []
+    for organisation in network.config.consortium.organisations:
+        with channel(network, f"{organisation.name}-auditor") as opened:
+            known = {task.task for task in TaskLedger(opened, "fedledger").tasks()}
+        lost += [f"{organisation.name}: {task}" for task in load.committed if task not in known]
+    return lost

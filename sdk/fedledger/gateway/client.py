@@ -17,6 +17,7 @@ import grpc
 from fedledger.gateway.connections import Connection, Connections
 from fedledger.gateway.deadlines import Deadlines
 from fedledger.gateway.errors import (
+    FINDS_NOBODY,
     CommitStatusError,
     EndorseError,
     EvaluateError,
@@ -33,8 +34,6 @@ _WRITE_NOTHING = (EvaluateError, EndorseError)
 
 _CANNOT_RUN = "error in simulation"
 """What a peer says whose contract's service is gone; a refusal of the contract reads otherwise."""
-_FINDS_NOBODY = "no peer combination can satisfy"
-"""What a gateway says whose peer was started a moment ago."""
 
 
 class GatewayClient:
@@ -164,7 +163,7 @@ def _is_of_no_use(failure: GatewayError) -> bool:
     if failure.status is grpc.StatusCode.UNAVAILABLE:
         return not failure.details
     if failure.status is grpc.StatusCode.FAILED_PRECONDITION:
-        return _FINDS_NOBODY in failure.message
+        return FINDS_NOBODY in failure.message
     return isinstance(failure, EndorseError) and any(_CANNOT_RUN in detail.message for detail in failure.details)
 
 

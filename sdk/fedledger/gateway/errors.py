@@ -41,8 +41,13 @@ _RECOGNISED = (
     ("message larger than max", "MESSAGE_TOO_LARGE", _STORE_ELSEWHERE, ExitCode.FAILED),
 )
 """What peers, orderers and gRPC say without a code of its own: part of the text, our code, what to do, exit code."""
-_TOOK_TOO_LONG = "DeadlineExceeded"
-"""What a gateway says of another organisation's peer that it has given up."""
+FINDS_NOBODY = "no peer combination can satisfy"
+"""What a gateway says whose peer was started a moment ago, or is cut off from the others."""
+_ADVICE = (
+    ("DeadlineExceeded", "A peer took longer than it may: try again, or send less at once."),
+    (FINDS_NOBODY, "The gateway's peer does not reach enough organisations: try again, or at another one's gateway."),
+)
+"""What else they say: part of the text, what to do."""
 _STATUS_DETAILS = "grpc-status-details-bin"
 
 
@@ -116,8 +121,7 @@ class GatewayError(FedledgerError):
             message = f"{subject} failed with {status.name}: {told}."
             known = next((each for each in _RECOGNISED if each[0] in told), None)
             _, code, remedy, _ = known or ("", f"{cls.phase}_{status.name}", cls._remedy(status), None)
-            if not remedy and _TOOK_TOO_LONG in told:
-                remedy = "A peer took longer than it may: try again, or send less at once."
+            remedy = remedy or next((advice for part, advice in _ADVICE if part in told), "")
         failure = cls(
             code,
             message,
