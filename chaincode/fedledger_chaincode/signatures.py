@@ -5,6 +5,8 @@ ECDSA on P-256 or P-384 over SHA-256, as Fabric hashes whatever the curve, DER w
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -16,6 +18,9 @@ _HALF_ORDER = {
     "secp384r1": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
     >> 1,
 }
+
+
+_REMEMBERED_KEYS = 1024
 
 
 def is_supported(public_key_der: bytes) -> bool:
@@ -30,9 +35,15 @@ def is_supported(public_key_der: bytes) -> bool:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) == public_key_der
 
 
+@lru_cache(_REMEMBERED_KEYS)
+def _loaded(public_key_der: bytes) -> object:
+    """A participant signs with the same key in every round."""
+    return load_der_public_key(public_key_der)
+
+
 def is_signed(public_key_der: bytes, signature: bytes, message: bytes) -> bool:
     """Whether ``signature`` over ``message`` verifies under the DER SubjectPublicKeyInfo."""
-    key = load_der_public_key(public_key_der)
+    key = _loaded(public_key_der)
     try:
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, message)

@@ -165,11 +165,12 @@ class WorldState:
     def find(self, record: type[RecordT], keys: Sequence[str]) -> list[RecordT | None]:
         """Records at ``keys`` in their order; None where there is none."""
         self.fetch(keys)
-        values = [self._written[key] if key in self._written else self._committed[key] for key in keys]
-        return [None if value is None else _decoded(record, value) for value in values]
+        return [self._record(record, key) for key in keys]
 
     def find_one(self, record: type[RecordT], key: str) -> RecordT | None:
-        return self.find(record, [key])[0]
+        if key not in self._written and key not in self._committed:
+            self.fetch([key])
+        return self._record(record, key)
 
     def get(self, record: type[RecordT], key: str, what: str) -> RecordT:
         """The record at ``key``; raises 404 ``NOT_FOUND`` naming ``what``."""
@@ -184,6 +185,10 @@ class WorldState:
         """All records whose keys begin with ``start`` (which ends in a slash). For queries only."""
         for key, value in self._stub.get_state_range(start, start[:-1] + _AFTER_SLASH):
             yield key, record.decode(value)
+
+    def _record(self, record: type[RecordT], key: str) -> RecordT | None:
+        value = self._written[key] if key in self._written else self._committed[key]
+        return None if value is None else _decoded(record, value)
 
     def put(self, key: str, record: Value) -> None:
         self._written[key] = record.canonical()

@@ -30,6 +30,7 @@ def agreed_privacy(spec: TaskSpec) -> PrivacyStatement:
 def check_manifest(
     signed: SignedManifest,
     *,
+    encoded: bytes,
     spec: TaskSpec,
     spec_hash: str,
     channel: str,
@@ -44,6 +45,7 @@ def check_manifest(
     """Raise a ``ContractError`` with the first reason why the manifest does not count.
 
     Args:
+        encoded: the manifest's canonical bytes, over which its participant has signed.
         consent: that of the submitter's organisation.
         now: the transaction's time in seconds since the epoch.
     """
@@ -63,7 +65,7 @@ def check_manifest(
             f"Participant {short} belongs to {member.msp}; {submitter_msp} cannot submit for it.",
             "Submit through the participant's own organisation.",
         )
-    if not is_signed(bytes.fromhex(member.public_key), signed.signature_bytes(), manifest.canonical()):
+    if not is_signed(bytes.fromhex(member.public_key), signed.signature_bytes(), encoded):
         raise ContractError(
             403,
             "BAD_SIGNATURE",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     CohortEntry,
@@ -220,7 +222,8 @@ def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
     round_record = context.round(task, number)
     key = update_key(task, number, participant)
     earlier = context.state.find_one(UpdateRecord, key)
-    digest = manifest.sha256()
+    encoded = manifest.canonical()
+    digest = hashlib.sha256(encoded).hexdigest()
     if earlier is not None and earlier.digest == digest:
         return SubmissionResult(participant=participant, manifest_digest=digest, status="received")
     check_round(round_record.state, "SubmitUpdates", number)
@@ -233,6 +236,7 @@ def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
         )
     check_manifest(
         signed,
+        encoded=encoded,
         spec=record.spec,
         spec_hash=record.spec_hash,
         channel=context.stub.channel_id,
