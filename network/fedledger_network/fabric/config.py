@@ -130,8 +130,8 @@ class FabricConfig:
         if len(staying) < FEWEST_ORGANISATIONS:
             raise BadInputError(
                 "TOO_FEW_ORGANISATIONS",
-                f"Without {member.name} {len(staying)} organisations would be left; one that is faulty can be borne "
-                f"with by {FEWEST_ORGANISATIONS} at least.",
+                f"Without {member.name} {len(staying)} organisations would be left; {FEWEST_ORGANISATIONS} are the "
+                "fewest of which one may be faulty.",
                 "Add another organisation first.",
             )
         return self._of(self._places(), staying)
