@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, MICRO
-from fedledger_chaincode.messages.records import SettledUpdate, SettlementRecord
+from fedledger_chaincode.messages.records import SettledUpdate
 from fedledger_chaincode.messages.task import IncentiveSpec
 
 
@@ -35,9 +35,8 @@ def split_reward(incentive: IncentiveSpec, shares: Sequence[Share]) -> tuple[tup
     score of their participants, and within an organisation by score, so that neither a small site is starved nor an
     organisation gains by appearing under several pseudonyms. The rest is split by weight times score.
     """
-    part = participants_part(incentive)
-    floors = _split_floor(part * incentive.equal_share // MICRO, shares)
-    by_weight = part - part * incentive.equal_share // MICRO
+    by_weight = participants_part(incentive) - floor_part(incentive)
+    floors = _split_floor(floor_part(incentive), shares, sum(_mean_scores(shares).values()))
     products = sum(share.weight * share.score for share in shares)
     payments = []
     for share, floor in zip(shares, floors, strict=True):
@@ -47,18 +46,24 @@ def split_reward(incentive: IncentiveSpec, shares: Sequence[Share]) -> tuple[tup
     return tuple(payments)
 
 
-def _split_floor(amount: int, shares: Sequence[Share]) -> tuple[int, ...]:
+def _split_floor(amount: int, shares: Sequence[Share], whole: int) -> tuple[int, ...]:
+    """Each organisation's portion is its mean score over ``whole``; in the order of the shares."""
+    if not whole:
+        return tuple(0 for _ in shares)
+    means = _mean_scores(shares)
+    sums = {msp: sum(share.score for share in shares if share.msp == msp) for msp in means}
+    return tuple(
+        amount * means[share.msp] // whole * share.score // sums[share.msp] if sums[share.msp] else 0
+        for share in shares
+    )
+
+
+def _mean_scores(shares: Sequence[Share]) -> dict[str, int]:
+    """By organisation, rounded down."""
     scores: dict[str, list[int]] = {}
     for share in shares:
         scores.setdefault(share.msp, []).append(share.score)
-    means = {msp: sum(each) // len(each) for msp, each in scores.items()}
-    total = sum(means.values())
-    if not total:
-        return tuple(0 for _ in shares)
-    portions = {msp: amount * mean // total for msp, mean in means.items()}
-    return tuple(
-        portions[share.msp] * share.score // sum(scores[share.msp]) if portions[share.msp] else 0 for share in shares
-    )
+    return {msp: sum(each) // len(each) for msp, each in scores.items()}
 
 
 def split_duty(incentive: IncentiveSpec, dutiful: Sequence[str], validators: int) -> tuple[tuple[str, int], ...]:
@@ -72,26 +77,17 @@ def split_duty(incentive: IncentiveSpec, dutiful: Sequence[str], validators: int
     return tuple((msp, portion) for msp in dutiful if portion)
 
 
-def compensate(incentive: IncentiveSpec, insured: int, settlement: SettlementRecord) -> tuple[tuple[str, int], ...]:
+def compensate(incentive: IncentiveSpec, insured: int, updates: Sequence[SettledUpdate]) -> tuple[tuple[str, int], ...]:
     """What the insurance pays after a round that was settled and then aborted, by participant.
 
-    At most what the round would have paid to participants, in equal portions, one for each organisation of the cohort;
-    portions of those whose updates did not count stay in the insurance. Nobody's portion grows when others fail, so
-    that nobody gains by making them fail.
+    The floor is insured: each organisation of the cohort has an equal portion of it, or of what there is, and is paid
+    the part that its mean score is of 1; the rest, and portions of those whose updates did not count, stay in the
+    insurance. Nobody's portion grows when others fail, and nobody is paid more than if the round had been finalised.
     """
-    organisations = {update.msp for update in settlement.updates}
-    if not organisations:
-        return ()
-    portion = min(insured, participants_part(incentive)) // len(organisations)
-    counted: dict[str, list[str]] = {}
-    for share in counted_shares(settlement.updates):
-        counted.setdefault(share.msp, []).append(share.participant)
-    return tuple(
-        (participant, portion // len(participants))
-        for participants in counted.values()
-        for participant in participants
-        if portion >= len(participants)
-    )
+    shares = counted_shares(updates)
+    organisations = len({update.msp for update in updates})
+    amounts = _split_floor(min(insured, floor_part(incentive)), shares, organisations * MICRO)
+    return tuple((share.participant, amount) for share, amount in zip(shares, amounts, strict=True) if amount)
 
 
 def guaranteed_reward(incentive: IncentiveSpec, lowest_score: int, organisations: int) -> int:
@@ -101,7 +97,7 @@ def guaranteed_reward(incentive: IncentiveSpec, lowest_score: int, organisations
         lowest_score: the lowest score of an update that counts, in micro-units: 1e6 less the weight of agreement.
         organisations: how many have an update that counts.
     """
-    floor = participants_part(incentive) * incentive.equal_share // MICRO
+    floor = floor_part(incentive)
     return floor * lowest_score // (lowest_score + (organisations - 1) * MICRO) if lowest_score else 0
 
 
@@ -113,6 +109,11 @@ def validators_part(incentive: IncentiveSpec) -> int:
 def participants_part(incentive: IncentiveSpec) -> int:
     """Of a round's reward, in micro-tokens."""
     return incentive.reward_per_round - validators_part(incentive)
+
+
+def floor_part(incentive: IncentiveSpec) -> int:
+    """Of the participants' part, in micro-tokens: what is split whatever the sizes."""
+    return participants_part(incentive) * incentive.equal_share // MICRO
 
 
 def move(balances: Mapping[str, int], transfers: Sequence[tuple[str, str, int]]) -> dict[str, int]:

@@ -106,7 +106,7 @@ def pay_compensation(context: Context, record: TaskRecord, settlement: Settlemen
     """Pay those whose updates counted in a round that was aborted, as far as the task's insurance reaches."""
     task, insurance = record.spec.task, insurance_account(record.spec.task)
     insured = context.balances([insurance])[insurance]
-    payments = _by_account(context, task, compensate(record.spec.incentive, insured, settlement))
+    payments = _by_account(context, task, compensate(record.spec.incentive, insured, settlement.updates))
     context.transfer([(insurance, account, amount) for account, amount in payments.items()])
 
 

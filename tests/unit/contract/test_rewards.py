@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from fedledger.identity.keys import generate_key, public_key_der, sign
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, MICRO
-from fedledger_chaincode.messages.records import SettledUpdate, SettlementRecord
+from fedledger_chaincode.messages.records import SettledUpdate
 from fedledger_chaincode.messages.round import AbortRequest, Admission, SignedAdmission
 from fedledger_chaincode.messages.task import IncentiveSpec
 from fedledger_chaincode.rules.rewards import (
     Share,
     compensate,
+    counted_shares,
+    floor_part,
     guaranteed_reward,
     move,
     participants_part,
@@ -134,50 +136,60 @@ def test_a_participant_without_a_certificate_earns_for_its_organisation() -> Non
     assert after[f"participant:{consortium.participants[MSPS[1]].pseudonym}"] == 3_750_000 + 3_000_000
 
 
-def settlement(*counts: tuple[str, bool]) -> SettlementRecord:
+def settled(*counts: tuple[str, bool], score: int = MICRO) -> tuple[SettledUpdate, ...]:
     """Of a cohort of (organisation, whether its update counted)."""
-    updates = tuple(
+    return tuple(
         SettledUpdate(
             participant=digest(f"{msp} {index}"),
             msp=msp,
             verdict="accepted" if counted else "refused: norm",
             weight=int(counted),
-            score=MICRO if counted else 0,
+            score=score if counted else 0,
         )
         for index, (msp, counted) in enumerate(counts)
     )
-    return SettlementRecord(updates=updates, weight_sum=sum(u.weight for u in updates), attested=())
 
 
 class TestCompensation:
     def test_has_one_portion_for_each_organisation_of_the_cohort_whoever_failed(self) -> None:
-        payments = compensate(incentive(), 3_000_000, settlement(("A", True), ("B", False), ("C", True)))
+        payments = compensate(incentive(), 3_000_000, settled(("A", True), ("B", False), ("C", True)))
         assert [amount for _, amount in payments] == [1_000_000, 1_000_000]
 
     def test_does_not_grow_with_pseudonyms(self) -> None:
-        payments = compensate(incentive(), 3_000_000, settlement(("A", True), ("A", True), ("A", True), ("B", True)))
+        payments = compensate(incentive(), 3_000_000, settled(("A", True), ("A", True), ("A", True), ("B", True)))
         assert [amount for _, amount in payments] == [500_000, 500_000, 500_000, 1_500_000]
 
-    def test_is_at_most_what_the_round_would_have_paid(self) -> None:
-        payments = compensate(incentive(), 10**15, settlement(("A", True), ("B", True)))
-        assert sum(amount for _, amount in payments) == participants_part(incentive()) == 30_000_000
+    def test_is_at_most_the_floor(self) -> None:
+        payments = compensate(incentive(), 10**15, settled(("A", True), ("B", True)))
+        assert sum(amount for _, amount in payments) == floor_part(incentive()) == 15_000_000
+        assert compensate(incentive(equal_share=0), 10**15, settled(("A", True), ("B", True))) == ()
+
+    def test_is_less_for_who_agrees_less(self) -> None:
+        payments = compensate(incentive(), 3_000_000, settled(("A", True), ("B", True), score=600_000))
+        assert [amount for _, amount in payments] == [900_000, 900_000]
 
     @given(
         incentives,
         st.integers(0, 1 << 50),
-        st.lists(st.tuples(organisations, st.booleans()), max_size=12).map(lambda found: settlement(*found)),
+        st.lists(st.tuples(organisations, st.booleans()), max_size=12),
+        st.integers(0, MICRO),
     )
-    def test_never_exceeds_the_insurance(self, spec: IncentiveSpec, insured: int, settled: SettlementRecord) -> None:
-        payments = compensate(spec, insured, settled)
-        assert sum(amount for _, amount in payments) <= min(insured, participants_part(spec))
+    def test_exceeds_neither_the_insurance_nor_what_a_finalised_round_pays(
+        self, spec: IncentiveSpec, insured: int, cohort: list[tuple[str, bool]], score: int
+    ) -> None:
+        updates = settled(*cohort, score=score)
+        payments = compensate(spec, insured, updates)
+        assert sum(amount for _, amount in payments) <= min(insured, floor_part(spec))
         assert all(amount > 0 for _, amount in payments)
+        finalised = dict(split_reward(spec, counted_shares(updates)))
+        assert all(amount <= finalised[participant] for participant, amount in payments)
 
     def test_is_paid_from_slashed_stake_when_too_few_updates_are_accepted(self) -> None:
         consortium = faulty_round()
         honest = [consortium.participants[msp].pseudonym for msp in MSPS[2:]]
-        # Two stakes of 100 tokens, half of each; 30 tokens are the participants' part, a quarter for each organisation.
-        assert all(consortium.balances()[f"participant:{pseudonym}"] == 7_500_000 for pseudonym in honest)
-        assert consortium.balances()["insurance:heart"] == 100_000_000 - 15_000_000
+        # Two stakes of 100 tokens, half of each; the floor is 15 tokens, a quarter for each organisation.
+        assert all(consortium.balances()[f"participant:{pseudonym}"] == 3_750_000 for pseudonym in honest)
+        assert consortium.balances()["insurance:heart"] == 100_000_000 - 7_500_000
         assert consortium.round(1).record.state == "aborted"
 
     def test_is_no_way_to_get_ones_own_stake_back(self) -> None:
