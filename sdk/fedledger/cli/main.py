@@ -15,6 +15,8 @@ from fedledger.cli import (
     model,
     network,
     participant_admission,
+    privacy,
+    report,
     reputation,
     round,
     task_changes,
@@ -46,6 +48,8 @@ for commands, name in (
     (token, "token"),
     (reputation, "reputation"),
     (audit, "audit"),
+    (privacy, "privacy"),
+    (report, "report"),
 ):
     app.add_typer(commands.app, name=name)
 app.command()(demo)

@@ -152,10 +152,7 @@ def build(opened: Session, task: str, package: str | None, data: str | None, key
     Raises:
         BadInputError: the package is not the agreed one, or there are no usable records.
     """
-    profile = opened.profile
-    source = data or (str(profile.data) if profile.data else None)
-    if source is None:
-        raise BadInputError("NO_DATA", "No records are named.", "Name them with --data, or as data in the profile.")
+    profile, source = opened.profile, records_of(opened, data)
     if profile.participant is None:
         raise BadInputError(
             "PROFILE_MALFORMED",
@@ -175,6 +172,18 @@ def build(opened: Session, task: str, package: str | None, data: str | None, key
         site=Path(source).stem,
         reports=key is None,
     )
+
+
+def records_of(opened: Session, data: str | None) -> str:
+    """The file or site of the organisation's records: ``data``, or what the profile names.
+
+    Raises:
+        BadInputError: ``NO_DATA``.
+    """
+    source = data or (str(opened.profile.data) if opened.profile.data else None)
+    if source is None:
+        raise BadInputError("NO_DATA", "No records are named.", "Name them with --data, or as data in the profile.")
+    return source
 
 
 def pseudonym(opened: Session) -> str:

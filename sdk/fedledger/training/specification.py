@@ -144,13 +144,20 @@ def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
 
 def recomputed_schedule(spec: TaskSpec) -> tuple[int, ...]:
     """Cumulative micro-epsilon after 1 .. rounds contributions by dp_accounting; empty without DP."""
+    mechanism = agreed_mechanism(spec)
+    if mechanism is None:
+        return ()
+    return epsilon_schedule(mechanism, len(spec.privacy.epsilon_schedule), spec.privacy.delta_pico / PICO)
+
+
+def agreed_mechanism(spec: TaskSpec) -> PoissonSampledGaussian | None:
+    """The mechanism of one round as the ledger describes it; None without DP."""
     privacy = spec.privacy
     if privacy.mechanism == "none":
-        return ()
-    mechanism = PoissonSampledGaussian(
+        return None
+    return PoissonSampledGaussian(
         privacy.sampling_rate / MICRO, privacy.noise_multiplier / MICRO, privacy.steps_per_round
     )
-    return epsilon_schedule(mechanism, len(privacy.epsilon_schedule), privacy.delta_pico / PICO)
 
 
 def initial_model(task: TaskDefinition) -> bytes:
