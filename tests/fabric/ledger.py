@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from fedledger.audit import AuditReport, Outcome
 from fedledger.gateway import CommitError, Contract, EndorseError, GatewayError, Network
 from fedledger.gateway.blocks import recorded_commit_hash
 from fedledger.identity.msp import serialize_identity
-from fedledger.identity.profile import load_profile
+from fedledger.identity.profile import FurtherGateway, load_profile
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_network.fabric import FabricNetwork
@@ -76,9 +76,14 @@ def repeated(submission: Callable[[], ResultT], attempts: int = 8) -> ResultT:
 
 
 @contextmanager
-def channel(network: FabricNetwork, profile: str) -> Iterator[Network]:
-    """The channel as one member sees it."""
+def channel(network: FabricNetwork, profile: str, *, anywhere: bool = False) -> Iterator[Network]:
+    """The channel as one member sees it; with ``anywhere`` through other organisations' peers when its own is gone."""
     loaded = load_profile(network.layout.profiles, profile)
+    if anywhere:
+        names = (organisation.name for organisation in network.config.consortium.organisations)
+        peers = [load_profile(network.layout.profiles, f"{name}-auditor") for name in names]
+        further = tuple(FurtherGateway(at.gateway, at.tls_roots) for at in peers if at.msp_id != loaded.msp_id)
+        loaded = replace(loaded, further_gateways=further)
     with loaded.connect() as gateway:
         yield gateway.get_network(loaded.channel)
 

@@ -56,12 +56,12 @@ class Load:
 
 
 @contextmanager
-def under_load(network: FabricNetwork, *organisations: str) -> Iterator[Load]:
-    """Load through the peers of ``organisations`` while the context lasts."""
+def under_load(network: FabricNetwork, *organisations: str, anywhere: bool = False) -> Iterator[Load]:
+    """Load through the peers of ``organisations``, or with ``anywhere`` any others, while the context lasts."""
     load = Load()
 
     def run(organisation: str) -> None:
-        with channel(network, f"{organisation}-governor") as opened:
+        with channel(network, f"{organisation}-governor", anywhere=anywhere) as opened:
             load.propose(TaskLedger(opened, "fedledger"))
 
     threads = [threading.Thread(target=run, args=(each,), daemon=True) for each in organisations]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from fedledger.gateway import EventsError, InMemoryCheckpointer
-from fedledger.ledger import TaskLedger
+from fedledger.gateway import Network
+from fedledger.ledger import LedgerEvent, TaskLedger
 from fedledger_network.fabric import FabricNetwork
-from tests.fabric.ledger import channel, commit_hashes
+from tests.fabric.ledger import channel, commit_hashes, height
 from tests.fabric.load import Load, missing, under_load
-from tests.unit.contract.ledger import task_spec
 
 pytestmark = pytest.mark.fabric
 
@@ -92,35 +93,55 @@ def test_everything_is_killed_at_once(network: FabricNetwork) -> None:
     nothing_is_lost(network, further)
 
 
-def test_a_reader_of_events_goes_on_from_its_checkpoint_when_its_peer_comes_back(network: FabricNetwork) -> None:
-    peer = f"peer.{VICTIM}"
-    tasks = [f"events-{secrets.token_hex(4)}" for _ in range(4)]
-    checkpoint = InMemoryCheckpointer()
-    with channel(network, "long_beach-governor") as proposing, channel(network, f"{VICTIM}-auditor") as reading:
-        ledger = TaskLedger(proposing, "fedledger")
-        read: list[str] = []
-        done = threading.Event()
+def test_a_reader_of_events_goes_on_when_its_peer_comes_back(network: FabricNetwork) -> None:
+    with channel(network, f"{VICTIM}-auditor") as reading, following(reading) as read:
+        with under_load(network, "long_beach", "switzerland") as load:
+            load.goes_on()
+            network.kill(f"peer.{VICTIM}")
+            load.goes_on()
+            network.start(f"peer.{VICTIM}")
+            load.goes_on()
+        tells_all(read, load)
+    network.wait_until_ready()
 
-        def read_all() -> None:
-            while len(read) < len(tasks):
-                try:
-                    with reading.chaincode_events("fedledger", start_block=1, checkpoint=checkpoint) as events:
-                        for event in events:
-                            checkpoint.checkpoint_chaincode_event(event)
-                            read.extend(task for task in tasks if task.encode() in event.payload)
-                            if len(read) == len(tasks):
-                                break
-                except EventsError:
-                    done.wait(0.2)
-            done.set()
 
-        reader = threading.Thread(target=read_all, daemon=True)
+@pytest.mark.parametrize("kind", ["peer", "chaincode"])
+def test_members_whose_organisation_lost_a_program_go_on_through_others(network: FabricNetwork, kind: str) -> None:
+    with channel(network, f"{VICTIM}-auditor", anywhere=True) as reading, following(reading) as read:
+        with under_load(network, VICTIM, anywhere=True) as load:
+            load.goes_on()
+            network.kill(f"{kind}.{VICTIM}")
+            load.goes_on()
+            assert {task.task for task in TaskLedger(reading, "fedledger").tasks()} >= set(load.committed[:-1])
+            network.start(f"{kind}.{VICTIM}")
+            load.goes_on()
+        tells_all(read, load)
+    assert not load.failures
+    nothing_is_lost(network, load)
+    network.wait_until_ready()
+
+
+@contextmanager
+def following(network: Network) -> Iterator[list[str]]:
+    """The names of the tasks that the contract's events tell, in their order, while the context lasts."""
+    read: list[str] = []
+    with network.chaincode_events("fedledger", start_block=height(network), reconnect=True) as events:
+
+        def follow() -> None:
+            for event in events:
+                read.append(LedgerEvent.decode(event).task)
+
+        reader = threading.Thread(target=follow, daemon=True)
         reader.start()
-        ledger.propose_task(task_spec(task=tasks[0]))
-        network.kill(peer)
-        for task in tasks[1:3]:
-            ledger.propose_task(task_spec(task=task))
-        network.start(peer)
-        ledger.propose_task(task_spec(task=tasks[3]))
-        assert done.wait(60)
-    assert read == tasks
+        yield read
+    reader.join(30)
+    assert not reader.is_alive()
+
+
+def tells_all(read: list[str], load: Load, seconds: float = 60.0) -> None:
+    """Each committed task once and no other."""
+    deadline = time.monotonic() + seconds
+    while len(read) < len(load.committed):
+        assert time.monotonic() < deadline, f"of {len(load.committed)} events {len(read)} came"
+        time.sleep(0.05)
+    assert sorted(read) == sorted(load.committed)
