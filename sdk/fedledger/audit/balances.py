@@ -1,7 +1,7 @@
-"""Whether tokens are conserved: after every block all balances together are the supply that was minted.
+"""Whether tokens are conserved: after every block all balances together are the supply, minted and not burnt.
 
-Sees the contract's own records and nothing of transactions; accounts of participants, organisations, pools and stakes
-are all balances.
+Sees the contract's own records and nothing of transactions; accounts of participants, organisations, pools, stakes and
+insurances are all balances.
 """
 
 from __future__ import annotations
