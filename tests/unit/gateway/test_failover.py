@@ -126,6 +126,29 @@ def test_a_refusal_is_an_answer_and_no_other_gateway_is_asked(peers: Any, connec
     assert not other.requests
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "said"),
+    [
+        (
+            "ABORTED",
+            "failed to endorse transaction",
+            "error in simulation: failed to execute transaction tx: could not",
+        ),
+        ("FAILED_PRECONDITION", "no peer combination can satisfy the endorsement policy", ""),
+    ],
+    ids=["its contract's service is gone", "it does not find the others"],
+)
+def test_a_gateway_whose_peer_is_of_no_use_is_passed_over(
+    peers: Any, connected: Any, refusal: Any, status: str, text: str, said: str
+) -> None:
+    (own, own_address), (other, other_address) = peers
+    details = (("peer.cleveland:7050", "ClevelandMSP", said),) if said else ()
+    own.refusals["Endorse"] = refusal(grpc.StatusCode[status], text, details)
+    assert contract(connected(own_address, other_address)).submit_transaction("OpenRound") == b"result"
+    assert own.methods() == ["Endorse"]
+    assert other.methods() == ["Endorse", "Submit", "CommitStatus"]
+
+
 def test_what_the_orderers_refuse_is_not_handed_in_elsewhere(peers: Any, connected: Any, refusal: Any) -> None:
     (own, own_address), (other, other_address) = peers
     too_large = ("orderer.cleveland:7050", "ClevelandMSP", "message payload is 9 bytes and exceeds maximum allowed 8")
