@@ -6,9 +6,10 @@ refused here rather than rounded there.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MICRO = 1_000_000
 PICO = 10**12
@@ -251,6 +252,26 @@ _MAY_VARY: dict[str, frozenset[str]] = {
 """What a variant may change: what the ledger holds, so that others take it from there."""
 
 
+class Agreement(Table):
+    """``[agreement]``: terms that the contract enforces on every update and every use of a model."""
+
+    purposes: Annotated[tuple[Name, ...], Field(min_length=1, max_length=64, strict=False)] = ("research",)
+    """What models may be used for, as short names; ``task.purpose`` says in words what they mean."""
+    minimum_examples: Count = 1
+    """A site with fewer takes no part."""
+    example_step: Count = 1
+    """Sites tell their numbers of examples in multiples of it, rounded down."""
+    ends: AwareDatetime | None = None
+    """From then on no update is accepted and no round opens."""
+
+    @field_validator("ends")
+    @classmethod
+    def _whole_seconds(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.microsecond:
+            raise ValueError("is no whole second")
+        return value
+
+
 class TaskSettings(Table):
     """The whole of task.toml."""
 
@@ -264,6 +285,7 @@ class TaskSettings(Table):
     incentive: Incentive
     reputation: Reputation
     deadlines: Deadlines
+    agreement: Agreement = Agreement()
     variants: dict[Name, Changes] = {}
     """``[variants.NAME.TABLE]``: keys whose values differ when the task is proposed as this variant."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -15,11 +16,11 @@ from pydantic import ValidationError
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import covers, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro
+from fedledger.training.settings import MICRO, PICO, Agreement, Optimizer, TaskSettings, to_micro
 from fedledger.training.task_file import validate_settings
 from fedledger.training.thresholds import ledger_thresholds
 from fedledger.training.weights import save_weights
-from fedledger_chaincode.messages.task import OptimizerSpec, RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import AgreementSpec, OptimizerSpec, RobustnessSpec, TaskSpec
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -83,6 +84,13 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
         "max_share": aggregation.max_share / MICRO,
         "minimum_accepted": aggregation.minimum_accepted,
         "proof": aggregation.proof,
+    }
+    ends_at = spec.agreement.ends_at
+    document["agreement"] = {
+        "purposes": spec.agreement.purposes,
+        "minimum_examples": spec.agreement.minimum_examples,
+        "example_step": spec.agreement.example_step,
+        "ends": None if ends_at is None else datetime.fromtimestamp(ends_at, UTC),
     }
     document["robustness"]["trust_weighting"] = spec.robustness.trust_weighting
     document["privacy"]["mechanism"] = privacy.mechanism
@@ -186,6 +194,7 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
         "task": task.name,
         "title": settings.task.title,
         "purpose": settings.task.purpose,
+        "agreement": agreement_terms(settings.agreement).model_dump(),
         "organisations": tuple(sorted(organisations)),
         "model": {
             "model_id": model_id(task.name, task.kind),
@@ -221,6 +230,16 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
         "reputation": _in_micro(settings.reputation.model_dump()),
         "deadlines": settings.deadlines.model_dump(),
     }
+
+
+def agreement_terms(agreement: Agreement) -> AgreementSpec:
+    """The terms as the ledger has them."""
+    return AgreementSpec(
+        purposes=tuple(sorted(set(agreement.purposes))),
+        minimum_examples=agreement.minimum_examples,
+        example_step=agreement.example_step,
+        ends_at=None if agreement.ends is None else int(agreement.ends.timestamp()),
+    )
 
 
 def _robustness_spec(task: TaskDefinition) -> dict[str, Any]:

@@ -199,3 +199,40 @@ def test_epsilon_together_with_no_privacy_is_refused(task: TaskDefinition) -> No
         task.override(epsilon=-1.0)
     with pytest.raises(BadInputError, match="TASK_FILE"):
         task.override(algorithm="fedsgd")
+
+
+AGREEMENT = """
+[agreement]
+purposes = ["screening", "research"]
+minimum_examples = 20
+example_step = 10
+ends = 2035-01-31T00:00:00Z
+"""
+
+
+def test_terms_of_the_agreement_reach_the_ledger_and_come_back(folder: Path) -> None:
+    (folder / "task.toml").write_text((folder / "task.toml").read_text() + AGREEMENT)
+    spec = load_task(folder).to_spec(organisations=ORGANISATIONS)
+    assert spec.agreement.model_dump() == {
+        "purposes": ("research", "screening"),
+        "minimum_examples": 20,
+        "example_step": 10,
+        "ends_at": 2_053_814_400,
+    }
+    assert load_task(folder).agree(spec).to_spec(organisations=ORGANISATIONS) == spec
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("00:00:00Z", "00:00:00", "timezone"),
+        ("00:00:00Z", "00:00:00.5Z", "no whole second"),
+        ('"screening"', '"Screening!"', "pattern"),
+        ("minimum_examples = 20", "minimum_examples = 0", "greater"),
+        ("example_step", "example_steps", "unknown key"),
+    ],
+)
+def test_terms_that_cannot_be_kept_are_refused(folder: Path, before: str, after: str, words: str) -> None:
+    (folder / "task.toml").write_text((folder / "task.toml").read_text() + AGREEMENT)
+    with pytest.raises(BadInputError, match=words):
+        load_task(edit(folder, before, after))
