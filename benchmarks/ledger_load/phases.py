@@ -93,7 +93,7 @@ def batched_updates(engine: Engine, task: Task, view: RoundView) -> Phase:
     with measured(engine) as phase:
         received = sum(at_once([partial(submit, *each) for each in batches]))
     print(
-        f"Round {view.record.round}: {received} updates in {len(batches)} transactions: "
+        f"Round {view.record.round} of {task.spec.task}: {received} updates in {len(batches)} transactions: "
         f"{received / phase.seconds:.0f} updates a second, p50 {milliseconds(taken, 0.5):.0f} ms, "
         f"p95 {milliseconds(taken, 0.95):.0f} ms"
     )

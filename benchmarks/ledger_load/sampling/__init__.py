@@ -1,0 +1,1 @@
+"""Goes on PYTHONPATH of the programs to be sampled."""
