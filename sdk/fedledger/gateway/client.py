@@ -1,8 +1,9 @@
 """The calls of the Gateway and Deliver services, each with its deadline and its own error type; signs nothing.
 
-With several gateways a call that nobody answers is sent to the next one. That is safe in every phase: a query and an
-endorsement write nothing, a transaction keeps its id and is committed once however often it is handed in, and a status
-is only read.
+With several gateways a call that the first does not answer is sent to the next one. That can be repeated in every
+phase: a query and an endorsement write nothing, a transaction keeps its id and is committed once however often it is
+handed in, and a status is only read. What a query returns is believed of the first gateway; of the further ones more
+than half have to return the same. With all other organisations of n = 3t + 1 named, that is more than t.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -35,6 +37,20 @@ _WRITE_NOTHING = (EvaluateError, EndorseError)
 _CANNOT_RUN = "error in simulation"
 """What a peer says whose contract's service is gone; a refusal of the contract reads otherwise."""
 
+_QUESTIONS = 5
+_FIRST_PAUSE = 0.02
+"""Seconds; doubled each time that further gateways differ."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    method: Method
+    request: Any
+    until: float
+    """Its deadline, by ``time.monotonic``."""
+    error_type: type[GatewayError]
+    transaction_id: str
+
 
 class GatewayClient:
     """Sends requests over gRPC; safe for several threads.
@@ -49,13 +65,26 @@ class GatewayClient:
         self._process_id = os.getpid()
 
     def evaluate(self, request: Any, timeout: float | None = None) -> Any:
-        """Run a query on a peer; returns ``EvaluateResponse``, raises ``EvaluateError``."""
-        return self._call(
+        """Run a query on a peer; returns ``EvaluateResponse``, raises ``EvaluateError`` (``GATEWAYS_DISAGREE``)."""
+        call = _Call(
             lambda connection: connection.gateway.Evaluate,
             request,
-            self._deadlines.evaluate if timeout is None else timeout,
+            time.monotonic() + (self._deadlines.evaluate if timeout is None else timeout),
             EvaluateError,
             request.transaction_id,
+        )
+        for attempt in range(_QUESTIONS):
+            answer = self._believed(call)
+            if answer is not None:
+                return answer
+            # Peers have the newest block a little earlier or later than others.
+            time.sleep(_FIRST_PAUSE * 2**attempt)
+        raise EvaluateError(
+            "GATEWAYS_DISAGREE",
+            f"The organisation's own gateway does not answer, and fewer than {self._connections.quorum} of the further "
+            "ones return the same.",
+            "Wait until the own gateway is back, or name more further gateways.",
+            transaction_id=request.transaction_id,
         )
 
     def endorse(self, request: Any, timeout: float | None = None) -> Any:
@@ -118,21 +147,42 @@ class GatewayClient:
     def _call(
         self, method: Method, request: Any, timeout: float, error_type: type[GatewayError], transaction_id: str
     ) -> Any:
-        self._refuse_forked()
-        until = time.monotonic() + timeout
+        call = _Call(method, request, time.monotonic() + timeout, error_type, transaction_id)
         failures: list[GatewayError] = []
         for connection in self._connections.in_order():
-            try:
-                answer = method(connection)(request, timeout=max(until - time.monotonic(), 0.0))
-            except grpc.RpcError as error:
-                failure = error_type.from_rpc_error(error, transaction_id)
-                if not self._passed_over(connection, failure):
-                    raise failure from error
-                failures.append(failure)
-            else:
-                self._connections.answered(connection)
+            answer = self._answer(connection, call, failures)
+            if answer is not None:
                 return answer
         raise _by_nobody(failures)
+
+    def _believed(self, call: _Call) -> Any:
+        """The first gateway's answer, or one that enough further ones give; None when they differ."""
+        failures: list[GatewayError] = []
+        answers: list[Any] = []
+        for connection in self._connections.in_order():
+            answer = self._answer(connection, call, failures)
+            if answer is None:
+                continue
+            answers.append(answer)
+            if self._connections.is_first(connection) or answers.count(answer) == self._connections.quorum:
+                return answer
+        if not answers:
+            raise _by_nobody(failures)
+        return None
+
+    def _answer(self, connection: Connection, call: _Call, failures: list[GatewayError]) -> Any:
+        """What a gateway answers; None when the next one is to be asked, with the reason added to ``failures``."""
+        self._refuse_forked()
+        try:
+            answer = call.method(connection)(call.request, timeout=max(call.until - time.monotonic(), 0.0))
+        except grpc.RpcError as error:
+            failure = call.error_type.from_rpc_error(error, call.transaction_id)
+            if not self._passed_over(connection, failure):
+                raise failure from error
+            failures.append(failure)
+            return None
+        self._connections.answered(connection)
+        return answer
 
     def _passed_over(self, connection: Connection, failure: GatewayError) -> bool:
         """Note what a failure tells about the gateway; returns whether the next one is to be asked."""

@@ -43,6 +43,15 @@ class Connections:
         now = self._clock()
         return sorted(self._connections, key=lambda connection: connection.asked_again_at > now)
 
+    @property
+    def quorum(self) -> int:
+        """How many of the further gateways are believed when they answer alike: more than half."""
+        return (len(self._connections) - 1) // 2 + 1
+
+    def is_first(self, connection: Connection) -> bool:
+        """Whether it is the most preferred one."""
+        return connection is self._connections[0]
+
     def failed(self, connection: Connection) -> None:
         """Pass it over for a while."""
         connection.asked_again_at = self._clock() + connection.pause

@@ -40,7 +40,7 @@ def connect(
     """Return a gateway that acts as ``identity`` over a gRPC channel, which several gateways may share.
 
     ``further_connections`` lead to other organisations' gateways, which are asked in their order while those before
-    them do not answer: whoever runs one of them is then believed what a query returns.
+    them do not answer. What a query returns then has to be the same at more than half of them.
 
     ``sign`` None is for signing elsewhere. ``hash_message`` defaults to what the certificate's key needs: SHA-256
     for ECDSA, the message itself for Ed25519. ``tls_client_certificate_hash`` (``tls_certificate_hash``) is needed

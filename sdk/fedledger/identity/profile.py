@@ -78,7 +78,7 @@ class Profile:
     validator: Path | None = None
     """Where the validator agent keeps what it must remember."""
     further_gateways: tuple[FurtherGateway, ...] = ()
-    """Asked in their order while the organisation's own does not answer; what they return is then believed."""
+    """Asked in their order while the organisation's own does not answer; more than half of them have to agree."""
 
     def credentials(self) -> Credentials:
         """Read certificate and key; raises ``IdentityError`` as ``wallet.load_credentials`` does."""

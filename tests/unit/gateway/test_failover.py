@@ -166,6 +166,57 @@ def test_when_nobody_answers_the_first_gateways_error_says_so(connected: Any, no
     assert "2 further gateways" in failed.value.message
 
 
+@pytest.fixture
+def three(make_peer: Any, client: Any) -> list[tuple[Any, str]]:
+    """Three further gateways."""
+    started = [make_peer(client, "127.0.0.1:0") for _ in range(3)]
+    return [(peer, f"127.0.0.1:{port}") for peer, port in started]
+
+
+@pytest.mark.parametrize("liar", range(3))
+def test_of_three_further_gateways_one_may_lie(three: Any, connected: Any, nowhere: str, liar: int) -> None:
+    three[liar][0].result = b"a lie"
+    ledger = contract(connected(nowhere, *(address for _, address in three)))
+    assert ledger.evaluate_transaction("GetRound") == b"result"
+
+
+@pytest.mark.parametrize("gone", range(3))
+def test_of_three_further_gateways_one_may_be_gone(three: Any, connected: Any, nowhere: str, gone: int) -> None:
+    three[gone][0].stop()
+    ledger = contract(connected(nowhere, *(address for _, address in three)))
+    assert ledger.evaluate_transaction("GetRound") == b"result"
+
+
+def test_a_query_waits_for_further_gateways_that_are_behind(three: Any, connected: Any, nowhere: str) -> None:
+    for number, (peer, _) in enumerate(three):
+        peer.result = f"block {number}".encode()
+    ledger = contract(connected(nowhere, *(address for _, address in three)))
+    caught_up = threading.Timer(0.1, lambda: setattr(three[0][0], "result", b"block 2"))
+    caught_up.start()
+    assert ledger.evaluate_transaction("GetRound") == b"block 2"
+
+
+@pytest.mark.parametrize("gone", [0, 2])
+def test_a_single_further_gateway_of_three_is_not_believed(three: Any, connected: Any, nowhere: str, gone: int) -> None:
+    three[0][0].result = b"first"
+    three[1][0].result = b"second"
+    for peer, _ in three[3 - gone :]:
+        peer.stop()
+    three[2][0].result = b"third"
+    ledger = contract(connected(nowhere, *(address for _, address in three)))
+    with pytest.raises(EvaluateError) as refused:
+        ledger.evaluate_transaction("GetRound")
+    assert refused.value.code == "GATEWAYS_DISAGREE"
+    assert "fewer than 2" in refused.value.message
+
+
+def test_the_own_gateway_is_believed_alone(three: Any, connected: Any) -> None:
+    three[0][0].result = b"own"
+    ledger = contract(connected(*(address for _, address in three)))
+    assert ledger.evaluate_transaction("GetRound") == b"own"
+    assert not three[1][0].requests
+
+
 def test_a_gateway_that_hangs_costs_one_deadline(peers: Any, connected: Any) -> None:
     (own, own_address), (other, other_address) = peers
     own.silent.add("Evaluate")
