@@ -21,6 +21,9 @@ from fedledger_chaincode.messages.base import (
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.norm_bound import NormBound
 
+LEAST_FLOOR = 250_000
+"""Least ``equal_share`` where weights follow an estimate of contribution."""
+
 
 class TensorSpec(Value):
     """One trainable tensor of the model, in the order in which updates are flattened."""
@@ -311,6 +314,11 @@ class TaskSpec(Value):
             raise ValueError(f"endowments and rewards are {minted} micro-tokens; at most {MAXIMUM_INTEGER} can exist")
         if self.robustness.trust_weighting != "off" and self.aggregation.proof == "none":
             raise ValueError("trust weighting needs the norm proof: without it inner products prove nothing")
+        if self.robustness.trust_weighting != "off" and self.incentive.equal_share < LEAST_FLOOR:
+            raise ValueError(
+                f"with trust weighting equal_share is at least {LEAST_FLOOR}: agreement is an estimate, and "
+                "payments do not rest on it alone"
+            )
         if self.aggregation.proof == "norm":
             NormBound(self.aggregation.quantised_norm, self.model.parameter_count)
         return self

@@ -64,6 +64,13 @@ class TestTerms:
         with pytest.raises(ValueError, match="purposes"):
             task_spec(agreement={"purposes": purposes})
 
+    def test_payments_do_not_rest_on_agreement_alone(self) -> None:
+        trust = {"robustness": {"trust_weighting": "last-step"}, "aggregation": {"proof": "norm"}}
+        task_spec(incentive={"equal_share": 250_000}, **trust)
+        with pytest.raises(ValueError, match="payments do not rest on it alone"):
+            task_spec(incentive={"equal_share": 249_999}, **trust)
+        task_spec(incentive={"equal_share": 0})
+
 
 class TestTheEnd:
     def test_a_task_whose_agreement_has_ended_is_concluded_and_stakes_go_back(self) -> None:
