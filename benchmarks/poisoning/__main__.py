@@ -1,7 +1,7 @@
 """Prints the tables of docs/poisoning.md, with the machine and the seeds.
 
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.poisoning [attacks|private|biscotti] [--seeds 5] [--minutes 60]
-        [--out build/poisoning.json]
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks.poisoning [attacks|private|biscotti|limits] [--seeds 0 1 2 3 4]
+        [--minutes 60] [--out build/poisoning.json]
 
 Runs are kept in the file and not repeated; with --minutes it prints what it has by then.
 """
@@ -19,13 +19,13 @@ import numpy as np
 
 from benchmarks.poisoning.digits import load_digits
 from benchmarks.poisoning.simulation import Outcome
-from benchmarks.poisoning.tables import Cache, Case, cases, markdown
+from benchmarks.poisoning.tables import Cache, Case, cases, details, markdown
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", nargs="?", choices=("attacks", "private", "biscotti"), default="attacks")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("table", nargs="?", choices=("attacks", "private", "biscotti", "limits"), default="attacks")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path, default=Path("build/poisoning.json"))
     options = parser.parse_args()
@@ -37,10 +37,20 @@ def main() -> None:
         if outcome is not None:
             results.append((case, outcome))
     print(markdown(results))
+    print(f"\n{details(results)}")
     print(
-        f"\nSeeds 0 to {options.seeds - 1} (n: how many of them ran); {datetime.date.today().isoformat()}; "
-        f"{platform.machine()}, {os.cpu_count()} processors; Python {platform.python_version()}, numpy {np.__version__}"
+        f"\nSeeds {', '.join(map(str, options.seeds))} (n: how many of them ran); "
+        f"{datetime.date.today().isoformat()}; {processor()}, {os.cpu_count()} processors; "
+        f"Python {platform.python_version()}, numpy {np.__version__}"
     )
+
+
+def processor() -> str:
+    """The processor's name where Linux tells it."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

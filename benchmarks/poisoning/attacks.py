@@ -2,8 +2,8 @@
 
 Sources: sign flip with factor 4, Li et al. 2019 (RSA); model replacement, Bagdasaryan et al. 2020; ALIE, Baruch et
 al. 2019, z = 1.5; min-max and min-sum, Shejwalkar and Houmansadr 2021, along the standard deviation.
-The two *adaptive* attacks are aimed at trust from one inner product: as much agreement as the task's full trust asks
-for, the rest of the allowed length spent on harm.
+The two *adaptive* attacks are aimed at trust from one inner product: as much agreement as the median honest update has,
+the rest of the allowed length spent on harm. The *late* one is honest until its participants have a reputation.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ AttackName = Literal[
     "backdoor",
     "adaptive untargeted",
     "adaptive backdoor",
+    "late backdoor",
     "1 to 7",
 ]
-ATTACKS: tuple[AttackName, ...] = tuple(name for name in get_args(AttackName) if name != "1 to 7")
-"""Those of the table of attacks; the last is Biscotti's."""
-BACKDOORS = frozenset({"backdoor", "adaptive backdoor"})
+KNOWN: tuple[AttackName, ...] = get_args(AttackName)[:9]
+"""Those of the literature; the next three are aimed at fedledger's rule, the last is Biscotti's."""
+AIMED: tuple[AttackName, ...] = ("adaptive untargeted", "adaptive backdoor", "late backdoor")
+BACKDOORS = frozenset({"backdoor", "adaptive backdoor", "late backdoor"})
+LATE = 20
+"""Rounds for which the late attack is none."""
 TARGET = 0
 """Class that the backdoor asks for."""
 _ALIE_Z = 1.5
@@ -52,8 +56,6 @@ class Knowledge:
     """float32[d]: the public last step of the global model."""
     clip_norm: float
     """C of the task."""
-    full_trust: float
-    """Cosine that the attackers aim at."""
     reference_is_public: bool
     """Whether the round's direction is the public last step; a committed one is guessed from the honest mean."""
 
@@ -94,7 +96,7 @@ def attack_updates(attack: AttackName, known: Knowledge, random: np.random.Gener
             return np.repeat((mean - _ALIE_Z * known.honest.std(axis=0))[None], malicious, axis=0)
         case "min-max" | "min-sum":
             return np.repeat(_farthest(known.honest, attack == "min-sum")[None], malicious, axis=0)
-        case "backdoor":
+        case "backdoor" | "late backdoor":
             return np.asarray(own * (total / malicious), dtype=np.float32)
         case "adaptive backdoor":
             return np.stack([_agreeing(known, mean, update) for update in own])
@@ -103,12 +105,14 @@ def attack_updates(attack: AttackName, known: Knowledge, random: np.random.Gener
 
 
 def _agreeing(known: Knowledge, mean: Floats, harm: Floats) -> Floats:
-    """A vector of norm C with the cosine of full trust to what the direction is taken to be, the rest harm."""
+    """A vector of norm C that agrees with what the direction is taken to be as the median honest update does, the
+    rest harm."""
     guessed = known.previous_step if known.reference_is_public and known.previous_step is not None else mean
     unit = guessed / np.float32(max(float(np.linalg.norm(guessed)), 1e-12))
+    lengths = np.maximum(np.linalg.norm(known.honest, axis=1), known.clip_norm)
+    cosine = float(np.clip(np.median(known.honest @ unit / lengths), 0.0, 1.0))
     rest = harm - unit * np.dot(harm, unit)
     length = float(np.linalg.norm(rest))
-    cosine = min(known.full_trust, 1.0)
     if length < 1e-9:
         return np.asarray(unit * known.clip_norm, dtype=np.float32)
     sine = float(np.sqrt(1.0 - cosine**2))

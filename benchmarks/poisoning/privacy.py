@@ -1,26 +1,50 @@
-"""What privacy noise does to the agreement of an honest update, and what thresholds follow; for tasks with DP on."""
+"""DP-SGD in the benchmark: its noise, what it costs, and the thresholds that follow, by the SDK's own formulas."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from benchmarks.poisoning.simulation import Trust
+from benchmarks.poisoning.simulation import Setting, Trust
+from fedledger.privacy.agreement import LocalSteps, agreement_factor, update_deviation
+from fedledger.privacy.mechanism import PoissonSampledGaussian
 
 
-def expected_agreement(signal_norm: float, deviation: float, dimension: int) -> float:
-    """s / sqrt(s^2 + d sigma^2): the factor by which independent noise shortens the cosine of an update to anything.
+@dataclass(frozen=True)
+class Mechanism:
+    """What a task with privacy sets."""
 
-    In d dimensions the noise has a norm of nearly sqrt(d) sigma and no direction of its own.
+    noise_multiplier: float
+    record_clip: float
+    examples: int
+    """Of the participant for which noise and thresholds are reckoned."""
+    honest_norm: float
+    """s, the median norm of an honest update with clipped records and no noise."""
 
-    Args:
-        signal_norm: s, of the update before noise.
-        deviation: sigma, of the noise in each coordinate.
+    def deviation(self, setting: Setting) -> float:
+        """Of the noise in each coordinate of an update."""
+        work = setting.work
+        mechanism = PoissonSampledGaussian(
+            sampling_rate=work.sampling, noise_multiplier=self.noise_multiplier, steps=work.steps
+        )
+        return update_deviation(mechanism, self.record_clip, LocalSteps(work.learning_rate), self.examples)
+
+
+def with_privacy(setting: Setting, mechanism: Mechanism) -> Setting:
+    """The setting with records clipped, noise in every update and thresholds in proportion to what noise leaves of
+    agreement.
+
+    Noise is added once to an update, with the deviation that all steps' noise adds up to; the SDK adds it in each step.
     """
-    return signal_norm / math.sqrt(signal_norm**2 + dimension * deviation**2)
+    deviation = mechanism.deviation(setting)
+    factor = agreement_factor(mechanism.honest_norm, deviation, setting.network.dimension, setting.trust.clip_norm)
+    return replace(
+        setting,
+        work=replace(setting.work, record_clip=mechanism.record_clip),
+        noise=deviation,
+        trust=scaled(setting.trust, factor),
+    )
 
 
-def noisy_thresholds(trust: Trust, signal_norm: float, deviation: float, dimension: int) -> Trust:
-    """The thresholds of a task without noise, scaled to what is left of agreement with it."""
-    factor = expected_agreement(signal_norm, deviation, dimension)
+def scaled(trust: Trust, factor: float) -> Trust:
+    """Both thresholds times ``factor``."""
     return replace(trust, no_trust=trust.no_trust * factor, full_trust=trust.full_trust * factor)

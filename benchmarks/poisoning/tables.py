@@ -1,4 +1,4 @@
-"""The three tables: which runs they need, a cache of runs, and Markdown."""
+"""The tables: which runs they need, a cache of runs, and Markdown."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.poisoning.attacks import ATTACKS, BACKDOORS, AttackName
+from benchmarks.poisoning.attacks import AIMED, BACKDOORS, KNOWN, AttackName
 from benchmarks.poisoning.digits import Digits
 from benchmarks.poisoning.learning import LocalWork, Network
-from benchmarks.poisoning.privacy import noisy_thresholds
+from benchmarks.poisoning.privacy import Mechanism, with_privacy
 from benchmarks.poisoning.simulation import DEFENCES, DefenceName, Outcome, Setting, Trust, run
 
-SIGNAL_NORM = 0.35
-"""Median norm of an honest update over most of a run without noise."""
-DEVIATION = 0.0035
-"""0.1 x 0.5 x sqrt(5) / 32: five steps of DP-SGD at the benchmark's rate and batch, noise multiplier 0.5, clip 1."""
 POISONERS = (0.1, 0.2, 0.3, 0.4, 0.45, 0.5)
-
-TRUST = Trust(no_trust=0.15, full_trust=0.35, clip_norm=0.1)
 SETTING = Setting(
     network=Network(),
-    work=LocalWork(steps=5, batch=32, learning_rate=0.1),
-    reference_work=LocalWork(steps=5, batch=100, learning_rate=0.1),
-    trust_in_data=TRUST,
-    trust_in_step=TRUST,
+    work=LocalWork(steps=5, sampling=1.0, learning_rate=0.3),
+    reference_work=LocalWork(steps=5, sampling=1.0, learning_rate=0.3),
+    trust=Trust(clip_norm=0.1, no_trust=0.2, full_trust=0.4),
 )
-RATE_AS_IT_RUNS = 3.0
+MECHANISM = Mechanism(noise_multiplier=0.5, record_clip=1.0, examples=80, honest_norm=0.35)
+RATE_AS_IT_RUNS = 6.0
 """Server learning rate with fedledger's columns, whose clip norm is below an honest norm; 1 with all others."""
-CLAIMED_FIRST: tuple[DefenceName, ...] = ("FedAvg", "fedledger, reference data", "fedledger, last step")
+COLUMNS: tuple[DefenceName, ...] = (
+    "fedledger",
+    "FedAvg",
+    "FLTrust",
+    "multi-Krum",
+    "median",
+    "trimmed mean",
+    "centred clipping",
+)
+"""In the order in which they are computed."""
 
 
 @dataclass(frozen=True)
@@ -50,34 +53,43 @@ class Case:
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
-def cases(table: str, seeds: int) -> Iterator[Case]:
-    """All runs of a table, seed by seed, the columns that matter most first."""
-    columns = (*CLAIMED_FIRST, *(name for name in DEFENCES if name not in CLAIMED_FIRST))
-    for seed in range(seeds):
-        for defence in columns if table != "biscotti" else CLAIMED_FIRST[:2]:
-            if table == "biscotti":
-                for part in POISONERS:
-                    setting = _served(biscotti(part), defence)
-                    yield Case(f"{part:.0%}", setting, "1 to 7", defence, seed)
-                continue
-            setting = _served(SETTING if table == "attacks" else private(), defence)
-            for attack in ATTACKS:
-                yield Case(attack, setting, attack, defence, seed)
+def cases(table: str, seeds: Sequence[int]) -> Iterator[Case]:
+    """All runs of a table, column by column."""
+    for defence in COLUMNS:
+        for seed in seeds:
+            yield from _column(table, defence, seed)
+    if table == "limits":
+        for seed in seeds:
+            for attack in ("none", "sign flip"):
+                yield _case(SETTING, attack, "fedledger, last step", seed)
+
+
+def _column(table: str, defence: DefenceName, seed: int) -> Iterator[Case]:
+    match table:
+        case "attacks" | "private":
+            for attack in KNOWN:
+                yield _case(SETTING if table == "attacks" else private(), attack, defence, seed)
+        case "limits" if defence in ("fedledger", "FLTrust"):
+            for attack in AIMED:
+                yield _case(SETTING, attack, defence, seed)
+        case "biscotti" if defence in ("fedledger", "FedAvg"):
+            for part in POISONERS:
+                yield _case(biscotti(part), "1 to 7", defence, seed, f"{part:.0%}")
+
+
+def _case(setting: Setting, attack: AttackName, defence: DefenceName, seed: int, row: str = "") -> Case:
+    served = replace(setting, server_rate=RATE_AS_IT_RUNS) if defence.startswith("fedledger") else setting
+    return Case(row or attack, served, attack, defence, seed)
 
 
 def private() -> Setting:
-    """The same with noise in every honest update."""
-    trust = noisy_thresholds(TRUST, SIGNAL_NORM, DEVIATION, SETTING.network.dimension)
-    return replace(SETTING, noise=DEVIATION, trust_in_data=trust, trust_in_step=trust)
+    """The same with differential privacy on."""
+    return with_privacy(replace(SETTING, work=replace(SETTING.work, sampling=0.4)), MECHANISM)
 
 
 def biscotti(part: float) -> Setting:
     """Softmax regression on evenly spread digits; ``part`` of the participants are poisoners."""
     return replace(SETTING, network=Network(hidden=None), bias=0.1, malicious=round(SETTING.participants * part))
-
-
-def _served(setting: Setting, defence: str) -> Setting:
-    return replace(setting, server_rate=RATE_AS_IT_RUNS) if defence.startswith("fedledger") else setting
 
 
 class Cache:
@@ -115,14 +127,55 @@ def markdown(results: Sequence[tuple[Case, Outcome]]) -> str:
     }
     lines = ["| attack | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     lines += ["| " + " | ".join([row, *(_cell(cells[row, column]) for column in columns)]) + " |" for row in rows]
+    worst = [_worst([cells[row, column] for row in rows if row != "none" and cells[row, column]]) for column in columns]
+    return "\n".join([*lines, "| worst | " + " | ".join(worst) + " |"])
+
+
+def details(results: Sequence[tuple[Case, Outcome]]) -> str:
+    """What became of participants in fedledger's runs, means over seeds, a line for each attack."""
+    ours = [(case, outcome) for case, outcome in results if case.defence.startswith("fedledger")]
+    lines = [
+        "| attack | column | trust in honest | in attackers | honest quarantined | attackers quarantined | norm |",
+        "|---" * 7 + "|",
+    ]
+    for row, column in dict.fromkeys((case.row, case.defence) for case, _ in ours):
+        outcomes = [outcome for case, outcome in ours if (case.row, case.defence) == (row, column)]
+        trust = [
+            f"{mean(getattr(each, name) for each in outcomes):.2f}" for name in ("honest_trust", "malicious_trust")
+        ]
+        quarantined = [
+            f"{mean(getattr(each, name) for each in outcomes):.1f}"
+            for name in ("quarantined_honest", "quarantined_malicious")
+        ]
+        norm = f"{mean(outcome.norm for outcome in outcomes):.2f}"
+        lines.append("| " + " | ".join([row, column, *trust, *quarantined, norm]) + " |")
     return "\n".join(lines)
 
 
 def _cell(pairs: Sequence[tuple[Case, Outcome]]) -> str:
     if not pairs:
-        return "not run"
-    accuracy = f"{mean(outcome.accuracy for _, outcome in pairs):.3f}"
-    attack = pairs[0][0].attack
-    if attack in BACKDOORS or attack in ("none", "1 to 7"):
-        accuracy += f" / {mean(outcome.attack_success for _, outcome in pairs):.3f}"
+        return "–"
+    accuracy = f"{_accuracy(pairs):.3f}"
+    if _is_aimed(pairs[0][0].attack):
+        accuracy += f" / {_success(pairs):.3f}"
     return f"{accuracy} (n={len(pairs)})"
+
+
+def _worst(cells: Sequence[Sequence[tuple[Case, Outcome]]]) -> str:
+    """Least mean accuracy and largest mean success of a column."""
+    if not cells:
+        return "–"
+    aimed = [_success(pairs) for pairs in cells if _is_aimed(pairs[0][0].attack)]
+    return f"{min(map(_accuracy, cells)):.3f}" + (f" / {max(aimed):.3f}" if aimed else "")
+
+
+def _is_aimed(attack: AttackName) -> bool:
+    return attack in BACKDOORS or attack in ("none", "1 to 7")
+
+
+def _accuracy(pairs: Sequence[tuple[Case, Outcome]]) -> float:
+    return mean(outcome.accuracy for _, outcome in pairs)
+
+
+def _success(pairs: Sequence[tuple[Case, Outcome]]) -> float:
+    return mean(outcome.attack_success for _, outcome in pairs)
