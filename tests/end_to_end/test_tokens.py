@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,21 @@ def command(played: Played, capsys: pytest.CaptureFixture[str]) -> Callable[...,
     return lambda profile, *arguments: said(played, capsys, profile, *arguments)
 
 
-def test_payments_and_allowances(command: Callable[..., Said]) -> None:
+def events(played: Played, *names: str) -> list[tuple[str, dict[str, Any]]]:
+    """Events of these names so far, as a client hears them."""
+    governor = played.game.ledger(CHEAT, "governor")
+    last = governor.transfer("insurance:heart", 1)
+    assert last > 0
+    heard: list[tuple[str, dict[str, Any]]] = []
+    for event in governor.decoded_events(0):
+        if event.fields.get("to") == "insurance:heart" and event.fields.get("value") == 1:
+            return heard
+        if event.name in names:
+            heard.append((event.name, dict(event.fields)))
+    raise AssertionError("the events ended")
+
+
+def test_payments_and_allowances(played: Played, command: Callable[..., Said]) -> None:
     governor, other = "cleveland-governor", "hungary-governor"
     before = command(governor, "token", "balance", "--format", "json").document
     assert before["account"] == CLEVELAND
@@ -48,6 +63,10 @@ def test_payments_and_allowances(command: Callable[..., Said]) -> None:
     assert taken["allowance"] == 4.5
     shown = command(governor, "token", "allowance", HUNGARY, "--format", "json").document
     assert shown == {"owner": CLEVELAND, "spender": HUNGARY, "allowance": 4.5}
+    said = events(played, "Transfer", "Approval")
+    spent = {"from": CLEVELAND, "to": "insurance:heart", "value": 1_500_000}
+    assert said[-1] == ("Transfer", spent)
+    assert ("Approval", {"from": CLEVELAND, "to": HUNGARY, "value": 5_000_000}) in said
     too_much = command(other, "token", "transfer-from", CLEVELAND, HUNGARY, "4.6")
     assert too_much.code == ExitCode.FAILED and "INSUFFICIENT_ALLOWANCE" in too_much.err
 

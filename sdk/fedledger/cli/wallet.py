@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedledger.cli.output import MICRO, Format, show, table, tokens
+from fedledger.cli.output import MICRO, Format, show, table
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -15,6 +15,7 @@ from fedledger.cli.session import (
     TaskArgument,
     session,
 )
+from fedledger.cli.token import exactly
 
 app = typer.Typer(help="What an organisation holds in one task.", no_args_is_help=True)
 
@@ -35,7 +36,7 @@ def show_wallet(
         table(
             f"Tokens of {wallet.msp} in {task}",
             ["account", ">tokens"],
-            [(account.account, tokens(account.balance)) for account in wallet.accounts],
+            [(account.account, exactly(account.balance)) for account in wallet.accounts],
         ),
         output,
     )
