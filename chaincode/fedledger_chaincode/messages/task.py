@@ -101,7 +101,7 @@ class AggregationSpec(Value):
     max_share: Annotated[int, Field(ge=1, le=MICRO)]
     """Largest part of the total weight that one participant may have."""
     minimum_accepted: Annotated[int, Field(ge=2)]
-    """A round with fewer accepted updates is aborted: the sum would reveal too much."""
+    """A round in which fewer updates have a weight is aborted: the sum would reveal too much."""
     proof: Literal["none", "norm"] = "none"
     """``norm``: every update proves that it is within the clip norm, and what fails the proof is refused."""
 

@@ -116,11 +116,11 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     context.state.put(settlement_key(task, number), settlement)
     _slash(context, record, settlement)
     accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
-    if accepted < spec.aggregation.minimum_accepted:
-        reason = f"{accepted} updates were accepted, the task needs {spec.aggregation.minimum_accepted}"
-        changed = aborted(round_record, reason)
-    elif settlement.weight_sum == 0:
-        changed = aborted(round_record, "no accepted update has a weight")
+    # A sum of few tells much about each: only those count that are in it.
+    weighted = len(settlement.weights())
+    if weighted < spec.aggregation.minimum_accepted:
+        reason = f"{accepted} updates were accepted and {weighted} of them have a weight; the task needs "
+        changed = aborted(round_record, f"{reason}{spec.aggregation.minimum_accepted}")
     else:
         due = context.now + spec.deadlines.aggregates
         changed = round_record.model_copy(update={"state": "settled", "aggregates_due": due})

@@ -428,3 +428,37 @@ def test_persistently_absent_participants_are_quarantined_and_weigh_nothing() ->
 def test_the_statement_of_privacy_is_the_tasks_own() -> None:
     assert agreed_privacy(task_spec()).noise_multiplier == 1_100_000
     assert CHANNEL == "fedledger"
+
+
+def test_a_sum_of_fewer_updates_than_the_minimum_is_never_made_whatever_was_accepted() -> None:
+    """Accepted updates in quarantine are not in the sum: they hide nobody."""
+    spec = task_spec(
+        reputation={"memory": 0, "quarantine_threshold": 600_000, "quarantine_rounds": 2}, training={"rounds": 5}
+    )
+    consortium = Consortium.active(spec)
+    consortium.open(1)
+    for msp in MSPS[:2]:
+        consortium.submit(msp, 1)
+        consortium.submit(msp, 1, num_examples=7)
+    for msp in MSPS[2:]:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1)
+    consortium.settle(1)
+    assert consortium.round(1).record.state == "aborted"
+    consortium.open(2)
+    assert [entry.quarantined for entry in consortium.round(2).cohort.participants] == [True, True, False, False]
+    for msp in MSPS:
+        consortium.submit(msp, 2)
+    consortium.close(2)
+    for msp in MSPS:
+        consortium.attest(msp, 2)
+    settlement = consortium.settle(2)
+    assert [update.verdict for update in settlement.updates] == ["accepted"] * 4
+    assert len(settlement.weights()) == 2
+    record = consortium.round(2).record
+    assert (record.state, record.reason) == (
+        "aborted",
+        "4 updates were accepted and 2 of them have a weight; the task needs 3",
+    )
