@@ -17,6 +17,7 @@ from fedledger.ledger import TaskLedger
 from fedledger_network.consortium import Consortium, Organisation
 from fedledger_network.fabric import FabricConfig, Programs
 from fedledger_network.fabric.layout import Layout
+from fedledger_network.fabric.processes import listening_ports
 from tests.fabric.commands import at_once, fedledger
 from tests.fabric.conftest import ORGANISATIONS, free_ports
 from tests.fabric.ledger import failures, repeated
@@ -48,6 +49,11 @@ class Hosts:
         self.consortium.write_text(config.to_yaml())
         part = ("network", "host", "prepare", "--consortium", self.consortium)
         at_once((*part, "--organisation", name, "--dir", self.folders[name]) for name in names)
+
+    def programs(self, name: str) -> dict[str, Any]:
+        """What ``status`` says of the host's programs, by kind."""
+        told = self.host(name, "status")["programs"]
+        return {program.partition(".")[0]: each for program, each in told.items()}
 
     def layout(self, name: str) -> Layout:
         return Layout(self.folders[name])
@@ -164,8 +170,9 @@ def test_new_certificates_are_signed_for_by_others_who_have_compared_them(hosts:
     for name in ORGANISATIONS:
         if name != SECOND:
             hosts.host(name, "accept", hosts.exchange, SECOND)
-            signed = hosts.host(name, "sign", update)
-    assert len(signed["signers"]) == 4
+    for name in ORGANISATIONS[2:]:
+        signed = hosts.host(name, "sign", update)
+    assert (len(signed["signers"]), signed["needed"]) == (3, 3)
     hosts.host(SECOND, "submit", update)
     hosts.host(SECOND, "stop")
     hosts.host(SECOND, "start")
@@ -197,6 +204,32 @@ def test_a_fifth_organisation_joins_from_a_host_of_its_own(hosts: Hosts, config:
     msps = sorted(organisation.msp_id for organisation in larger.consortium.organisations)
     known = propose(hosts, FIFTH.name, "by-budapest", organisations=msps, aggregation={"validators": msps})
     assert known > {f"by-{name}" for name in ORGANISATIONS}
+
+
+def test_an_organisation_leaves_and_the_others_go_on_with_a_new_version_of_the_contract(
+    hosts: Hosts, config: FabricConfig, tmp_path: Path
+) -> None:
+    larger = config.with_member(FIFTH)
+    smaller = replace(larger.without_member(larger.organisation(SECOND)), chaincode_version="2.0")
+    staying, update = [each.name for each in smaller.consortium.organisations], tmp_path / "update.pb"
+    before = {name: hosts.programs(name)["chaincode"]["ports"] for name in staying}
+    hosts.host(SECOND, "stop")
+    hosts.prepare(smaller, *staying)
+    for step in ("start", "approve"):
+        hosts.each(staying, step)
+    committed = hosts.host(FIRST, "commit")
+    assert (committed["version"], committed["sequence"], committed["endorsements"]) == ("2.0", 3, 3)
+    hosts.each(staying, "ready")
+    for name in staying:
+        assert hosts.programs(name)["chaincode"]["ports"] != before[name]
+        assert not set(before[name]) & listening_ports()
+    hosts.host(FIRST, "propose", update)
+    for name in staying[1:3]:
+        hosts.host(name, "sign", update)
+    hosts.host(FIRST, "submit", update)
+    msps = sorted(organisation.msp_id for organisation in smaller.consortium.organisations)
+    known = propose(hosts, FIFTH.name, "without-hungary", organisations=msps, aggregation={"validators": msps})
+    assert "by-hungary" in known
 
 
 def test_the_audit_follows_from_the_first_block_on(hosts: Hosts) -> None:
