@@ -17,7 +17,7 @@ from fedledger.cli.demo.cheating import cheat
 from fedledger.secure_aggregation import AggregateError, Parameters, PreparedUpdate, UpdateContext, encode_direction
 from fedledger.secure_aggregation.encoding import Integers
 from fedledger.secure_aggregation.opening import element_hex
-from fedledger.training import Examples, LocalResult, Split
+from fedledger.training import LocalResult, Split
 from fedledger.training.weights import Float32Array
 from fedledger_chaincode.messages.round import Manifest, UpdateFinding
 from fedledger_chaincode.messages.task import TaskSpec
@@ -67,7 +67,7 @@ DEADLINES: Mapping[Attack, Mapping[str, int]] = {
 
 def flipped(data: Split) -> Split:
     """The same records with every binary training label inverted."""
-    return replace(data, train=Examples(data.train.x, (1 - data.train.y).astype(np.int32)))
+    return replace(data, train=replace(data.train, y=(1 - data.train.y).astype(np.int32)))
 
 
 def poisoned(data: Split, attack: Attack | None) -> Split:
