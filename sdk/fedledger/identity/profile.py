@@ -5,9 +5,7 @@ Refuses keys that it does not know and plain-text connections to anything but th
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fedledger.errors import BadInputError
 from fedledger.identity.files import read_public, write_atomic
 from fedledger.identity.hosts import is_loopback
+from fedledger.identity.profile_text import line_of, read_text, tables_of, toml_string
 from fedledger.identity.wallet import Credentials, load_credentials
 
 if TYPE_CHECKING:
@@ -126,8 +125,8 @@ def load_profile(path: Path, name: str) -> Profile:
     Raises ``PROFILE_MISSING`` (no file, or no such profile), ``PROFILE_MALFORMED`` (with the line) and
     ``UNKNOWN_KEY``.
     """
-    text = _read(path)
-    tables = _tables(path, text)
+    text = read_text(path)
+    tables = tables_of(path, text)
     if name not in tables:
         raise BadInputError(
             "PROFILE_MISSING",
@@ -139,7 +138,7 @@ def load_profile(path: Path, name: str) -> Profile:
 
 def profile_names(path: Path) -> tuple[str, ...]:
     """Return the names of the profiles in the file, in its order; raises as ``load_profile`` does."""
-    return tuple(_tables(path, _read(path)))
+    return tuple(tables_of(path, read_text(path)))
 
 
 def write_profiles(path: Path, profiles: Sequence[Profile]) -> None:
@@ -268,56 +267,8 @@ class _Reader:
         return BadInputError("PROFILE_MALFORMED", f"{self._place(key)}: profile {self.name} {reason}.", remedy)
 
     def _place(self, key: str | None) -> str:
-        line = _line_of(self.text, self.name, key)
+        line = line_of(self.text, self.name, key)
         return f"{self.path}, line {line}" if line else str(self.path)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except OSError as error:
-        raise BadInputError(
-            "PROFILE_MISSING",
-            f"The profile file {path} cannot be read: {error.strerror}.",
-            "Name it with --config, or make one with `fedledger network up`.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise BadInputError(
-            "PROFILE_MALFORMED", f"{path} is not UTF-8 at byte {error.start}.", "Save the file as UTF-8."
-        ) from error
-
-
-def _tables(path: Path, text: str) -> Mapping[str, object]:
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInputError(
-            "PROFILE_MALFORMED", f"{path} is not TOML: {error}.", "Correct the line that it names."
-        ) from error
-    for key in document:
-        if key != "profiles":
-            raise BadInputError(
-                "UNKNOWN_KEY", f"{path} has an unknown table {key!r}.", "Write all profiles as [profiles.<name>]."
-            )
-    profiles = document.get("profiles", {})
-    if not isinstance(profiles, dict):
-        raise BadInputError("PROFILE_MALFORMED", f"In {path}, profiles is not a table.", "Write [profiles.<name>].")
-    return profiles
-
-
-def _line_of(text: str, name: str, key: str | None) -> int | None:
-    """Return the line of a profile's key, else of its header, counted from 1; None when written otherwise."""
-    header = re.compile(rf"\s*\[\s*profiles\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]")
-    entry = re.compile(rf"\s*[\"']?{re.escape(key or '')}[\"']?\s*[=.]")
-    start = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if start is None:
-            start = number if header.match(line) else None
-        elif line.lstrip().startswith("["):
-            break
-        elif key is not None and entry.match(line):
-            return number
-    return start
 
 
 def _table(profile: Profile, folder: Path) -> str:
@@ -337,7 +288,7 @@ def _table(profile: Profile, folder: Path) -> str:
 
 def _lines(values: Mapping[str, str | Path | None], folder: Path) -> list[str]:
     return [
-        f"{key} = {_toml_string(str(_below(folder, value) if isinstance(value, Path) else value))}"
+        f"{key} = {toml_string(str(_below(folder, value) if isinstance(value, Path) else value))}"
         for key, value in values.items()
         if value is not None
     ]
@@ -359,8 +310,3 @@ def _below(folder: Path, path: Path) -> Path:
 
 def _is_url(store: str) -> bool:
     return "://" in store or "::" in store
-
-
-def _toml_string(text: str) -> str:
-    # JSON's escapes are TOML's as well, but for the delete character, which TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
