@@ -1,6 +1,6 @@
 """What attacks do to the heart-disease model by plain averaging and by the task's guarded variant; prints the machine.
 
-    python -m benchmarks.poisoning.heart_disease [--seeds 5] [--site long_beach_va]
+    python -m benchmarks.poisoning.heart_disease [--seeds 5] [--site long_beach_va] [--privacy both]
 
 Updates are trained and compared with the direction of the reference data as agents do it; weights, reputation and
 quarantine are the contract's own functions. Sharing, proofs and the ledger are left out: they are exact, and a scaled
@@ -94,11 +94,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--site", default="long_beach_va", help="the attacker")
+    parser.add_argument("--privacy", choices=["none", "task", "both"], default="both")
     options = parser.parse_args()
     guarded = load_task("heart-disease").override(variant="guarded")
     print(f"{guarded.training.rounds} rounds, seeds 1 to {options.seeds}, {description()}")
     print(f"Sites: {', '.join(guarded.sites)}; the attacker is {options.site}.")
-    for task in (guarded.override(no_dp=True), guarded):
+    tasks = {"none": (guarded.override(no_dp=True),), "task": (guarded,)}
+    for task in tasks.get(options.privacy, (*tasks["none"], *tasks["task"])):
         privacy = f"epsilon {task.privacy.epsilon_budget:g}" if task.is_private else "no privacy"
         print(f"\n{privacy}: sigma {honest_deviation(task):.4f}, thresholds times {threshold_factor(task):.3f}")
         print(f"{'':12}{'plain':>16}{'guarded':>16}   {'rounds in which':19}   agreement in the")

@@ -23,7 +23,7 @@ def demo(folder: Path, attack: str, *options: str, rounds: int = 2) -> dict[str,
     """The document of a demo with an attack, without privacy noise."""
     command = [sys.executable, "-m", "fedledger", "demo", "--rounds", str(rounds), "--no-dp", "--format", "json"]
     ended = subprocess.run(
-        [*command, "--attack", attack, "--dir", str(folder), *options], capture_output=True, text=True, timeout=900
+        [*command, "--attack", attack, "--dir", str(folder), *options], capture_output=True, text=True, timeout=550
     )
     assert ended.returncode == 0, ended.stderr
     document = dict(json.loads(ended.stdout))
@@ -53,11 +53,10 @@ def assert_honest_sites_count(document: dict[str, Any]) -> None:
     for row in document["rounds"]:
         assert sum(fate["share"] for fate in row["participants"]) == pytest.approx(1.0)
     for site in HONEST:
-        reputations = [INITIAL_REPUTATION, *figures(document, site, "reputation")]
         assert figures(document, site, "verdict") == ["accepted"] * len(document["rounds"])
         assert min(figures(document, site, "share")) > 0
         assert min(figures(document, site, "paid")) > 0
-        assert reputations == sorted(reputations)
+        assert min(figures(document, site, "reputation")) > INITIAL_REPUTATION
         assert figures(document, site, "stake") == [STAKE] * len(document["rounds"])
 
 
@@ -150,7 +149,7 @@ def test_who_drops_out_is_not_waited_for_and_the_others_go_on(tmp_path: Path) ->
 
 def test_a_plain_demo_tells_what_became_of_everybody_as_well(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fedledger", "demo", "--rounds", "1", "--no-dp", "--format", "json"]
-    ended = subprocess.run([*command, "--dir", str(tmp_path / "demo")], capture_output=True, text=True, timeout=900)
+    ended = subprocess.run([*command, "--dir", str(tmp_path / "demo")], capture_output=True, text=True, timeout=550)
     assert ended.returncode == 0, ended.stderr
     document = json.loads(ended.stdout)
     assert "attack" not in document
