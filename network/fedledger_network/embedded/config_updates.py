@@ -20,12 +20,10 @@ from fedledger.gateway.blocks import parse_envelope_header
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import Msp, VerifiedIdentity
+from fedledger_network.configuration.edits import MSP, SECTIONS
 from fedledger_network.embedded.channel import Channel
 from fedledger_network.embedded.config_policies import ROOT, is_satisfied
 from fedledger_network.embedded.validation import time_of
-
-MSP = "MSP"
-SECTIONS = ("Application", "Orderer")
 
 
 class ConfigUpdateRefused(Exception):

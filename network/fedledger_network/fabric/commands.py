@@ -1,11 +1,10 @@
-"""Fabric's command line programs, run to their end: several at a time; a failure shows command and output."""
+"""Fabric's command line programs, run to their end; a failure shows command and output."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,9 +90,3 @@ class Output:
             f"{self.command.title} ended with {self.code}:\n" + "\n".join(lines),
             "See with `fedledger network status` and `fedledger network logs` what peers and orderers say.",
         )
-
-
-def run_all(commands: Sequence[Command]) -> list[Output]:
-    """Run commands at the same time; their outputs in the same order."""
-    with ThreadPoolExecutor(max(1, len(commands))) as pool:
-        return list(pool.map(Command.run, commands))

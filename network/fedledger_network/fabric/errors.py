@@ -7,7 +7,7 @@ from fedledger.errors import DeadlineError, FedledgerError
 
 class FabricError(FedledgerError):
     """Codes: ``FABRIC_MISSING``, ``FABRIC_VERSION``, ``PORT_TAKEN``, ``PROGRAM_DIED``, ``PROGRAM_STUCK``,
-    ``COMMAND_FAILED``, ``UNKNOWN_PROGRAM``, ``NOT_STARTED``, ``NOTHING_TO_CHANGE``."""
+    ``COMMAND_FAILED``, ``UNKNOWN_PROGRAM``, ``NOT_STARTED``."""
 
 
 class FabricTimeout(DeadlineError):
