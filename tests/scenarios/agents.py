@@ -10,20 +10,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from fabric_protos.peer import transaction_pb2
 
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import Validator
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import connected
 from fedledger.cli.validator import sealing_key
+from fedledger.gateway.blocks import validation_codes
 from fedledger.identity.profile import Profile, load_profile
 from fedledger.ledger import TaskLedger
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
 from tests.attacks.conftest import NAMES, ORGANISATIONS, Game, zero_model
+from tests.fabric.ledger import height
 from tests.scenarios.engines import Engine
 
 ROLES = ("governor", "participant", "validator", "auditor")
@@ -63,8 +68,8 @@ class Play(Game):
         self.await_round(number, "open")
         self.rounds = number
         self.engine.settle()
-        for organisation in organisations:
-            self.send(organisation, self.honest(organisation))
+        with ThreadPoolExecutor(len(organisations)) as pool:
+            list(pool.map(lambda each: self.send(each, self.honest(each)), organisations))
 
 
 @contextmanager
@@ -123,6 +128,19 @@ def process_of(engine: Engine, organisation: str, task: str) -> Iterator[subproc
     finally:
         process.kill()
         process.communicate()
+
+
+def refused_updates(engine: Engine) -> list[str]:
+    """Validation codes other than VALID of all transactions so far that hand in updates."""
+    with engine.member(ORGANISATIONS[0], "auditor") as auditor:
+        newest = height(auditor.network) - 1
+        with auditor.network.block_events(start_block=1, end_block=newest) as blocks:
+            found = [each for block in blocks for each in zip(block.data.data, validation_codes(block), strict=True)]
+    return [
+        transaction_pb2.TxValidationCode.Name(code)
+        for envelope, code in found
+        if b"SubmitUpdates" in envelope and code != transaction_pb2.VALID
+    ]
 
 
 def attesting(view: RoundView) -> set[str]:

@@ -19,7 +19,7 @@ from tests.attacks.conftest import ORGANISATIONS, training_free_spec
 from tests.embedded.clients import CHAINCODE, CHANNEL, MSPS, NAMES, Client
 from tests.embedded.processes import within_patience
 from tests.fabric.ledger import consortium, failures
-from tests.scenarios.agents import agreed, attesting, process_of, working
+from tests.scenarios.agents import agreed, attesting, process_of, refused_updates, working
 from tests.scenarios.engines import Engine
 from tests.scenarios.members import answers
 from tests.unit.contract.ledger import digest, task_spec
@@ -104,6 +104,7 @@ def test_a_round_ends_without_a_validator_that_was_killed_and_the_next_one_with_
     assert attesting(first) == set(ORGANISATIONS) - {KILLED}
     assert attesting(second) == set(ORGANISATIONS)
     assert [view.settlement is not None and len(view.settlement.updates) for view in (first, second)] == [4, 4]
+    assert refused_updates(engine) == [], "participants do not get into each other's way"
 
 
 # The audit
