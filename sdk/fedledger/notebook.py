@@ -17,10 +17,12 @@ from fedledger.errors import BadInputError
 from fedledger.gateway import Network
 from fedledger.identity.profile import Profile, load_profile
 from fedledger.ledger import TaskLedger
+from fedledger.ledger.reputation import Explanation, explain
 from fedledger.training.weights import Float32Array, load_weights
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.records import (
     EvaluationRecord,
+    MintRecord,
     ModelRecord,
     ModelUseRecord,
     SettledUpdate,
@@ -153,6 +155,14 @@ class Task:
     def wallet(self, msp: str | None = None) -> Records[AccountBalance]:
         """An organisation's accounts, the profile's own by default, in micro-tokens."""
         return Records(self.ledger.wallet(self.name, msp or self.profile.msp_id).accounts)
+
+    def mints(self) -> Records[MintRecord]:
+        """Proposals to make new tokens, and how organisations voted on them."""
+        return Records(self.ledger.mints(self.name))
+
+    def reputation(self, participant: str) -> Explanation:
+        """How a participant's reputation came about, round by round; ``differences`` is empty on a sound ledger."""
+        return explain(self.ledger.reputation(self.name, participant))
 
     def weights(self, version: int | None = None) -> list[Float32Array]:
         """The trainable tensors of a version, the newest by default, checked against the ledger's digest.

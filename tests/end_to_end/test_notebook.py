@@ -45,6 +45,15 @@ def test_tasks_and_their_records_become_tables(channel: fedledger.notebook.Chann
     assert heart.uses().to_pandas().empty and heart.evaluations(1).to_pandas().empty
 
 
+def test_a_reputation_is_explained(channel: fedledger.notebook.Channel) -> None:
+    heart = channel.task("heart")
+    for view in heart.members():
+        explanation = heart.reputation(view.member.participant)
+        assert explanation.differences == ()
+        assert [each.after for each in explanation.rounds] == [view.standing.reputation]
+    assert heart.mints().to_pandas().empty
+
+
 def test_weights_of_any_version_are_those_of_the_ledger(channel: fedledger.notebook.Channel) -> None:
     heart = channel.task("heart")
     assert all(not array.any() for array in heart.weights(0))
