@@ -1,26 +1,18 @@
-"""Child processes that never outlive who started them, whatever ends it, and one that is started again when it ends.
-
-The kernel's notice of a parent's end (prctl(2), PR_SET_PDEATHSIG) is about the *thread* that started the child, so all
-children of a process are started by one thread that lives as long as the process does.
-"""
+"""Child processes that never outlive who started them, whatever ends it, and one that is started again when it ends."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
-from fedledger_network.embedded import launcher
+from fedledger_network.children import ending_with_parent, from_lasting_thread
 
 _STOPPING_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -28,8 +20,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _SOON = 10.0
 
 _log = structlog.get_logger(__name__)
-
-ResultT = TypeVar("ResultT")
 
 
 class ChildProcess:
@@ -137,23 +127,3 @@ class SupervisedProcess:
                 if self._stopped.is_set():
                     return
                 self._process = self._start()
-
-
-def ending_with_parent(arguments: Sequence[str], on_parents_end: signal.Signals = signal.SIGTERM) -> tuple[str, ...]:
-    """A command that runs ``arguments`` under the same process id and is signalled when this process ends.
-
-    A function run between fork and exec would do the same, but is not safe beside gRPC's threads.
-    """
-    own = (sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), str(int(on_parents_end)))
-    return (*own, *arguments)
-
-
-def from_lasting_thread(start: Callable[[], ResultT]) -> ResultT:
-    """Call ``start`` in the thread that starts all children of this process and lives as long as it does."""
-    return _starter(os.getpid()).submit(start).result()
-
-
-@cache
-def _starter(process_id: int) -> ThreadPoolExecutor:
-    """The thread that starts all children of this process; a forked process gets its own."""
-    return ThreadPoolExecutor(1, thread_name_prefix=f"starter of {process_id}")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedledger.identity.files import write_atomic
-from fedledger_network.embedded.processes import ending_with_parent, from_lasting_thread
+from fedledger_network.children import ending_with_parent, from_lasting_thread
 from fedledger_network.fabric.errors import FabricError, FabricTimeout
 
 LOG_LINES = 15
