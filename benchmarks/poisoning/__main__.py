@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.poisoning.digits import load_digits
+from benchmarks.poisoning.privacy import DELTA
 from benchmarks.poisoning.simulation import Outcome
-from benchmarks.poisoning.tables import Cache, Case, cases, details, markdown
+from benchmarks.poisoning.tables import MECHANISM, Cache, Case, cases, details, markdown, private
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def main() -> None:
             results.append((case, outcome))
     print(markdown(results))
     print(f"\n{details(results)}")
+    if options.table == "private":
+        print(f"\nepsilon {MECHANISM.epsilon(private()):.1f} at delta {DELTA:g}; {MECHANISM}; {private().trust}")
     print(
         f"\nSeeds {', '.join(map(str, options.seeds))} (n: how many of them ran); "
         f"{datetime.date.today().isoformat()}; {processor()}, {os.cpu_count()} processors; "

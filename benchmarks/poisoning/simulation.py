@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -42,7 +43,7 @@ class Trust:
     no_trust: float
     full_trust: float
     memory: float = 0.9
-    quarantine_threshold: float = 0.52
+    quarantine_threshold: float = 0.6
     quarantine_rounds: int = 5
     max_share: float = 0.05
     max_examples: int = 80
@@ -187,19 +188,27 @@ def _sent(
     number: int,
     random: np.random.Generator,
 ) -> Floats:
-    """float32[n, d]: the updates of one round, those of attackers last."""
+    """float32[n, d]: the updates of one round, those of attackers last; attackers add no privacy noise."""
     current = "none" if attack == "late backdoor" and number < LATE else attack
-    own = parties.truthful if current == "none" else parties.poisoned
-    updates = np.concatenate(
-        [setting.work.updates(setting.network, weights, cohort, random) for cohort in (parties.honest, own)]
-    )
-    if setting.noise:
-        updates += random.standard_normal(updates.shape, dtype=np.float32) * np.float32(setting.noise)
+    honestly = partial(_with_noise, setting, weights, random=random)
+    if current == "none":
+        own = honestly(parties.truthful)
+    else:
+        freely = replace(setting.work, record_clip=None)
+        own = freely.updates(setting.network, weights, parties.poisoned, random)
+    updates = np.concatenate([honestly(parties.honest), own])
     honest = updates[: parties.count]
     known = Knowledge(
         honest, updates[parties.count :], step, setting.trust.clip_norm, _MODES.get(defence) == "last-step"
     )
     updates[parties.count :] = attack_updates(current, known, random)
+    return updates
+
+
+def _with_noise(setting: Setting, weights: Floats, cohort: Cohort, random: np.random.Generator) -> Floats:
+    updates = setting.work.updates(setting.network, weights, cohort, random)
+    if setting.noise:
+        updates += random.standard_normal(updates.shape, dtype=np.float32) * np.float32(setting.noise)
     return updates
 
 

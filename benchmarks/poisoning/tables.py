@@ -22,7 +22,11 @@ SETTING = Setting(
     reference_work=LocalWork(steps=5, sampling=1.0, learning_rate=0.3),
     trust=Trust(clip_norm=0.1, no_trust=0.2, full_trust=0.4),
 )
-MECHANISM = Mechanism(noise_multiplier=0.5, record_clip=1.0, examples=80, honest_norm=0.35)
+MECHANISM = Mechanism(noise_multiplier=9.4, record_clip=4.0, examples=10_000, honest_norm=0.45)
+"""The noise of participants with 10,000 records each; with the 80 that there are here, any noise worth its name leaves
+nothing to learn."""
+FEWER_RECORDS = (7_500, 5_000, 2_500)
+"""For which noise is larger in proportion."""
 RATE_AS_IT_RUNS = 6.0
 """Server learning rate with fedledger's columns, whose clip norm is below an honest norm; 1 with all others."""
 COLUMNS: tuple[DefenceName, ...] = (
@@ -62,6 +66,9 @@ def cases(table: str, seeds: Sequence[int]) -> Iterator[Case]:
         for seed in seeds:
             for attack in ("none", "sign flip"):
                 yield _case(SETTING, attack, "fedledger, last step", seed)
+            for records in FEWER_RECORDS:
+                row = f"backdoor, noise of {records} records"
+                yield _case(private(records), "backdoor", "fedledger", seed, row)
 
 
 def _column(table: str, defence: DefenceName, seed: int) -> Iterator[Case]:
@@ -82,9 +89,9 @@ def _case(setting: Setting, attack: AttackName, defence: DefenceName, seed: int,
     return Case(row or attack, served, attack, defence, seed)
 
 
-def private() -> Setting:
-    """The same with differential privacy on."""
-    return with_privacy(replace(SETTING, work=replace(SETTING.work, sampling=0.4)), MECHANISM)
+def private(records: int = MECHANISM.examples) -> Setting:
+    """The same with differential privacy on and the noise of participants with so many records."""
+    return with_privacy(SETTING, replace(MECHANISM, examples=records))
 
 
 def biscotti(part: float) -> Setting:
