@@ -176,10 +176,11 @@ class RobustnessSpec(Value):
     """``last-step``: the direction from the model before the round's base model to that model. ``reference-data``: the
     step of a training on reference data, computed by the validator that opens the round and checked by the others."""
     no_trust: Fraction = 0
-    """Agreement at or below which an update counts nothing, in micro-units."""
+    """Agreement at or below which an update counts nothing, in micro-units; of the median: a round is silent."""
     full_trust: Annotated[int, Field(ge=1, le=MICRO)] = MICRO
-    """Agreement from which on it counts fully. With privacy noise an honest update's agreement is smaller: the task
-    has to say what is to be expected of its own mechanism."""
+    """Agreement from which on it counts fully; where the median of a round is below it, both thresholds shrink with the
+    median. With privacy noise an honest update's agreement is smaller: the task has to say what is to be expected of
+    its own mechanism."""
     reference_digest: Digest | None = None
     """SHA-256 of the reference data's features and labels, with ``reference-data``."""
 
