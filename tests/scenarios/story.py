@@ -6,7 +6,7 @@ everywhere. Shares, proofs, verdicts, weights, payments and budgets are the prod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -67,7 +67,7 @@ CAST = (
     Site("Cleveland, free rider", "cleveland", 300, "free rider"),
     Site("Hungary, key is stolen", "hungary", 300, own=True),
     Site("Hungary, town", "hungary", 600, rests=range(20, 26)),
-    Site("Hungary, village", "hungary", 40, rests=range(8, 14)),
+    Site("Hungary, village", "hungary", 80, rests=range(8, 14)),
     Site("Long Beach", "long_beach", 500, rests=range(14, 20), own=True),
     Site("Long Beach, poisoner", "long_beach", 400, "poisoner"),
     Site("Switzerland, withdraws", "switzerland", 400, own=True),

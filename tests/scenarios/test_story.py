@@ -11,11 +11,11 @@ import pytest
 from fedledger.audit import verify_network
 from fedledger.errors import FedledgerError
 from fedledger.identity.profile import load_profile
+from fedledger.identity.wallet import Wallet
 from fedledger_network.ca.in_process import in_process_ca
 from fedledger_network.ca.organisation import REGISTRAR
 from fedledger_network.ca.service import CaService
 from fedledger_network.configuration.revocation import publish_revocation_list
-from fedledger.identity.wallet import Wallet
 from tests.scenarios.engines import Engine
 from tests.scenarios.story import CAST, CONTRIBUTIONS, REVOKED_IN, ROUNDS, WITHDRAWS_IN, Site, Story, consortium
 
@@ -82,7 +82,9 @@ def test_the_model_gets_better_though_two_of_nine_do_not_help(told: Told) -> Non
 
 def test_whoever_does_not_help_is_found_out(told: Told) -> None:
     standings = {site.name: told.story.standing(site) for site in CAST}
-    worst_honest = min(view.standing.reputation for name, view in standings.items() if named(name).behaviour == "honest")
+    worst_honest = min(
+        view.standing.reputation for name, view in standings.items() if named(name).behaviour == "honest"
+    )
     for site in CAST:
         if site.behaviour != "honest":
             assert standings[site.name].standing.reputation < worst_honest
@@ -119,6 +121,4 @@ def test_the_ledger_that_it_leaves_is_as_it_should_be(told: Told, engine: Engine
 
 
 def test_the_page_has_the_table_that_comes_out(told: Told) -> None:
-    table = told.story.table()
-    print(table)
-    assert table in PAGE.read_text()
+    assert told.story.table() in PAGE.read_text()
