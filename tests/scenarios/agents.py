@@ -68,7 +68,7 @@ class Play(Game):
         self.await_round(number, "open")
         self.rounds = number
         self.engine.settle()
-        with ThreadPoolExecutor(len(organisations)) as pool:
+        with ThreadPoolExecutor(max(1, len(organisations))) as pool:
             list(pool.map(lambda each: self.send(each, self.honest(each)), organisations))
 
 

@@ -25,6 +25,7 @@ from tests.scenarios.members import answers
 from tests.unit.contract.ledger import digest, task_spec
 
 KILLED = "hungary"
+LAST_ROUND = 5
 
 
 def new_task() -> str:
@@ -88,7 +89,7 @@ def test_two_rounds_of_a_task_from_proposal_to_the_last_model(engine: Engine) ->
 
 
 def test_a_round_ends_without_a_validator_that_was_killed_and_the_next_one_with_it(engine: Engine) -> None:
-    deadlines = {"updates": 240, "attestations": 6, "aggregates": 6, "disputes": 3}
+    deadlines = {"updates": 240, "attestations": 8, "aggregates": 8, "disputes": 3}
     spec = training_free_spec(task=new_task(), deadlines=deadlines)
     with agreed(engine, spec) as play:
         threads = [validator for name, validator in play.validators.items() if name != KILLED]
@@ -98,12 +99,17 @@ def test_a_round_ends_without_a_validator_that_was_killed_and_the_next_one_with_
             process.wait()
             play.contribute(1, ORGANISATIONS[3])
             first = play.await_round(1, "finalised")
+            assert attesting(first) == set(ORGANISATIONS) - {KILLED}
             with process_of(engine, KILLED, spec.task):
-                play.contribute(2, *ORGANISATIONS)
-                second = play.await_round(2, "finalised")
-    assert attesting(first) == set(ORGANISATIONS) - {KILLED}
-    assert attesting(second) == set(ORGANISATIONS)
-    assert [view.settlement is not None and len(view.settlement.updates) for view in (first, second)] == [4, 4]
+                # On a busy machine it may come too late for a round's deadline once more.
+                for number in range(2, LAST_ROUND + 1):
+                    play.contribute(number, *ORGANISATIONS)
+                    view = play.await_round(number, "finalised")
+                    assert view.settlement is not None and len(view.settlement.updates) == len(ORGANISATIONS)
+                    if KILLED in attesting(view):
+                        break
+                else:
+                    raise AssertionError(f"the validator of {KILLED} does not attest any more")
     assert refused_updates(engine) == [], "participants do not get into each other's way"
 
 
