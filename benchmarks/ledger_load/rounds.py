@@ -14,8 +14,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
-from fedledger.gateway import GatewayError
-from fedledger.identity.keys import public_key_der, sign
+from fedledger.errors import FedledgerError
+from fedledger.identity.keys import PrivateKey, public_key_der, sign
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.records import FixedSetRecord
 from fedledger_chaincode.messages.round import (
@@ -69,7 +69,7 @@ class Task:
             )
 
         def admit(msp: str) -> None:
-            requests = [admission(member, task.spec.task) for member in engine.members[msp, "participant"]]
+            requests = [admission(each.key, msp, task.spec.task) for each in engine.members[msp, "participant"]]
             for first in range(0, len(requests), MAXIMUM_ADMISSIONS):
                 governors[msp].submit("AdmitParticipants", *requests[first : first + MAXIMUM_ADMISSIONS])
 
@@ -145,19 +145,17 @@ class Task:
         )
         root = root_digest(UpdateContext.of(manifest), manifest.leaves)
         manifest = manifest.model_copy(update={"root": root})
-        return SignedManifest(manifest=manifest, signature=_signature(member, manifest))
+        return SignedManifest(manifest=manifest, signature=_signature(member.key, manifest))
 
 
-def admission(member: Member, task: str) -> SignedAdmission:
-    """A participant's request to take part, by its key."""
-    asked = Admission(
-        channel="fedledger", task=task, msp=member.msp, public_key=public_key_der(member.key.public_key()).hex()
-    )
-    return SignedAdmission(admission=asked, signature=_signature(member, asked))
+def admission(key: PrivateKey, msp: str, task: str) -> SignedAdmission:
+    """A participant's request to take part for an organisation, by its key."""
+    asked = Admission(channel="fedledger", task=task, msp=msp, public_key=public_key_der(key.public_key()).hex())
+    return SignedAdmission(admission=asked, signature=_signature(key, asked))
 
 
-def _signature(member: Member, message: Value) -> str:
-    return base64.b64encode(sign(member.key, message.canonical())).decode()
+def _signature(key: PrivateKey, message: Value) -> str:
+    return base64.b64encode(sign(key, message.canonical())).decode()
 
 
 def _fixed(view: RoundView) -> FixedSetRecord:
@@ -189,7 +187,7 @@ def patiently(step: Callable[[], ResultT], seconds: float = 30.0) -> ResultT:
     while True:
         try:
             return step()
-        except (GatewayError, LookupError):
+        except (FedledgerError, LookupError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.03)
