@@ -95,10 +95,14 @@ def _attest(consortium: Consortium, msp: str, number: int, openings: Mapping[str
     consortium.ledger.submit(consortium.validators[msp], "AttestUpdates", attestation)
 
 
-def _attest_too_long(consortium: Consortium, step: Step) -> None:
-    for msp in MSPS:
-        openings = {consortium.participants[step.other].pseudonym: BEYOND_NORM}
-        _attest(consortium, msp, number_of(consortium), openings)
+def _attest_too_long(*, two: bool) -> Callable[[Consortium, Step], None]:
+    def attested(consortium: Consortium, step: Step) -> None:
+        guilty = (step.other, MSPS[3]) if two else (step.other,)
+        openings = {consortium.participants[msp].pseudonym: BEYOND_NORM for msp in guilty}
+        for msp in MSPS:
+            _attest(consortium, msp, number_of(consortium), openings)
+
+    return attested
 
 
 def _attest_with_a_lie(consortium: Consortium, step: Step) -> None:
@@ -304,7 +308,8 @@ ACTS: Mapping[str, Callable[[Consortium, Step], None]] = {
     "close": lambda consortium, step: void(consortium.close(number_of(consortium), by=step.msp)),
     "attest": lambda consortium, step: _attest(consortium, step.msp, number_of(consortium)),
     "all attest": _everybody(_attest),
-    "all attest that one is too long": _attest_too_long,
+    "all attest that one is too long": _attest_too_long(two=False),
+    "all attest that two are too long": _attest_too_long(two=True),
     "all attest and one lies": _attest_with_a_lie,
     "dispute": lambda consortium, step: void(
         consortium.ledger.submit(
@@ -365,6 +370,13 @@ BEGINNINGS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
         ("equivocate", 1, 1),
         ("close", 0, 0),
         ("all attest that one is too long", 0, 2),
+        ("settle", 0, 0),
+    ),
+    "aborted": (
+        ("open", 0, 0),
+        ("all submit", 0, 0),
+        ("close", 0, 0),
+        ("all attest that two are too long", 0, 0),
         ("settle", 0, 0),
     ),
     "disputed": (
