@@ -66,13 +66,13 @@ def tell(measured: Mapping[str, Sequence[Spans]], plain: Sequence[float]) -> Non
     print(f"\n{'Seconds of one round, mean':40}" + "".join(f"{name:>12}" for name in means))
     for part in next(iter(means.values())):
         print(f"  {part:38}" + "".join(f"{mean[part]:12.2f}" for mean in means.values()))
-    whole = [sum(mean.values()) for mean in means.values()]
-    print(f"  {'the whole round':38}" + "".join(f"{seconds:12.2f}" for seconds in whole))
+    whole = {name: sum(mean.values()) for name, mean in means.items()}
+    print(f"  {'the whole round':38}" + "".join(f"{seconds:12.2f}" for seconds in whole.values()))
     print(f"\nPlain TFF: {reference:.2f} s a round")
-    for name, seconds in zip(means, whole, strict=True):
+    for name, seconds in whole.items():
         print(f"  {name}: {seconds / reference:.1f} times as long")
-    if {"fabric", "embedded"} <= means.keys():
-        print(f"  fabric against embedded: {whole[0] / whole[1]:.2f} times as long")
+    if {"fabric", "embedded"} <= whole.keys():
+        print(f"  fabric against embedded: {whole['fabric'] / whole['embedded']:.2f} times as long")
 
 
 def tell_memory(name: str, pids: Mapping[str, int]) -> None:
