@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import platform
 import time
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.machine import description
 from benchmarks.poisoning.digits import load_digits
 from benchmarks.poisoning.privacy import DELTA
 from benchmarks.poisoning.simulation import Outcome
@@ -43,17 +40,8 @@ def main() -> None:
         print(f"\nepsilon {MECHANISM.epsilon(private()):.1f} at delta {DELTA:g}; {MECHANISM}; {private().trust}")
     print(
         f"\nSeeds {', '.join(map(str, options.seeds))} (n: how many of them ran); "
-        f"{datetime.date.today().isoformat()}; {processor()}, {os.cpu_count()} processors; "
-        f"Python {platform.python_version()}, numpy {np.__version__}"
+        f"{datetime.date.today().isoformat()}; {description('numpy')}"
     )
-
-
-def processor() -> str:
-    """The processor's name where Linux tells it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":
