@@ -26,6 +26,7 @@ TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("active", "JoinTask"): ("active",),
     ("active", "LeaveTask"): ("active",),
     ("active", "OpenRound"): ("active",),
+    ("active", "SubmitUpdates"): ("active",),
     ("active", "FinaliseRound"): ("active", "completed"),
     ("active", "ProposeMint"): ("active",),
     ("active", "VoteMint"): ("active",),

@@ -226,6 +226,7 @@ def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
     digest = hashlib.sha256(encoded).hexdigest()
     if earlier is not None and earlier.digest == digest:
         return SubmissionResult(participant=participant, manifest_digest=digest, status="received")
+    check_task(record.state, "SubmitUpdates")
     check_round(round_record.state, "SubmitUpdates", number)
     if context.now > round_record.updates_due:
         raise ContractError(

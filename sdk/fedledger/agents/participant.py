@@ -48,6 +48,7 @@ _NOT_THIS_ROUND = frozenset(
         "AGREEMENT_ENDED",
         "AGREEMENT_VERSION",
         "SUSPENDED",
+        "TASK_STATE",
         "ORGANISATION_SUSPENDED",
     )
 )

@@ -154,6 +154,16 @@ def test_the_majority_stops_a_task_and_every_stake_goes_back() -> None:
         consortium.open(1)
 
 
+def test_a_stopped_task_takes_no_further_update_of_the_round_under_way() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    consortium.submit(MSPS[0], 1)
+    for msp in MSPS[:3]:
+        consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "It is good enough.")
+    with refused("TASK_STATE"):
+        consortium.submit(MSPS[1], 1)
+
+
 def test_a_validator_may_rotate_its_key_and_pays_its_stake_once() -> None:
     consortium = Consortium.active()
     registration = ValidatorRegistration(task="heart", sealing_key=digest("new key"), store="file:///elsewhere")
