@@ -56,7 +56,7 @@ def event(name: str, number: int, *transfers: tuple[str, str, int]) -> LedgerEve
     ("values", "reason"),
     [
         ({"trust": 15, "agreement": 700_000}, "counts fully"),
-        ({"trust": 6, "agreement": 150_000}, "counts 6 parts of 15: it agrees in part with training on the reference"),
+        ({"trust": 6, "agreement": 150_000}, "counts 6/15: it agrees in part with training on the reference data"),
         ({"trust": 0, "agreement": 20_000}, "counts nothing: it hardly agrees with training on the reference data"),
         ({"trust": 0, "agreement": -20_000}, "counts nothing: it goes against training on the reference data"),
         ({"trust": 0, "agreement": 0}, "counts nothing: it moves nothing"),

@@ -142,7 +142,7 @@ def _reason(spec: TaskSpec, update: SettledUpdate, quarantined: bool) -> str:
     if update.trust == LEVELS:
         return "counts fully"
     if update.trust:
-        return f"counts {update.trust} parts of {LEVELS}: it agrees in part with training on the reference data"
+        return f"counts {update.trust}/{LEVELS}: it agrees in part with training on the reference data"
     if update.agreement == 0:
         return "counts nothing: it moves nothing"
     against = "goes against" if (update.agreement or 0) < 0 else "hardly agrees with"
