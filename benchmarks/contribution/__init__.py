@@ -1,0 +1,1 @@
+"""What sites contribute: what the ledger pays by beside exact Shapley values."""
