@@ -1,4 +1,4 @@
-"""Messages that carry secure aggregation across the ledger: one encoding each, and nothing else is taken."""
+"""Every message that the contract takes: one encoding each, and nothing else is taken."""
 
 from __future__ import annotations
 
@@ -13,18 +13,32 @@ from pydantic import ValidationError
 
 from fedledger.secure_aggregation import Parameters
 from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages import round, task, tokens
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    Admission,
     AggregateShare,
     Attestation,
+    EvaluationReport,
+    JoinRequest,
     Manifest,
+    ModelReport,
     Opening,
     ProofCommitments,
+    ReferenceCommitment,
+    RevealedReference,
+    RevealedShare,
+    RevealJudgement,
+    SignedAdmission,
     SignedManifest,
     UpdateFinding,
+    ValidatorRegistration,
 )
+from fedledger_chaincode.messages.tokens import MintProposal
 from fedledger_chaincode.rules.field import MODULUS
 from tests.protocol.parties import Validators, context_of, manifest_of
+from tests.unit.contract.ledger import task_spec
 
 ELEMENT = f"{5:016x}"
 OPENING = Opening(degree=(ELEMENT, ELEMENT), zero=(ELEMENT, ELEMENT), inner_product=ELEMENT)
@@ -36,6 +50,7 @@ def manifest_with_proof() -> Manifest:
 
 
 MANIFEST = manifest_with_proof()
+ADMISSION = Admission(channel="fedledger", task="heart-disease", msp="AMSP", public_key="30")
 MESSAGES: list[Value] = [
     MANIFEST,
     SignedManifest(manifest=MANIFEST, signature="AAAA"),
@@ -49,7 +64,33 @@ MESSAGES: list[Value] = [
         ),
     ),
     AggregateShare(task="heart-disease", round=1, digest="ab" * 32, size=80),
+    task_spec(robustness={"trust_weighting": "last-step"}, aggregation={"proof": "norm"}),
+    JoinRequest(task="heart-disease"),
+    ADMISSION,
+    SignedAdmission(admission=ADMISSION, signature="AAAA"),
+    ValidatorRegistration(task="heart-disease", sealing_key="0b" * 32, store="file:///store"),
+    ReferenceCommitment(task="heart-disease", round=1, commitment="ab" * 32),
+    RevealedReference(task="heart-disease", round=1, salt="0c" * 16, digest="ab" * 32, size=32),
+    RevealedShare(task="heart-disease", round=1, participant=f"{1:064x}", validator="AMSP", digest="ab" * 32, size=32),
+    RevealJudgement(task="heart-disease", round=1, participant=f"{1:064x}", validator="AMSP", ruling="void"),
+    ModelReport(
+        task="heart-disease",
+        round=1,
+        aggregate_digest="ab" * 32,
+        model_digest="cd" * 32,
+        model_size=100,
+        liars=("AMSP",),
+    ),
+    EvaluationReport(task="heart-disease", version=1, examples=10, auc=None, accuracy=900_000, loss=1),
+    AbortRequest(task="heart-disease", round=1, reason="It is stuck."),
+    MintProposal(task="heart-disease", recipient="org:AMSP", amount=5, reason="more work"),
 ]
+
+
+def test_every_message_that_the_contract_takes_is_here() -> None:
+    kinds = {kind for module in (round, task, tokens) for kind in vars(module).values() if isinstance(kind, type)}
+    received = {kind for kind in kinds if issubclass(kind, Value) and "schema_" in kind.model_fields}
+    assert {type(message) for message in MESSAGES} == received
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)

@@ -57,6 +57,7 @@ from fedledger_chaincode.state import (
 from fedledger_chaincode.transactions.context import (
     Context,
     insurance_account,
+    not_a_party,
     organisation_account,
     participant_account,
     pool_account,
@@ -203,6 +204,8 @@ def get_evaluations(context: Context, task: str, version: int) -> bytes:
 def get_wallet(context: Context, task: str, msp: str) -> bytes:
     """``GetWallet(task, msp)``: a ``Wallet``: an organisation's account, stakes and participants, and the task's pool
     and insurance."""
+    if msp not in context.task(task).spec.organisations:
+        raise not_a_party(msp, task)
     members = [member for _, member in context.state.scan(MemberRecord, prefix("member", task)) if member.msp == msp]
     accounts = [organisation_account(msp), stake_account(task, msp)]
     for member in members:
