@@ -194,7 +194,7 @@ def _revocation(serial: int) -> Revocation:
     ("who", "arguments"),
     [
         ("cleveland-participant", ["task", "propose", "heart-disease", "--rounds", "2", *SPEC]),
-        ("cleveland-auditor", ["task", "stop", TASK]),
+        ("cleveland-auditor", ["task", "stop", TASK, "--reason", "because"]),
         ("cleveland-governor", ["participant", "join", TASK]),
         ("cleveland-auditor", ["participant", "leave", TASK]),
         ("cleveland-participant", ["model", "deprecate", TASK, "0", "--reason", "old"]),

@@ -37,9 +37,8 @@ _WRITE_NOTHING = (EvaluateError, EndorseError)
 _CANNOT_RUN = "error in simulation"
 """What a peer says whose contract's service is gone; a refusal of the contract reads otherwise."""
 
-_QUESTIONS = 5
-_FIRST_PAUSE = 0.02
-"""Seconds; doubled each time that further gateways differ."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+"""Seconds; doubled each time that further gateways differ, until the deadline."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,16 @@ class GatewayClient:
             EvaluateError,
             request.transaction_id,
         )
-        for attempt in range(_QUESTIONS):
+        pause = _FIRST_PAUSE
+        while True:
             answer = self._believed(call)
             if answer is not None:
                 return answer
+            if time.monotonic() + pause >= call.until:
+                break
             # Peers have the newest block a little earlier or later than others.
-            time.sleep(_FIRST_PAUSE * 2**attempt)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         raise EvaluateError(
             "GATEWAYS_DISAGREE",
             f"The organisation's own gateway does not answer, and fewer than {self._connections.quorum} of the further "

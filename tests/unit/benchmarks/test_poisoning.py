@@ -29,7 +29,9 @@ def _updates(count: int, seed: int = 0) -> Floats:
 
 
 def _terms() -> Terms:
-    return Trust(clip_norm=1.0, no_trust=0.1, full_trust=0.5, max_share=1.0).terms("last-step")
+    """One bad round alone brings nobody into quarantine."""
+    trust = Trust(clip_norm=1.0, no_trust=0.1, full_trust=0.5, max_share=1.0, quarantine_threshold=0.52)
+    return trust.terms("last-step")
 
 
 def _settle(updates: Floats, reference: Floats | None, ledger: Ledger | None = None) -> Settled:
