@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,13 +19,12 @@ import numpy.typing as npt
 from fedledger.agents.participant import pseudonym_of, signed_manifest
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore, artifact_areas, find_model
-from fedledger.agents.validator import Validator
 from fedledger.cli.session import connected
 from fedledger.identity.authority import NodeRole
-from fedledger.identity.files import write_private
-from fedledger.identity.keys import generate_key, private_key_pem
+from fedledger.identity.keys import generate_key
 from fedledger.identity.profile import Profile
 from fedledger.identity.wallet import Credentials, Wallet
+from fedledger.ledger import TaskLedger
 from fedledger.privacy.accountant import epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.secure_aggregation import Parameters, UpdateContext, encode_update, prepare_update
@@ -192,7 +191,7 @@ class Story:
             self.governor(CAST[8]).withdraw_consent("story", "The ethics board wants to see the protocol again.")
         self.engine.settle()
 
-    def governor(self, site: Site):  # type: ignore[no-untyped-def]
+    def governor(self, site: Site) -> TaskLedger:
         return self.play.ledger(site.organisation, "governor")
 
     def pseudonym(self, site: Site) -> str:
@@ -280,19 +279,14 @@ def consortium(engine: Engine, folder: Path) -> Iterator[Story]:
                 play.keys[site.name] = profile.credentials().key
                 engine.settle()
         for organisation, validator in list(play.validators.items()):
-            play.validators[organisation] = _trusting(validator, folder / organisation)
+            play.validators[organisation] = replace(
+                validator, reference_update=reference, memory=ReferenceMemory(folder / organisation)
+            )
         yield Story(engine, play)
-
-
-def _trusting(validator: Validator, memory: Path) -> Validator:
-    values = {field.name: getattr(validator, field.name) for field in fields(validator) if field.init}
-    return Validator(**values | {"reference_update": reference, "memory": ReferenceMemory(memory)})
 
 
 def _enrolled(engine: Engine, site: Site, folder: Path) -> Profile:
     """A participant more of an organisation, with a certificate of its CA."""
-    from dataclasses import replace
-
     key = generate_key()
     with engine.authority(site.organisation) as authority, authority.registry.transaction():
         certificate = authority.sign_identity(
@@ -300,6 +294,5 @@ def _enrolled(engine: Engine, site: Site, folder: Path) -> Profile:
         )
     wallet = Wallet(folder / site.name.replace(" ", "-"))
     wallet.save(Credentials(certificate, key))
-    write_private(folder / f"{site.name}.pem", private_key_pem(key))
     base = engine.profile(site.organisation, "participant")
     return replace(base, name=site.name, certificate=wallet.certificate_path, key=wallet.key_path)

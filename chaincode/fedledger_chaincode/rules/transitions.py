@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import ENDED, RoundState, TaskState
-
-__all__ = ["ENDED", "ROUND_TRANSITIONS", "TASK_TRANSITIONS", "check_round", "check_task"]
+from fedledger_chaincode.messages.records import RoundState, TaskState
 
 TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("proposed", "ApproveTask"): ("proposed", "active"),

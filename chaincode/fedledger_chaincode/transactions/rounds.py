@@ -26,7 +26,7 @@ from fedledger_chaincode.messages.round import SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import SubmissionResult, SubmissionResults
 from fedledger_chaincode.rules.submission import check_manifest
-from fedledger_chaincode.rules.transitions import ENDED, check_round, check_task
+from fedledger_chaincode.rules.transitions import check_round, check_task
 from fedledger_chaincode.state import (
     cohort_key,
     consent_key,
@@ -70,7 +70,7 @@ def open_round(context: Context, task: str, number: int) -> bytes:
             f"The next round of task {task} is {head.round + 1}, not {number}.",
             "Open that one.",
         )
-    if head.round_state is not None and head.round_state not in ENDED:
+    if not head.idle:
         raise ContractError(
             409,
             "ROUND_STATE",
@@ -130,7 +130,8 @@ def eligible(context: Context, spec: TaskSpec, number: int) -> tuple[tuple[Cohor
     """
     task = spec.task
     consents = context.consents(task, spec.organisations)
-    consenting = [msp for msp in spec.organisations if msp in consents and consents[msp].covers(spec.sha256())]
+    agreed = spec.sha256()
+    consenting = [msp for msp in spec.organisations if msp in consents and consents[msp].covers(agreed)]
     rosters = context.state.find(RosterRecord, [roster_key(task, msp) for msp in consenting])
     pseudonyms = [pseudonym for roster in rosters if roster is not None for pseudonym in roster.participants]
     joined = context.state.find(MemberRecord, [member_key(task, pseudonym) for pseudonym in pseudonyms])

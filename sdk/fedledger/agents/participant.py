@@ -6,7 +6,6 @@ Its records, its update and the shares in the clear stay in this process.
 from __future__ import annotations
 
 import base64
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from fedledger.store import StoreError
 from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
 from fedledger.training.examples import Split
 from fedledger.training.task import TaskDefinition
+from fedledger_chaincode import submitter
 from fedledger_chaincode.messages.records import MemberRecord
 from fedledger_chaincode.messages.round import EvaluationReport, Manifest, RevealedShare, SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
@@ -262,7 +262,7 @@ class Participant:
 
 def pseudonym_of(key: PrivateKey) -> str:
     """A participant's name on the ledger: hex SHA-256 of its DER SubjectPublicKeyInfo."""
-    return hashlib.sha256(public_key_der(key.public_key())).hexdigest()
+    return submitter.pseudonym_of(public_key_der(key.public_key()))
 
 
 def told_examples(spec: TaskSpec, number: int) -> int:
