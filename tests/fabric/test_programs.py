@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ import socket, sys, time
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 time.sleep(600)
 """
+
+ENDING_SLOWLY = """
+import ctypes, socket, sys, threading, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+threading.Thread(target=time.sleep, args=(1,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+"""Its first thread ends, so that it counts as a zombie, a second before its socket is closed."""
 
 
 def installation(home: Path, versions: dict[str, str]) -> Path:
@@ -83,6 +92,17 @@ def test_a_program_listens_then_is_stopped_by_its_pid(tmp_path: Path) -> None:
     assert listener.memory()
     stop_all([listener])
     assert listener.pid() is None
+    assert port not in listening_ports()
+
+
+def test_a_program_that_has_just_died_is_stopped_only_when_its_ports_are_free(tmp_path: Path) -> None:
+    port = free_port()
+    dying = program(tmp_path, ENDING_SLOWLY, str(port), ports=(port,))
+    dying.start()
+    while dying.pid() is not None:
+        time.sleep(0.01)
+    assert port in listening_ports()
+    stop_all([dying])
     assert port not in listening_ports()
 
 

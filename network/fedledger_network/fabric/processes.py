@@ -200,15 +200,17 @@ def stop_all(programs: Iterable[Program], seconds: float = SECONDS_TO_STOP) -> N
     Raises:
         FabricError: ``PROGRAM_STUCK`` when even that does not end one.
     """
-    running = [program for program in programs if program.send(signal.SIGTERM)]
-    for program in running:
+    started = [program for program in programs if program.pid_file.exists()]
+    for program in started:
+        program.send(signal.SIGTERM)
+    for program in started:  # also those that were killed a moment ago and may still hold their ports
         if not program.wait_ended(seconds):
             program.send(signal.SIGKILL)
             if not program.wait_ended(seconds):
                 raise FabricError(
                     "PROGRAM_STUCK", f"{program.name} does not end.", f"Its process is {program.pid()}: look at it."
                 )
-    for program in programs:
+    for program in started:
         program.pid_file.unlink(missing_ok=True)
 
 
