@@ -102,7 +102,9 @@ class Game:
         return cheat(parameters, self.sealing_keys(), self.context(organisation), list(update), **lies)
 
     def sign(self, organisation: str, prepared: PreparedUpdate) -> SignedManifest:
-        return signed_manifest(self.spec, self.context(organisation), prepared, 100, self.keys[organisation])
+        return signed_manifest(
+            self.spec, self.names[organisation], self.context(organisation), prepared, 100, self.keys[organisation]
+        )
 
     def send(
         self, organisation: str, prepared: PreparedUpdate, stored: Callable[[int, bytes], bytes] = lambda _, data: data

@@ -105,12 +105,12 @@ def test_what_is_allowed_grows_with_contributions_and_is_unbounded_without_priva
     spec = together.definition.to_spec(organisations=organisations)
 
     def after(contributions: int) -> StandingRecord:
-        epsilon = spec.epsilon_after(contributions)
+        epsilon = spec.privacy.epsilon_after(contributions)
         return StandingRecord(contributions=contributions, epsilon=epsilon, reputation=500_000)
 
-    none, one, two = (allowed(spec, after(contributions)) for contributions in (0, 1, 2))
+    none, one, two = (allowed(spec.privacy, after(contributions)) for contributions in (0, 1, 2))
     assert none is not None and one is not None and two is not None
     assert none.advantage == 0 < one.advantage < two.advantage < 0.3
     assert 0.5 < one.auc < two.auc < 1
     public = together.definition.override(no_dp=True).to_spec(organisations=organisations)
-    assert allowed(public, StandingRecord(contributions=2, epsilon=0, reputation=500_000)) is None
+    assert allowed(public.privacy, StandingRecord(contributions=2, epsilon=0, reputation=500_000)) is None

@@ -243,7 +243,8 @@ class Story:
         prepared = prepare_update(encoded, Parameters.of_task(spec), context, play.sealing_keys())
         for validator, sealed in zip(current.cohort.validators, prepared.sealed, strict=True):
             ValidatorStore(validator.store).shares.put(sealed)
-        signed = signed_manifest(spec, context, prepared, site.records, key)
+        msp = self.engine.profile(site.organisation, "participant").msp_id
+        signed = signed_manifest(spec, msp, context, prepared, site.records, key)
         play.ledger(_key(site), "participant").submit_updates([signed])
 
     def standing(self, site: Site) -> MemberView:

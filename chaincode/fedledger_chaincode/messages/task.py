@@ -168,6 +168,28 @@ class PrivacySpec(Value):
             raise ValueError("epsilon_schedule decreases")
         return self
 
+    def allowed_contributions(self) -> int | None:
+        """How many rounds one participant may contribute to within its budget; None when unlimited."""
+        if self.mechanism == "none":
+            return None
+        return sum(1 for epsilon in self.epsilon_schedule if epsilon <= self.epsilon_budget)
+
+    def epsilon_after(self, contributions: int) -> int:
+        """Cumulative micro-epsilon after that many contributions; 0 without DP."""
+        if contributions == 0 or self.mechanism == "none":
+            return 0
+        return self.epsilon_schedule[contributions - 1]
+
+
+class OwnPrivacy(Value):
+    """What an organisation's participants apply in place of the task's privacy."""
+
+    msp: MspId
+    privacy: PrivacySpec
+    agreement_factor: Positive = MICRO
+    """Agreement to be expected of an honest update of theirs over that of one with the task's mechanism, in
+    micro-units: with more noise it is smaller, and theirs is divided by this before it is judged."""
+
 
 class RobustnessSpec(Value):
     """How strange updates are treated. Trust weighting compares each with a reference direction."""
@@ -279,6 +301,9 @@ class TaskSpec(Value):
     training: TrainingSpec
     aggregation: AggregationSpec
     privacy: PrivacySpec
+    """Of every organisation that has none of its own."""
+    own_privacy: tuple[OwnPrivacy, ...] = ()
+    """By organisation, in the order of MSP ids."""
     robustness: RobustnessSpec
     incentive: IncentiveSpec
     reputation: ReputationSpec
@@ -289,22 +314,17 @@ class TaskSpec(Value):
         """How many organisations make a majority."""
         return len(self.organisations) // 2 + 1
 
-    def allowed_contributions(self) -> int | None:
-        """How many rounds one participant may contribute to within its privacy budget; None when unlimited."""
-        if self.privacy.mechanism == "none":
-            return None
-        return sum(1 for epsilon in self.privacy.epsilon_schedule if epsilon <= self.privacy.epsilon_budget)
-
-    def epsilon_after(self, contributions: int) -> int:
-        """Cumulative micro-epsilon after that many contributions; 0 without DP."""
-        if contributions == 0 or self.privacy.mechanism == "none":
-            return 0
-        return self.privacy.epsilon_schedule[contributions - 1]
+    def privacy_of(self, msp: str) -> PrivacySpec:
+        """What the participants of an organisation apply, and what it may cost them."""
+        return next((own.privacy for own in self.own_privacy if own.msp == msp), self.privacy)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if tuple(sorted(set(self.organisations))) != self.organisations:
             raise ValueError("organisations must be sorted and distinct")
+        owners = tuple(own.msp for own in self.own_privacy)
+        if tuple(sorted({*owners} & {*self.organisations})) != owners:
+            raise ValueError("own_privacy must be of organisations of the task, sorted and distinct")
         strangers = [msp for msp in self.aggregation.validators if msp not in self.organisations]
         if strangers:
             raise ValueError(f"validators {strangers} are not among the organisations")

@@ -18,12 +18,13 @@ AMENDABLE = (
     ("privacy", "epsilon_schedule"),
     ("deadlines",),
 )
-"""Everything else is what shares, proofs, stakes and scores of the task rest on: it takes a new task."""
+"""Everything else is what shares, proofs, stakes and scores of the task rest on: it takes a new task. What is said of
+privacy holds for an organisation's own as well."""
 
 
 def check_amendable(current: TaskSpec, proposed: TaskSpec) -> None:
     """Raise 409 ``NOT_AMENDABLE`` naming the first field that differs and may not."""
-    difference = _first_difference(current.model_dump(mode="json"), proposed.model_dump(mode="json"), ())
+    difference = _first_difference(_document(current), _document(proposed), ())
     if difference is not None:
         raise ContractError(
             409,
@@ -33,14 +34,15 @@ def check_amendable(current: TaskSpec, proposed: TaskSpec) -> None:
             + ", ".join(".".join(path) for path in AMENDABLE)
             + ".",
         )
-    known = current.privacy.epsilon_schedule
-    if proposed.privacy.epsilon_schedule[: len(known)] != known:
-        raise ContractError(
-            409,
-            "NOT_AMENDABLE",
-            "An amendment cannot change what is known of epsilon after the first rounds.",
-            "Only append to privacy.epsilon_schedule; the mechanism stays the same.",
-        )
+    for msp in current.organisations:
+        known = current.privacy_of(msp).epsilon_schedule
+        if proposed.privacy_of(msp).epsilon_schedule[: len(known)] != known:
+            raise ContractError(
+                409,
+                "NOT_AMENDABLE",
+                f"An amendment cannot change what is known of the epsilon of {msp} after the first rounds.",
+                "Only append to an epsilon_schedule; the mechanism stays the same.",
+            )
     if proposed.training.rounds < current.training.rounds:
         raise ContractError(
             409,
@@ -50,8 +52,14 @@ def check_amendable(current: TaskSpec, proposed: TaskSpec) -> None:
         )
 
 
+def _document(spec: TaskSpec) -> dict[str, Any]:
+    own = {each.msp: each.model_dump(mode="json") for each in spec.own_privacy}
+    return spec.model_dump(mode="json") | {"own_privacy": own}
+
+
 def _first_difference(current: Any, proposed: Any, path: tuple[str, ...]) -> tuple[str, ...] | None:
-    if current == proposed or path in AMENDABLE:
+    within = path[2:] if path[:1] == ("own_privacy",) else path
+    if current == proposed or within in AMENDABLE:
         return None
     if not isinstance(current, Mapping) or not isinstance(proposed, Mapping):
         return path

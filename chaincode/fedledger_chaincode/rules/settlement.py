@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import (
@@ -29,6 +29,14 @@ class Rules:
     aggregation: AggregationSpec
     robustness: RobustnessSpec
     reputation: ReputationSpec
+    agreement_factors: Mapping[str, int] = field(default_factory=dict)
+    """By organisation with privacy of its own, in micro-units."""
+
+    @classmethod
+    def of(cls, spec: TaskSpec) -> Rules:
+        """Those of a task."""
+        factors = {own.msp: own.agreement_factor for own in spec.own_privacy}
+        return cls(spec.aggregation, spec.robustness, spec.reputation, factors)
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def settle(
             return None
         judged[update.participant] = decided
     examples = {update.participant: update.num_examples for update in fixed.updates}
-    rules = Rules(spec.aggregation, spec.robustness, spec.reputation)
+    rules = Rules.of(spec)
     updates = weigh(rules, cohort.participants, examples, judged)
     convicted = {msp for decided in judged.values() for msp in decided.convicted}
     return SettlementRecord(
@@ -141,8 +149,9 @@ def _trust(rules: Rules, cohort: Sequence[CohortEntry], accepted: Mapping[str, J
     """
     if rules.robustness.trust_weighting == "off":
         return _Trust({}, {})
+    factors = {entry.participant: rules.agreement_factors.get(entry.msp, MICRO) for entry in cohort}
     agreements = {
-        name: agreement(decided.inner_product, rules.aggregation.quantised_norm)
+        name: agreement(decided.inner_product, rules.aggregation.quantised_norm, factors[name])
         for name, decided in accepted.items()
         if decided.inner_product is not None
     }

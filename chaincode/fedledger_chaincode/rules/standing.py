@@ -6,16 +6,17 @@ from fedledger_chaincode.messages.records import RosterRecord, StandingRecord
 from fedledger_chaincode.messages.task import TaskSpec
 
 
-def newcomer(spec: TaskSpec, roster: RosterRecord) -> StandingRecord:
+def newcomer(spec: TaskSpec, msp: str, roster: RosterRecord) -> StandingRecord:
     """The standing of a participant that joins an organisation's roster.
 
     Reputation is the task's initial one, or less if somebody left the organisation with less; a quarantine goes on; and
     of the privacy budget is spent what the one spent of those who left that spent most, for it may be the same data.
     """
-    spent = min(roster.left_contributions, len(spec.privacy.epsilon_schedule))
+    privacy = spec.privacy_of(msp)
+    spent = min(roster.left_contributions, len(privacy.epsilon_schedule))
     return StandingRecord(
         contributions=roster.left_contributions,
-        epsilon=spec.epsilon_after(spent),
+        epsilon=privacy.epsilon_after(spent),
         reputation=min(spec.reputation.initial, roster.left_reputation),
         quarantined_until=roster.left_quarantine,
     )

@@ -16,14 +16,15 @@ from fedledger_chaincode.rules.commitments import roots_match
 from fedledger_chaincode.signatures import is_signed
 
 
-def agreed_privacy(spec: TaskSpec) -> PrivacyStatement:
-    """The statement that a manifest of this task has to carry."""
+def agreed_privacy(spec: TaskSpec, msp: str) -> PrivacyStatement:
+    """The statement that a manifest of an organisation's participant has to carry in this task."""
+    privacy = spec.privacy_of(msp)
     return PrivacyStatement(
-        mechanism=spec.privacy.mechanism,
-        noise_multiplier=spec.privacy.noise_multiplier,
-        record_clip_norm=spec.privacy.record_clip_norm,
-        sampling_rate=spec.privacy.sampling_rate,
-        steps=spec.privacy.steps_per_round,
+        mechanism=privacy.mechanism,
+        noise_multiplier=privacy.noise_multiplier,
+        record_clip_norm=privacy.record_clip_norm,
+        sampling_rate=privacy.sampling_rate,
+        steps=privacy.steps_per_round,
     )
 
 
@@ -83,7 +84,7 @@ def check_manifest(
             "Look at its standing with: fedledger participant show.",
         )
     _check_terms(manifest, spec, spec_hash, now)
-    _check_contents(manifest, spec)
+    _check_contents(manifest, spec, member.msp)
 
 
 def _check_terms(manifest: Manifest, spec: TaskSpec, spec_hash: str, now: int) -> None:
@@ -162,7 +163,7 @@ def _check_place(manifest: Manifest, channel: str, spec: TaskSpec, round_record:
         )
 
 
-def _check_contents(manifest: Manifest, spec: TaskSpec) -> None:
+def _check_contents(manifest: Manifest, spec: TaskSpec, msp: str) -> None:
     if len(manifest.shares) != spec.aggregation.n:
         raise ContractError(
             400,
@@ -184,10 +185,10 @@ def _check_contents(manifest: Manifest, spec: TaskSpec) -> None:
             f"The task's proof is {spec.aggregation.proof}; the manifest has {'one' if manifest.proof else 'none'}.",
             "Prepare the update with the task's parameters.",
         )
-    if manifest.privacy != agreed_privacy(spec):
+    if manifest.privacy != agreed_privacy(spec, msp):
         raise ContractError(
             403,
             "PRIVACY_PARAMETERS",
-            "The manifest's privacy parameters are not those of the task.",
-            "Train with the mechanism, noise multiplier, clip norm, sampling rate and steps of the task.",
+            f"The manifest's privacy parameters are not those that the task has for {msp}.",
+            "Train with the mechanism, noise multiplier, clip norm, sampling rate and steps that were agreed.",
         )

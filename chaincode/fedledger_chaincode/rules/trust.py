@@ -28,9 +28,14 @@ class Thresholds:
     full_trust: int
 
 
-def agreement(inner_product: int, quantised_norm: int) -> int:
-    """<u, g> / C_q^2 in micro-units, in [-1e6, 1e6]: the cosine, shortened where the update is shorter than allowed."""
-    return inner_product * MICRO // quantised_norm**2
+def agreement(inner_product: int, quantised_norm: int, expected: int = MICRO) -> int:
+    """<u, g> / C_q^2 in micro-units, in [-1e6, 1e6]: the cosine, shortened where the update is shorter than allowed.
+
+    Args:
+        expected: of an honest update with the privacy noise of its organisation over one with the task's, in
+            micro-units; the result is divided by it.
+    """
+    return inner_product * MICRO * MICRO // (quantised_norm**2 * expected)
 
 
 def round_thresholds(agreements: Sequence[int], robustness: RobustnessSpec) -> Thresholds | None:

@@ -144,7 +144,7 @@ def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]
     roster = context.state.find_one(RosterRecord, roster_key(task, msp)) or RosterRecord(participants=())
     names = tuple(member.participant for member in members)
     context.state.put(roster_key(task, msp), roster.model_copy(update={"participants": (*roster.participants, *names)}))
-    standing = newcomer(record.spec, roster)
+    standing = newcomer(record.spec, msp, roster)
     for member in members:
         context.state.put(member_key(task, member.participant), member)
         context.state.put(standing_key(task, member.participant), standing)

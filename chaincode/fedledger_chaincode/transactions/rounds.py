@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
@@ -136,13 +137,14 @@ def eligible(context: Context, spec: TaskSpec, number: int) -> tuple[tuple[Cohor
     pseudonyms = [pseudonym for roster in rosters if roster is not None for pseudonym in roster.participants]
     joined = context.state.find(MemberRecord, [member_key(task, pseudonym) for pseudonym in pseudonyms])
     standings = context.state.find(StandingRecord, [standing_key(task, pseudonym) for pseudonym in pseudonyms])
-    allowed = spec.allowed_contributions()
+    allowed = {msp: spec.privacy_of(msp).allowed_contributions() for msp in consenting}
     entries = []
     exhausted = 0
     for member, standing in zip(joined, standings, strict=True):
         if member is None or standing is None or not member.takes_part(number, context.now):
             continue
-        if allowed is not None and standing.contributions >= allowed:
+        limit = allowed[member.msp]
+        if limit is not None and standing.contributions >= limit:
             exhausted += 1
             continue
         entries.append(
@@ -310,7 +312,8 @@ def close_round(context: Context, task: str, number: int) -> bytes:
         )
     )
     context.state.put(fixed_key(task, number), fixed)
-    _count_contributions(context, record, [update.participant for update in fixed.updates])
+    msps = {entry.participant: entry.msp for entry in cohort.participants}
+    _count_contributions(context, record, {each.participant: msps[each.participant] for each in fixed.updates})
     minimum = record.spec.aggregation.minimum_accepted
     if len(arrived) < minimum:
         closed = aborted(round_record, f"{len(arrived)} updates arrived, the task needs {minimum}")
@@ -322,16 +325,18 @@ def close_round(context: Context, task: str, number: int) -> bytes:
     return reply(closed)
 
 
-def _count_contributions(context: Context, record: TaskRecord, participants: list[str]) -> None:
+def _count_contributions(context: Context, record: TaskRecord, participants: Mapping[str, str]) -> None:
+    """Charge participants, given with their organisations, for the updates that the fixed set holds."""
     task = record.spec.task
     standings = context.state.find(StandingRecord, [standing_key(task, participant) for participant in participants])
-    for participant, standing in zip(participants, standings, strict=True):
+    for (participant, msp), standing in zip(participants.items(), standings, strict=True):
         if standing is None:
             raise ContractError(500, "STATE", f"Participant {participant} has no standing.")
         count = standing.contributions + 1
+        epsilon = record.spec.privacy_of(msp).epsilon_after(count)
         context.state.put(
             standing_key(task, participant),
-            standing.model_copy(update={"contributions": count, "epsilon": record.spec.epsilon_after(count)}),
+            standing.model_copy(update={"contributions": count, "epsilon": epsilon}),
         )
 
 

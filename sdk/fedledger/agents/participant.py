@@ -84,6 +84,8 @@ class Participant:
     on_contribution: Callable[[Contribution], None] | None = None
     on_evaluation: Callable[[int, Metrics], None] | None = None
     _evaluated: int = -1
+    _agreed: str = ""
+    """Digest of the specification by which it trains."""
 
     def __post_init__(self) -> None:
         self._trainer = LocalTrainer(self.definition, self.data.train, site=self.site)
@@ -183,7 +185,24 @@ class Participant:
         record = current.record
         base = self._model(view, record.base_version)
         contributed = self.ledger.member(self.task, self.pseudonym).standing.contributions
-        return self._trainer.train(base, round_number=record.round, contributed=contributed)
+        trainer = self.trainer(view.record.spec, self._organisation(current))
+        return trainer.train(base, round_number=record.round, contributed=contributed)
+
+    def trainer(self, spec: TaskSpec, msp: str) -> LocalTrainer:
+        """Trains by the agreement in force, which may have been amended since the start.
+
+        Raises:
+            BadInputError: ``TASK_DIFFERS`` or ``EPSILON_UNDERSTATED``, as when joining.
+        """
+        if self._agreed != spec.sha256():
+            self.definition = self.definition.agree(spec)
+            task = self.definition.of_organisation(msp)
+            self._trainer = LocalTrainer(task, self.data.train, site=self.site)
+            self._agreed = spec.sha256()
+        return self._trainer
+
+    def _organisation(self, current: RoundView) -> str:
+        return next(entry.msp for entry in current.cohort.participants if entry.participant == self.pseudonym)
 
     def _prepare(self, view: TaskView, current: RoundView, result: LocalResult) -> PendingUpdate:
         spec = view.record.spec
@@ -192,7 +211,7 @@ class Participant:
         )
         keys = [validator.sealing_key for validator in current.cohort.validators]
         prepared = self._share(spec, context, result, keys)
-        signed = signed_manifest(spec, context, prepared, result.num_examples, self.key)
+        signed = signed_manifest(spec, self._organisation(current), context, prepared, result.num_examples, self.key)
         return PendingUpdate(signed, prepared.sealed, prepared.seeds)
 
     def _share(
@@ -283,9 +302,9 @@ def told_examples(spec: TaskSpec, number: int) -> int:
 
 
 def signed_manifest(
-    spec: TaskSpec, context: UpdateContext, prepared: PreparedUpdate, num_examples: int, key: PrivateKey
+    spec: TaskSpec, msp: str, context: UpdateContext, prepared: PreparedUpdate, num_examples: int, key: PrivateKey
 ) -> SignedManifest:
-    """The manifest of a prepared update, signed by its participant's key."""
+    """The manifest of a prepared update of an organisation's participant, signed by the participant's key."""
     manifest = Manifest(
         channel=context.channel,
         task=context.task,
@@ -298,7 +317,7 @@ def signed_manifest(
         leaves=prepared.leaves,
         shares=prepared.shares,
         proof=prepared.proof,
-        privacy=agreed_privacy(spec),
+        privacy=agreed_privacy(spec, msp),
     )
     return SignedManifest(manifest=manifest, signature=base64.b64encode(sign(key, manifest.canonical())).decode())
 

@@ -80,7 +80,7 @@ def show_participant(
     """Show this profile's standing in a task: contributions, privacy spent, reputation, tokens."""
     with session(config, profile) as opened:
         view = opened.ledger.member(task, pseudonym(opened))
-        budget = opened.ledger.task(task).record.spec.privacy.epsilon_budget
+        budget = opened.ledger.task(task).record.spec.privacy_of(view.member.msp).epsilon_budget
     standing = view.standing
     show(
         view.model_dump(mode="json"),

@@ -14,7 +14,8 @@ from fedledger.privacy.accountant import EpsilonBounds, covers, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training import load_task
 from fedledger.training.settings import PICO
-from fedledger.training.specification import agreed_mechanism
+from fedledger.training.specification import agreed_mechanism, mechanisms_of
+from fedledger_chaincode.messages.task import PrivacySpec
 
 app = typer.Typer(help="What a task's differential privacy costs, round by round.", no_args_is_help=True)
 
@@ -25,10 +26,15 @@ def schedule(
     rounds: Annotated[int | None, typer.Option(help="Number of rounds.", min=1)] = None,
     epsilon: Annotated[float | None, typer.Option(help="Privacy budget of the whole task.")] = None,
     variant: Annotated[str | None, typer.Option(help="One of the variants in task.toml.")] = None,
+    organisation: Annotated[
+        str | None, typer.Option(help="With privacy of its own in task.toml, where it has some.", metavar="MSP")
+    ] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Show what each number of contributed rounds costs, by both accountants; needs no network."""
     task = load_task(package).override(rounds=rounds, epsilon=epsilon, variant=variant)
+    if organisation is not None:
+        task = task.of_organisation(organisation)
     if task.mechanism is None:
         raise _without_privacy(task.name)
     count, delta = task.training.rounds, task.privacy.delta
@@ -66,30 +72,30 @@ def check(
         raise BadInputError(
             "SPEC_HASH", f"Task {task} has no agreement of the hash {spec_hash}.", "Read it with: fedledger task show."
         )
-    mechanism = agreed_mechanism(spec)
-    if mechanism is None:
+    documents = {owner: _agreed(task, privacy) for owner, privacy in mechanisms_of(spec) if privacy.mechanism != "none"}
+    if not documents:
         raise _without_privacy(task)
-    privacy = spec.privacy
-    delta, claimed = privacy.delta_pico / PICO, privacy.epsilon_schedule
-    document = _document(
-        task,
-        privacy.mechanism,
-        mechanism,
-        delta,
-        privacy.epsilon_budget,
-        claimed,
-        schedule_bounds(mechanism, len(claimed), delta),
-    )
-    covered = covers(claimed, epsilon_schedule(mechanism, len(claimed), delta))
-    show(
-        document | {"covered": covered}, [facts(_mechanism_facts(document)), _rows(document, "agreement says")], output
-    )
-    if not covered:
+    lines: list[Any] = []
+    for owner, document in documents.items():
+        whose = {"of": owner} if owner else {}
+        lines += [facts(whose | _mechanism_facts(document)), _rows(document, "agreement says")]
+    own = {owner: document for owner, document in documents.items() if owner}
+    show(documents.get("", {"task": task, "mechanism": "none"}) | {"own_privacy": own}, lines, output)
+    understated = [owner for owner, document in documents.items() if not document["covered"]]
+    if understated:
         raise BadInputError(
             "EPSILON_UNDERSTATED",
-            f"The agreement on task {task} charges less than its mechanism costs.",
+            f"The agreement on task {task} charges {understated[0] or 'participants'} less than the mechanism costs.",
             "Do not approve it; propose the task with the schedule that dp_accounting computes.",
         )
+
+
+def _agreed(task: str, privacy: PrivacySpec) -> dict[str, Any]:
+    mechanism, delta, claimed = agreed_mechanism(privacy), privacy.delta_pico / PICO, privacy.epsilon_schedule
+    assert mechanism is not None
+    bounds = schedule_bounds(mechanism, len(claimed), delta)
+    document = _document(task, privacy.mechanism, mechanism, delta, privacy.epsilon_budget, claimed, bounds)
+    return document | {"covered": covers(claimed, epsilon_schedule(mechanism, len(claimed), delta))}
 
 
 def _document(

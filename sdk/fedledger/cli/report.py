@@ -25,7 +25,7 @@ from fedledger.training.membership import MembershipReport, attack_model
 from fedledger.training.settings import PICO
 from fedledger.training.specification import agreed_mechanism
 from fedledger_chaincode.messages.records import StandingRecord
-from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.task import PrivacySpec
 
 app = typer.Typer(help="What a model tells about the records it was trained on.", no_args_is_help=True)
 
@@ -53,38 +53,39 @@ def privacy(
         number = version if version is not None else view.head.version if view.head else 0
         model = opened.ledger.model(task, number)
         content = fetch(opened, task, model)
-        standing = opened.ledger.member(task, pseudonym(opened)).standing
+        member = opened.ledger.member(task, pseudonym(opened))
         source = records_of(opened, data)
-    definition = load_task(package or task).agree(spec)
+    privacy, standing = spec.privacy_of(member.member.msp), member.standing
+    definition = load_task(package or task).agree(spec).of_organisation(member.member.msp)
     report = attack_model(definition, content, definition.load_data(source))
-    bound = allowed(spec, standing)
+    bound = allowed(privacy, standing)
     document = {
         "task": task,
         "version": model.version,
         "digest": model.model_digest,
         **_findings(report),
         "privacy": {
-            "mechanism": spec.privacy.mechanism,
+            "mechanism": privacy.mechanism,
             "contributions": standing.contributions,
             "epsilon": standing.epsilon / MICRO,
-            "delta": spec.privacy.delta_pico / PICO,
+            "delta": privacy.delta_pico / PICO,
             "bound": None if bound is None else _rates(bound.auc, bound.advantage, bound.tpr_at),
         },
     }
     show(document, _text(document), output)
 
 
-def allowed(spec: TaskSpec, standing: StandingRecord) -> Bound | None:
+def allowed(privacy: PrivacySpec, standing: StandingRecord) -> Bound | None:
     """What a participant's epsilon leaves to any attacker; None without differential privacy.
 
     Contributions count, whether their rounds were finalised or aborted: they were released.
     """
-    mechanism = agreed_mechanism(spec)
+    mechanism = agreed_mechanism(privacy)
     if mechanism is None:
         return None
     rounds = standing.contributions
     variation = 2.0 * membership_accuracy(mechanism, rounds) - 1.0 if rounds else 0.0
-    return bound_of(standing.epsilon / MICRO, spec.privacy.delta_pico / PICO, variation)
+    return bound_of(standing.epsilon / MICRO, privacy.delta_pico / PICO, variation)
 
 
 def _findings(report: MembershipReport) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, Pr
 from fedledger.cli.task import ReasonOption, app
 from fedledger.cli.task_text import document_of, open_amendment, state_of
 from fedledger.errors import BadInputError
-from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.task import PrivacySpec, TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
 MspArgument = Annotated[str, typer.Argument(help="MSP id of the organisation.", metavar="MSP")]
@@ -34,6 +34,12 @@ def amend(
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="More rounds.")] = None,
     epsilon_budget: Annotated[float | None, typer.Option(min=0, help="Another budget of a participant.")] = None,
+    own_budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--own-epsilon-budget", help="The same for an organisation with privacy of its own.", metavar="MSP=NUMBER"
+        ),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
@@ -53,7 +59,8 @@ def amend(
             training={"rounds": rounds},
             privacy={"epsilon_budget": None if epsilon_budget is None else round(epsilon_budget * MICRO)},
         )
-        amendment = opened.ledger.propose_amendment(_with_schedule(proposed))
+        proposed = _with_schedules(_with_own_budgets(proposed, own_budget or ()))
+        amendment = opened.ledger.propose_amendment(proposed)
         view = opened.ledger.task(task)
     show(amendment.model_dump(mode="json", by_alias=True), open_amendment(view), output)
 
@@ -71,17 +78,42 @@ def _with(spec: TaskSpec, fields: dict[str, Any], **tables: dict[str, Any]) -> T
         raise BadInputError("BAD_AMENDMENT", f"These terms do not hold together: {error}", "Change them.") from error
 
 
-def _with_schedule(spec: TaskSpec) -> TaskSpec:
-    """With what further rounds cost appended to the epsilon schedule."""
+def _with_own_budgets(spec: TaskSpec, budgets: Sequence[str]) -> TaskSpec:
+    """With other budgets, each as ``MSP=NUMBER``, of organisations that have privacy of their own."""
+    own = {each.msp: each for each in spec.own_privacy}
+    for given in budgets:
+        msp, _, number = given.partition("=")
+        try:
+            budget = round(float(number) * MICRO)
+        except (ValueError, OverflowError):
+            budget = 0
+        if msp not in own or budget <= 0:
+            raise BadInputError(
+                "BAD_AMENDMENT",
+                f"{given!r} is no budget of an organisation with privacy of its own.",
+                f"Write MSP=NUMBER, with one of: {', '.join(own) or 'none has its own'}.",
+            )
+        privacy = own[msp].privacy.model_copy(update={"epsilon_budget": budget})
+        own[msp] = own[msp].model_copy(update={"privacy": privacy})
+    return spec.model_copy(update={"own_privacy": tuple(own.values())})
+
+
+def _with_schedules(spec: TaskSpec) -> TaskSpec:
+    """With what further rounds cost appended to every epsilon schedule."""
+    rounds = spec.training.rounds
+    own = tuple(each.model_copy(update={"privacy": _longer(each.privacy, rounds)}) for each in spec.own_privacy)
+    return spec.model_copy(update={"privacy": _longer(spec.privacy, rounds), "own_privacy": own})
+
+
+def _longer(privacy: PrivacySpec, rounds: int) -> PrivacySpec:
     from fedledger.training.specification import recomputed_schedule
 
-    known = spec.privacy.epsilon_schedule
-    if spec.privacy.mechanism == "none" or len(known) >= spec.training.rounds:
-        return spec
-    as_long = spec.privacy.model_copy(update={"epsilon_schedule": (known[-1],) * spec.training.rounds})
-    longer = recomputed_schedule(spec.model_copy(update={"privacy": as_long}))
+    known = privacy.epsilon_schedule
+    if privacy.mechanism == "none" or len(known) >= rounds:
+        return privacy
+    longer = recomputed_schedule(privacy.model_copy(update={"epsilon_schedule": (known[-1],) * rounds}))
     schedule = known + tuple(max(known[-1], epsilon) for epsilon in longer[len(known) :])
-    return spec.model_copy(update={"privacy": spec.privacy.model_copy(update={"epsilon_schedule": schedule})})
+    return privacy.model_copy(update={"epsilon_schedule": schedule})
 
 
 @app.command()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from fedledger.cli.output import tokens
+from fedledger.cli.output import MICRO, tokens
 from fedledger_chaincode.messages.records import ConsentRecord
-from fedledger_chaincode.messages.task import RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import OwnPrivacy, PrivacySpec, RobustnessSpec, TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
 
@@ -57,13 +57,6 @@ def document_of(view: TaskView) -> dict[str, Any]:
 
 
 def agreement_of(spec: TaskSpec) -> dict[str, object]:
-    privacy = "none"
-    if spec.privacy.mechanism != "none":
-        privacy = (
-            f"{spec.privacy.mechanism}, noise multiplier {spec.privacy.noise_multiplier / 1e6:g}, sampling "
-            f"{spec.privacy.sampling_rate / 1e6:g}, {spec.privacy.steps_per_round} steps a round; epsilon budget "
-            f"{spec.privacy.epsilon_budget / 1e6:g} at delta {spec.privacy.delta_pico / 1e12:g}"
-        )
     return {
         "task": spec.task,
         "title": spec.title,
@@ -73,12 +66,28 @@ def agreement_of(spec: TaskSpec) -> dict[str, object]:
         "ends": _end(spec),
         "model": f"{spec.model.model_id}, {spec.model.parameter_count} parameters",
         "training": f"{spec.training.algorithm}, {spec.training.rounds} rounds",
-        "privacy": privacy,
+        "privacy": _privacy(spec.privacy),
+        **{f"privacy of {own.msp}": _own_privacy(own) for own in spec.own_privacy},
         "aggregation": f"{spec.aggregation.n} validators of which {spec.aggregation.tolerated_faults} may be faulty; "
         f"clip norm {spec.aggregation.clip_norm / 1e6:g}",
         "trust weighting": _trust(spec.robustness),
         "incentive": f"{tokens(spec.incentive.reward_per_round)} tokens a round",
     }
+
+
+def _privacy(privacy: PrivacySpec) -> str:
+    if privacy.mechanism == "none":
+        return "none"
+    return (
+        f"{privacy.mechanism}, noise multiplier {privacy.noise_multiplier / 1e6:g}, sampling "
+        f"{privacy.sampling_rate / 1e6:g}, {privacy.steps_per_round} steps a round; epsilon budget "
+        f"{privacy.epsilon_budget / 1e6:g} at delta {privacy.delta_pico / 1e12:g}"
+    )
+
+
+def _own_privacy(own: OwnPrivacy) -> str:
+    judged = "" if own.agreement_factor == MICRO else f"; agreement divided by {own.agreement_factor / MICRO:g}"
+    return _privacy(own.privacy) + judged
 
 
 def _end(spec: TaskSpec) -> str:

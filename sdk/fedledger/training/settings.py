@@ -9,7 +9,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 MICRO = 1_000_000
 PICO = 10**12
@@ -164,6 +173,26 @@ class Privacy(Table):
         return self
 
 
+class OwnPrivacy(Table):
+    """``[own_privacy.MSP]``: what of ``[privacy]`` is otherwise for the participants of one organisation."""
+
+    mechanism: Literal["none", "dp-sgd", "dp-fedavg"] | None = None
+    delta: Delta | None = None
+    record_clip_norm: PositiveMicro | None = None
+    sampling_rate: PositiveShare | None = None
+    steps_per_round: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    target_epsilon: PositiveMicro | None = None
+    noise_multiplier: PositiveMicro | None = None
+    epsilon_budget: PositiveMicro | None = None
+
+    def within(self, privacy: Privacy) -> Privacy:
+        """``privacy`` with these values; a way to say the noise takes the place of the other."""
+        document = privacy.model_dump()
+        if self.target_epsilon is not None or self.noise_multiplier is not None:
+            del document["target_epsilon"], document["noise_multiplier"]
+        return Privacy.model_validate(document | self.model_dump(exclude_none=True))
+
+
 class Robustness(Table):
     """``[robustness]``: how strange updates are treated."""
 
@@ -286,13 +315,31 @@ class TaskSettings(Table):
     reputation: Reputation
     deadlines: Deadlines
     agreement: Agreement = Agreement()
+    own_privacy: dict[Annotated[str, Field(min_length=1, max_length=64)], OwnPrivacy] = {}
+    """By MSP id of the organisation; the others go by ``privacy``."""
     variants: dict[Name, Changes] = {}
     """``[variants.NAME.TABLE]``: keys whose values differ when the task is proposed as this variant."""
+
+    def privacy_of(self, msp: str) -> Privacy:
+        """What the participants of an organisation apply."""
+        own = self.own_privacy.get(msp)
+        return self.privacy if own is None else own.within(self.privacy)
+
+    @model_validator(mode="after")
+    def _own_privacy_is_whole(self) -> Self:
+        for msp in self.own_privacy:
+            try:
+                self.privacy_of(msp)
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ValueError(f"own_privacy.{msp}: {reason}") from None
+        return self
 
     @model_validator(mode="after")
     def _noise_is_reckoned_with(self) -> Self:
         robustness = self.robustness
-        is_noisy = self.privacy.mechanism != "none" and robustness.trust_weighting != "off"
+        mechanisms = {self.privacy.mechanism, *(self.privacy_of(msp).mechanism for msp in self.own_privacy)}
+        is_noisy = mechanisms != {"none"} and robustness.trust_weighting != "off"
         if is_noisy and (robustness.honest_norm is None or robustness.honest_examples is None):
             raise ValueError("trust weighting with privacy noise needs honest_norm and honest_examples")
         return self

@@ -18,9 +18,9 @@ from fedledger.privacy.accountant import covers, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training.settings import MICRO, PICO, Agreement, Optimizer, TaskSettings, to_micro
 from fedledger.training.task_file import validate_settings
-from fedledger.training.thresholds import ledger_thresholds
+from fedledger.training.thresholds import agreement_factor_of, ledger_thresholds
 from fedledger.training.weights import save_weights
-from fedledger_chaincode.messages.task import AgreementSpec, OptimizerSpec, RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import AgreementSpec, OptimizerSpec, PrivacySpec, RobustnessSpec, TaskSpec
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -66,7 +66,7 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
     document = task.settings.model_dump(exclude_none=True)
     document["model"]["kind"] = kind
     document["task"]["seed"] = spec.training.seed
-    training, aggregation, privacy = spec.training, spec.aggregation, spec.privacy
+    training, aggregation = spec.training, spec.aggregation
     document["training"] |= {
         "rounds": training.rounds,
         "algorithm": training.algorithm,
@@ -93,22 +93,29 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
         "ends": None if ends_at is None else datetime.fromtimestamp(ends_at, UTC),
     }
     document["robustness"]["trust_weighting"] = spec.robustness.trust_weighting
-    document["privacy"]["mechanism"] = privacy.mechanism
     client_optimizer = _optimizer_document(training.client_optimizer)
-    if privacy.mechanism == "none":
+    if spec.privacy.mechanism == "none":
         document["training"]["client_optimizer"] = client_optimizer
+        document["privacy"]["mechanism"] = "none"
     else:
         document["privacy"].pop("target_epsilon", None)
-        document["privacy"] |= {
-            "noise_multiplier": privacy.noise_multiplier / MICRO,
-            "record_clip_norm": privacy.record_clip_norm / MICRO,
-            "sampling_rate": privacy.sampling_rate / MICRO,
-            "steps_per_round": privacy.steps_per_round,
-            "delta": privacy.delta_pico / PICO,
-            "epsilon_budget": privacy.epsilon_budget / MICRO,
-            "client_optimizer": client_optimizer,
-        }
+        document["privacy"] |= _agreed_privacy(spec.privacy) | {"client_optimizer": client_optimizer}
+    document["own_privacy"] = {own.msp: _agreed_privacy(own.privacy) for own in spec.own_privacy}
     return validate_settings(document, f"the agreement on task {spec.task}")
+
+
+def _agreed_privacy(privacy: PrivacySpec) -> dict[str, Any]:
+    if privacy.mechanism == "none":
+        return {"mechanism": "none"}
+    return {
+        "mechanism": privacy.mechanism,
+        "noise_multiplier": privacy.noise_multiplier / MICRO,
+        "record_clip_norm": privacy.record_clip_norm / MICRO,
+        "sampling_rate": privacy.sampling_rate / MICRO,
+        "steps_per_round": privacy.steps_per_round,
+        "delta": privacy.delta_pico / PICO,
+        "epsilon_budget": privacy.epsilon_budget / MICRO,
+    }
 
 
 def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
@@ -124,14 +131,20 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
             "Do not approve it: the proposer's initial weights are not those of the task's package.",
         )
     _check_robustness(task, spec)
-    recomputed = recomputed_schedule(spec)
-    if not covers(spec.privacy.epsilon_schedule, recomputed):
-        raise BadInputError(
-            "EPSILON_UNDERSTATED",
-            f"The agreement on task {spec.task} claims epsilon {spec.privacy.epsilon_schedule[-1] / MICRO:.3f} after "
-            f"{len(spec.privacy.epsilon_schedule)} rounds; the mechanism costs {recomputed[-1] / MICRO:.3f}.",
-            "Do not approve it; propose the task with the schedule that dp_accounting computes.",
-        )
+    for owner, privacy in mechanisms_of(spec):
+        claimed, recomputed = privacy.epsilon_schedule, recomputed_schedule(privacy)
+        if not covers(claimed, recomputed):
+            raise BadInputError(
+                "EPSILON_UNDERSTATED",
+                f"The agreement on task {spec.task} claims epsilon {claimed[-1] / MICRO:.3f} after {len(claimed)} "
+                f"rounds of {owner or 'the task'}; the mechanism costs {recomputed[-1] / MICRO:.3f}.",
+                "Do not approve it; propose the task with the schedule that dp_accounting computes.",
+            )
+
+
+def mechanisms_of(spec: TaskSpec) -> tuple[tuple[str, PrivacySpec], ...]:
+    """The task's privacy, under an empty name, and that of each organisation with its own, under its MSP id."""
+    return (("", spec.privacy), *((own.msp, own.privacy) for own in spec.own_privacy))
 
 
 def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
@@ -148,19 +161,26 @@ def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
             f"{own.no_trust / MICRO:g} and {own.full_trust / MICRO:g}.",
             "Do not approve it: thresholds are derived, not chosen by the proposer.",
         )
+    for each in spec.own_privacy:
+        factor = agreement_factor_of(task, each.msp)
+        if each.agreement_factor != factor:
+            raise _differs(
+                f"On task {spec.task} the agreement of updates of {each.msp} is to be divided by "
+                f"{each.agreement_factor / MICRO:g}; from the package and the agreed noise follows {factor / MICRO:g}.",
+                "Do not approve it: it is derived, not chosen by the proposer.",
+            )
 
 
-def recomputed_schedule(spec: TaskSpec) -> tuple[int, ...]:
+def recomputed_schedule(privacy: PrivacySpec) -> tuple[int, ...]:
     """Cumulative micro-epsilon after 1 .. rounds contributions by dp_accounting; empty without DP."""
-    mechanism = agreed_mechanism(spec)
+    mechanism = agreed_mechanism(privacy)
     if mechanism is None:
         return ()
-    return epsilon_schedule(mechanism, len(spec.privacy.epsilon_schedule), spec.privacy.delta_pico / PICO)
+    return epsilon_schedule(mechanism, len(privacy.epsilon_schedule), privacy.delta_pico / PICO)
 
 
-def agreed_mechanism(spec: TaskSpec) -> PoissonSampledGaussian | None:
+def agreed_mechanism(privacy: PrivacySpec) -> PoissonSampledGaussian | None:
     """The mechanism of one round as the ledger describes it; None without DP."""
-    privacy = spec.privacy
     if privacy.mechanism == "none":
         return None
     return PoissonSampledGaussian(
@@ -225,6 +245,14 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
             "proof": task.aggregation.proof,
         },
         "privacy": _privacy_spec(task),
+        "own_privacy": tuple(
+            {
+                "msp": msp,
+                "privacy": _privacy_spec(task.of_organisation(msp)),
+                "agreement_factor": agreement_factor_of(task, msp),
+            }
+            for msp in sorted(settings.own_privacy)
+        ),
         "robustness": _robustness_spec(task),
         "incentive": _in_micro(settings.incentive.model_dump()),
         "reputation": _in_micro(settings.reputation.model_dump()),

@@ -100,6 +100,7 @@ class TaskDefinition:
                 document[table][key] = value
         if no_dp:
             document["privacy"]["mechanism"] = "none"
+            document["own_privacy"] = {}
         if epsilon is not None:
             document["privacy"].pop("noise_multiplier", None)
             if not self.is_private:
@@ -154,6 +155,13 @@ class TaskDefinition:
         if self.is_private and self.privacy.client_optimizer is not None:
             return self.privacy.client_optimizer
         return self.training.client_optimizer
+
+    def of_organisation(self, msp: str) -> TaskDefinition:
+        """This task as one organisation trains for it: with privacy of its own where it has some."""
+        if msp not in self.settings.own_privacy:
+            return self
+        privacy = self.settings.privacy_of(msp).model_copy(update={"client_optimizer": self.client_optimizer})
+        return replace(self, settings=self.settings.model_copy(update={"privacy": privacy, "own_privacy": {}}))
 
     @property
     def is_private(self) -> bool:

@@ -41,6 +41,15 @@ def threshold_factor(task: TaskDefinition) -> float:
     return agreement_factor(honest_norm, honest_deviation(task), task.parameter_count, task.aggregation.clip_norm)
 
 
+def agreement_factor_of(task: TaskDefinition, msp: str) -> int:
+    """Agreement to expect with the noise of an organisation's own mechanism over that with the task's, in micro-units;
+    at least 1.
+    """
+    if task.settings.robustness.trust_weighting == "off":
+        return MICRO
+    return max(1, round(threshold_factor(task.of_organisation(msp)) / threshold_factor(task) * MICRO))
+
+
 def ledger_thresholds(task: TaskDefinition) -> tuple[int, int]:
     """``no_trust`` and ``full_trust`` as the ledger applies them, in micro-units."""
     factor, robustness = threshold_factor(task), task.settings.robustness

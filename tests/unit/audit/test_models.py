@@ -164,6 +164,13 @@ class TestPrivacy:
         assert only_failure(report) == ("privacy spent", None)
         assert "after 2 rounds epsilon is" in report.check("privacy spent").detail
 
+    def test_below_what_an_organisations_own_mechanism_spends_as_well(self) -> None:
+        spec = consortium(rounds=0).spec
+        own = {"msp": MSPS[1], "privacy": spec.privacy.model_dump(mode="json") | {"noise_multiplier": 900_000}}
+        report = verify(consortium(rounds=0, own_privacy=[own]).ledger.blocks)
+        assert only_failure(report) == ("privacy spent", None)
+        assert f"task heart, {MSPS[1]}: after 1 rounds epsilon is" in report.check("privacy spent").detail
+
     def test_of_tasks_without_dp_has_nothing_to_check(self) -> None:
         none = {
             "mechanism": "none",

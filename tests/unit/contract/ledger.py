@@ -286,7 +286,7 @@ class Consortium:
             "root": digest(f"root {msp} {number}"),
             "leaves": tuple(digest(f"leaf {msp} {number} {other}") for other in MSPS),
             "shares": tuple(SealedShareReference(digest=digest(f"share {msp} {number} {o}"), size=99) for o in MSPS),
-            "privacy": agreed_privacy(self.spec),
+            "privacy": agreed_privacy(self.spec, msp),
         }
         manifest = Manifest(**(fields | changes))
         if "root" in changes:

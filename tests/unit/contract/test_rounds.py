@@ -426,7 +426,7 @@ def test_persistently_absent_participants_are_quarantined_and_weigh_nothing() ->
 
 
 def test_the_statement_of_privacy_is_the_tasks_own() -> None:
-    assert agreed_privacy(task_spec()).noise_multiplier == 1_100_000
+    assert agreed_privacy(task_spec(), MSPS[0]).noise_multiplier == 1_100_000
     assert CHANNEL == "fedledger"
 
 

@@ -46,7 +46,7 @@ def lowered(spec: TaskSpec, entry: int, micro: int) -> TaskSpec:
 
 
 def test_the_schedule_is_the_smaller_of_two_bounds_entry_by_entry(spec: TaskSpec) -> None:
-    mechanism = agreed_mechanism(spec)
+    mechanism = agreed_mechanism(spec.privacy)
     assert mechanism is not None
     bounds = schedule_bounds(mechanism, ROUNDS, spec.privacy.delta_pico / PICO)
     assert spec.privacy.epsilon_schedule == tuple(bound.smaller for bound in bounds)
@@ -64,7 +64,7 @@ def test_one_micro_epsilon_is_rounding_and_two_are_a_false_claim(
 
 
 def test_the_auditor_draws_the_same_line() -> None:
-    cost = recomputed_schedule(task_spec())
+    cost = recomputed_schedule(task_spec().privacy)
     for understated, outcome in ((1, Outcome.PASSED), (2, Outcome.FAILED)):
         claimed = [*cost[:-1], cost[-1] - understated]
         privacy = {"epsilon_budget": 100_000_000, "epsilon_schedule": claimed}
@@ -93,7 +93,7 @@ def test_a_schedule_that_is_too_long_is_checked_to_its_end(task: TaskDefinition,
     schedule = spec.privacy.epsilon_schedule
     with pytest.raises(BadInputError, match="EPSILON_UNDERSTATED"):
         task.agree(with_privacy(spec, epsilon_schedule=(*schedule, schedule[-1])))
-    mechanism = agreed_mechanism(spec)
+    mechanism = agreed_mechanism(spec.privacy)
     assert mechanism is not None
     longer = epsilon_schedule(mechanism, ROUNDS + 1, spec.privacy.delta_pico / PICO)
     task.agree(with_privacy(spec, epsilon_schedule=longer))
@@ -104,15 +104,15 @@ def test_a_claim_may_be_higher_than_the_cost(task: TaskDefinition, spec: TaskSpe
 
 
 def test_the_mechanism_of_devices_costs_as_much_as_that_of_records(spec: TaskSpec) -> None:
-    assert recomputed_schedule(with_privacy(spec, mechanism="dp-fedavg")) == recomputed_schedule(spec)
+    assert recomputed_schedule(with_privacy(spec, mechanism="dp-fedavg").privacy) == recomputed_schedule(spec.privacy)
 
 
 def test_a_manifest_has_to_name_the_agreed_mechanism(spec: TaskSpec) -> None:
-    agreed = agreed_privacy(spec)
+    agreed = agreed_privacy(spec, ORGANISATIONS[0])
     assert agreed.mechanism == "dp-sgd"
-    assert agreed_privacy(with_privacy(spec, mechanism="dp-fedavg")) != agreed
-    assert agreed_privacy(with_privacy(spec, steps_per_round=9)) != agreed
-    assert agreed_privacy(with_privacy(spec, sampling_rate=100_000)) != agreed
+    assert agreed_privacy(with_privacy(spec, mechanism="dp-fedavg"), ORGANISATIONS[0]) != agreed
+    assert agreed_privacy(with_privacy(spec, steps_per_round=9), ORGANISATIONS[0]) != agreed
+    assert agreed_privacy(with_privacy(spec, sampling_rate=100_000), ORGANISATIONS[0]) != agreed
 
 
 @pytest.mark.parametrize("records", [20, 2_000])

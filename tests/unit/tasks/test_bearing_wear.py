@@ -43,7 +43,7 @@ def test_everybody_computes_the_same_records(task: TaskDefinition, splits: dict[
 def test_the_agreement_protects_devices_within_its_budget(task: TaskDefinition) -> None:
     spec = task.to_spec(organisations=("AMSP", "BMSP", "CMSP", "DMSP"))
     assert spec.privacy.mechanism == "dp-fedavg"
-    assert spec.allowed_contributions() == spec.training.rounds
+    assert spec.privacy.allowed_contributions() == spec.training.rounds
     assert 3_950_000 < spec.privacy.epsilon_schedule[-1] <= spec.privacy.epsilon_budget == 4_000_000
 
 

@@ -126,9 +126,9 @@ def test_the_specification_holds_the_settings_in_integers(task: TaskDefinition) 
     assert spec.training.client_optimizer.learning_rate == 200_000
     assert spec.privacy.delta_pico == 10_000_000
     assert spec.privacy.epsilon_budget == 3_000_000
-    assert spec.privacy.epsilon_schedule == recomputed_schedule(spec)
+    assert spec.privacy.epsilon_schedule == recomputed_schedule(spec.privacy)
     assert spec.privacy.epsilon_schedule[-1] <= 3_000_000 < spec.privacy.epsilon_schedule[-1] + 5_000
-    assert spec.allowed_contributions() == spec.training.rounds
+    assert spec.privacy.allowed_contributions() == spec.training.rounds
 
 
 def test_without_dp_the_specification_has_no_parameters_of_privacy(task: TaskDefinition) -> None:

@@ -180,9 +180,10 @@ class RoundWatch:
         version = event.fields.get("version")
         site_of = {entry.participant: self.sites.get(entry.msp, entry.msp) for entry in view.cohort.participants}
         verdicts = {site_of[u.participant]: u.verdict for u in view.settlement.updates} if view.settlement else {}
+        msp_of = {entry.participant: entry.msp for entry in view.cohort.participants}
         for update in view.fixed.updates if view.fixed else ():
-            site = site_of[update.participant]
-            self._contributions[site] = self._contributions.get(site, 0) + 1
+            msp = msp_of[update.participant]
+            self._contributions[msp] = self._contributions.get(msp, 0) + 1
         liars = self.ledger.model(self.task, version).liars if version is not None else ()
         judged = self.ledger.evaluations(self.task, version) if version is not None else ()
         return RoundRow(
@@ -193,7 +194,10 @@ class RoundWatch:
             accepted=tuple(site for site, verdict in verdicts.items() if verdict == "accepted"),
             refused={s: verdict for s, verdict in verdicts.items() if verdict not in ("accepted", "absent")},
             absent=tuple(site for site in site_of.values() if verdicts.get(site, "absent") == "absent"),
-            epsilon={site: self._spec.epsilon_after(n) / MICRO for site, n in self._contributions.items()},
+            epsilon={
+                self.sites.get(msp, msp): self._spec.privacy_of(msp).epsilon_after(count) / MICRO
+                for msp, count in self._contributions.items()
+            },
             auc={self.sites.get(e.msp, e.msp): e.report.auc / MICRO for e in judged if e.report.auc is not None},
             participants=participant_fates(self._spec, view, self._books, self.sites),
             validators=validator_fates(self._spec, view, self._books, self.sites, liars),
