@@ -17,7 +17,6 @@ from fedledger_chaincode.rules.reputation import updated_standing
 from fedledger_chaincode.rules.settlement import Rules, weigh
 
 QUANTISED_NORM = 1 << 24
-_MSP = "AMSP"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Ledger:
         return tuple(
             CohortEntry(
                 participant=f"{index:064x}",
-                msp=_MSP,
+                msp=f"Site{index}MSP",
                 quarantined=standing.quarantined_until >= self.number,
                 reputation=standing.reputation,
             )

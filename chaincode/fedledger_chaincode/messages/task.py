@@ -99,7 +99,7 @@ class AggregationSpec(Value):
     max_examples: Annotated[int, Field(ge=1, le=1 << 32)]
     """A participant's weight is capped at this many examples."""
     max_share: Annotated[int, Field(ge=1, le=MICRO)]
-    """Largest part of the total weight that one participant may have."""
+    """Largest part of the total weight that the participants of one organisation may have together."""
     minimum_accepted: Annotated[int, Field(ge=2)]
     """A round in which fewer updates have a weight is aborted: the sum would reveal too much."""
     proof: Literal["none", "norm"] = "none"

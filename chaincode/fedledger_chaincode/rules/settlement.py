@@ -127,7 +127,8 @@ def _weights(
     accepted: Mapping[str, Judged],
     trust: Mapping[str, int],
 ) -> Sequence[int]:
-    """Integer weight of each member of the cohort: examples, capped, times trust in a task with trust weighting.
+    """Integer weight of each member of the cohort: examples, capped, times trust in a task with trust weighting, capped
+    by organisation.
 
     0 for who is refused, absent or quarantined.
     """
@@ -137,7 +138,9 @@ def _weights(
         else 0
         for entry in cohort
     ]
-    capped = capped_weights(counted, aggregation.max_examples * (LEVELS if trust else 1), aggregation.max_share)
+    owners = [entry.msp for entry in cohort]
+    most = aggregation.max_examples * (LEVELS if trust else 1)
+    capped = capped_weights(counted, owners, most, aggregation.max_share)
     return fit_field(capped, aggregation.quantised_norm)
 
 

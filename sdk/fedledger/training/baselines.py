@@ -52,7 +52,8 @@ def train_federated(
     """
     trainers = [LocalTrainer(task, sites[name], site=name) for name in sorted(sites)]
     limits = task.aggregation.max_examples, to_micro(task.aggregation.max_share)
-    counts = np.array(capped_weights([trainer.num_examples for trainer in trainers], *limits), dtype=np.float64)
+    examples = [trainer.num_examples for trainer in trainers]
+    counts = np.array(capped_weights(examples, range(len(trainers)), *limits), dtype=np.float64)
     step = ServerStep(task.tensors, optimizer_spec(task.training.server_optimizer))
     parent, base = None, task.initial_model()
     for round_number in range(1, task.training.rounds + 1):

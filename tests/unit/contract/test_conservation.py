@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import event, given, settings
@@ -71,13 +72,34 @@ counts = st.lists(st.integers(0, 1 << 40), min_size=1, max_size=40)
 
 @given(counts, st.integers(1, 1 << 32), st.integers(1, 1_000_000))
 def test_capped_weights_respect_both_caps_and_leave_nobody_out(examples: list[int], most: int, share: int) -> None:
-    weights = capped_weights(examples, most, share)
+    weights = capped_weights(examples, range(len(examples)), most, share)
     total = sum(weights)
     assert all((weight > 0) == (count > 0) for weight, count in zip(weights, examples, strict=True))
     assert all(weight <= min(count, most) for weight, count in zip(weights, examples, strict=True))
     positive = [weight for weight in weights if weight]
     if positive and max(positive) * 1_000_000 > share * total:
         assert len(set(positive)) == 1
+
+
+@given(st.lists(st.integers(1, 1 << 20), min_size=2, max_size=12), st.integers(1, 1_000_000), st.data())
+def test_an_organisation_has_the_same_share_under_however_many_names(
+    totals: list[int], share: int, data: st.DataObject
+) -> None:
+    examples, owners = [], []
+    for owner, total in enumerate(totals):
+        names = data.draw(st.integers(1, min(total, 50)))
+        cuts = sorted(
+            data.draw(st.lists(st.integers(1, total - 1), max_size=names - 1, unique=True)) if total > 1 else []
+        )
+        parts = [end - start for start, end in zip([0, *cuts], [*cuts, total], strict=True)]
+        examples += parts
+        owners += [owner] * len(parts)
+    whole = capped_weights(totals, range(len(totals)), 1 << 40, share)
+    split = capped_weights(examples, owners, 1 << 40, share)
+    assert all(split)
+    for owner, weight in enumerate(whole):
+        part = sum(each for each, of in zip(split, owners, strict=True) if of == owner)
+        assert abs(Fraction(part, sum(split)) - Fraction(weight, sum(whole))) <= Fraction(len(split), sum(split))
 
 
 @given(counts, st.integers(8, 29))

@@ -130,7 +130,7 @@ def test_what_does_not_hold_together_is_refused(task: TaskDefinition, tmp_path: 
 
 
 def test_an_organisation_without_a_part_in_the_task_is_named(owned: TaskDefinition) -> None:
-    with pytest.raises(BadInputError, match="TASK_SPEC.*own_privacy must be of organisations"):
+    with pytest.raises(BadInputError, match=r"TASK_SPEC.*own_privacy must be of organisations"):
         owned.to_spec(organisations=("AMSP", "BMSP", "CMSP", "DMSP"))
 
 
