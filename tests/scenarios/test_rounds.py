@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fedledger.agents.stores import ValidatorStore
 from fedledger.audit import CheckName, Outcome, verify_network
 from fedledger.audit.findings import BLOCK_CHECKS
 from fedledger.gateway import EvaluateError
 from fedledger.gateway.errors import GatewayError
 from fedledger.ledger import LedgerRefusal, TaskLedger
+from fedledger.secure_aggregation import PreparedUpdate
 from fedledger_chaincode.contract import Contract
 from fedledger_chaincode.messages.records import ModelRecord
 from tests.attacks.conftest import ORGANISATIONS, training_free_spec
@@ -111,6 +114,39 @@ def test_a_round_ends_without_a_validator_that_was_killed_and_the_next_one_with_
                 else:
                     raise AssertionError(f"the validator of {KILLED} does not attest any more")
     assert refused_updates(engine) == [], "participants do not get into each other's way"
+
+
+def test_of_two_updates_that_race_for_the_last_of_a_budget_one_counts(engine: Engine) -> None:
+    privacy = task_spec(privacy={"epsilon_budget": 1_000_000}).privacy.model_dump(mode="json")
+    spec = training_free_spec(task=new_task(), privacy=privacy)
+    racing, others = ORGANISATIONS[0], ORGANISATIONS[1:]
+    with agreed(engine, spec) as play:
+        play.open()
+        play.contribute(1, *others)
+        both = [play.honest(racing, update) for update in ([1_000, 0, 0, 0], [0, 1_000, 0, 0])]
+
+        def submit(prepared: PreparedUpdate) -> str:
+            for validator, sealed in zip(play.view().cohort.validators, prepared.sealed, strict=True):
+                ValidatorStore(validator.store).shares.put(sealed)
+            try:
+                (result,) = play.ledger(racing, "participant").submit_updates([play.sign(racing, prepared)])
+            except GatewayError:
+                return "conflict"
+            return result.code or result.status
+
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(submit, both))
+        assert outcomes.count("received") == 1 and {*outcomes} <= {"received", "EQUIVOCATION", "conflict"}
+        engine.settle()
+        assert len(play.view().updates) == len(ORGANISATIONS)
+        with working(*play.validators.values()):
+            play.await_round(1, "finalised")
+            auditor = play.ledger(racing, "auditor")
+            # Nobody has any budget left: the validators end the task.
+            assert within_patience(lambda: auditor.task(spec.task).record.state == "completed")
+        engine.settle()
+        standings = {view.member.msp: view.standing for view in auditor.members(spec.task)}
+        assert {(each.contributions, each.epsilon) for each in standings.values()} == {(1, 1_000_000)}
 
 
 # The audit
