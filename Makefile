@@ -40,6 +40,8 @@ lint: $(READY) ## ruff, mypy (strict) and the contracts between layers
 
 bench: $(READY) ## the figures of README and docs, with the machine they were taken on
 	for benchmark in benchmarks/[a-z]*.py; do $(RUN)/python $$benchmark || exit 1; done
+	$(RUN)/python -m benchmarks.contribution
+	@echo 'Poisoning takes hours: python -m benchmarks.poisoning --help'
 
 docs: $(READY) ## check that links and commands in the documentation are right
 	$(RUN)/python -m pytest -q tests/docs

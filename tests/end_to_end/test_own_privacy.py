@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
 
 import pytest
 
-from fedledger.agents.participant import Contribution, Participant
+from fedledger.agents.participant import Contribution
 from fedledger.audit.sources import verify_network
-from fedledger.cli import participant, validator
 from fedledger.cli.main import run
 from fedledger.errors import ExitCode
-from tests.end_to_end.hospitals import TASK, Hospitals, hospitals
+from tests.end_to_end.hospitals import TASK, Hospitals, hospitals, run_until_the_end
 
 CAREFUL, MSP = "hungary", "HungaryMSP"
 OWN = f"""
@@ -25,7 +23,7 @@ epsilon_budget = 1.0
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Hospitals:
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospitals]:
     with hospitals(tmp_path_factory.mktemp("hospitals"), training__rounds="2") as running:
         path = running.package / "task.toml"
         path.write_text(path.read_text() + OWN)
@@ -48,28 +46,14 @@ def test_it_spends_by_its_own_schedule_and_its_agent_follows_an_amendment(
     assert f"privacy of {MSP}" in shown and "noise multiplier 3" in shown
     package, data = ("--package", str(together.package)), ("--data", CAREFUL)
     contributions: list[Contribution] = []
-    stop = threading.Event()
-    with ExitStack() as stack:
-        agents: list[Participant | validator.Validator] = []
-        for organisation in together.organisations:
-            opened = stack.enter_context(together.acting(f"{organisation.name}-validator"))
-            agents.append(validator.build(opened, TASK, str(together.package)))
-            opened = stack.enter_context(together.acting(f"{organisation.name}-participant"))
-            agents.append(participant.build(opened, TASK, str(together.package), organisation.name))
-            if organisation.name == CAREFUL:
-                agents[-1].on_contribution = contributions.append  # type: ignore[union-attr]
+    with together.agents() as agents:
+        agents[f"{CAREFUL}-participant"].on_contribution = contributions.append  # type: ignore[union-attr]
         amend = ("task", "amend", TASK, "--own-epsilon-budget", f"{MSP}=1.5", "--format", "json")
         amendment = json.loads(command(together, capsys, f"{CAREFUL}-governor", *amend))
         for organisation in together.organisations:
             approve = ("task", "approve", TASK, "--hash", amendment["spec_hash"], *package)
             command(together, capsys, f"{organisation.name}-governor", *approve)
-        threads = [threading.Thread(target=agent.run, args=(stop,)) for agent in agents]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120)
-        stop.set()
-        assert not any(thread.is_alive() for thread in threads)
+        run_until_the_end(agents.values())
 
     spent = [each.result.cumulative_epsilon_micro for each in contributions if each.result]
     with together.acting("cleveland-auditor") as opened:
@@ -92,5 +76,3 @@ def test_it_spends_by_its_own_schedule_and_its_agent_follows_an_amendment(
     assert run([*schedule]) == ExitCode.OK
     rows = json.loads(capsys.readouterr().out)["schedule"]
     assert [round(row["epsilon"] * 1e6) for row in rows] == list(own.epsilon_schedule)
-
-
