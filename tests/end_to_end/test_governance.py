@@ -97,7 +97,10 @@ def test_a_participant_is_suspended_and_reinstated_with_reasons(played: Played, 
     assert len(played.game.view().cohort.participants) == 3
     not_mine = command(OTHERS[0], "participant", "reinstate", "heart", pseudonym, "--reason", "We like it.")
     assert not_mine.code == ExitCode.CONNECTION and "WRONG_ORGANISATION" in not_mine.err
-    assert "takes part" in command(FIRST, "participant", "reinstate", "heart", pseudonym, "--reason", "It was not.").out
+    beginning = command(FIRST, "participant", "reinstate", "heart", pseudonym[:10], "--reason", "It was not.")
+    assert beginning.out == f"Participant {pseudonym[:16]} takes part\n"
+    nobody = command(FIRST, "participant", "suspend", "heart", "xyz", "--reason", "Who?")
+    assert nobody.code == ExitCode.BAD_ARGUMENTS and "BAD_PSEUDONYM" in nobody.err
 
 
 def test_the_others_suspend_an_organisation_by_vote(played: Played, command: Callable[..., Said]) -> None:

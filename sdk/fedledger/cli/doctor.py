@@ -6,7 +6,7 @@ import importlib.util
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +46,7 @@ def doctor(
     profile: Annotated[str | None, typer.Option("--profile", help="Look at this profile only.")] = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Look at Python, packages, Fabric's programs, and each profile's certificate, gateway and store."""
+    """Look at Python, packages, Fabric's programs, and each profile's certificate, gateways and store."""
     findings = [*_machine(), *_profiles(config, profile)]
     show(
         {"ok": all(finding.ok for finding in findings), "findings": [asdict(finding) for finding in findings]},
@@ -81,7 +81,8 @@ def _profiles(config: Path, only: str | None) -> Iterator[Finding]:
             yield Finding(name, False, error.message, error.remedy)
             continue
         yield _certificate(profile)
-        yield _checked(f"{name}: gateway", lambda profile=profile: _reached(profile))  # type: ignore[misc]
+        for what, alone in _gateways(profile):
+            yield _checked(f"{name}: {what}", lambda profile=alone: _reached(profile))  # type: ignore[misc]
         yield _checked(f"{name}: store", lambda profile=profile: _store(profile))  # type: ignore[misc]
 
 
@@ -94,6 +95,13 @@ def _certificate(profile: Profile) -> Finding:
     left = expires - datetime.now(UTC)
     mend = f"Renew it: fedledger identity reenroll --profile {profile.name}"
     return Finding(what, left > _EXPIRES_SOON, f"expires {expires:%Y-%m-%d}", mend)
+
+
+def _gateways(profile: Profile) -> Iterator[tuple[str, Profile]]:
+    """Each gateway of a profile as a profile of its own: together, one that answers hides those that do not."""
+    yield "gateway", replace(profile, further_gateways=())
+    for each in profile.further_gateways:
+        yield "further gateway", replace(profile, gateway=each.gateway, tls_roots=each.tls_roots, further_gateways=())
 
 
 def _reached(profile: Profile) -> str:

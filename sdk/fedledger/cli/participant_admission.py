@@ -11,6 +11,7 @@ import typer
 
 from fedledger.cli.output import Format, show, table, tokens
 from fedledger.cli.participant import app
+from fedledger.cli.reputation import find_participant
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -28,7 +29,9 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.round import Admission, SignedAdmission
 from fedledger_chaincode.submitter import pseudonym_of
 
-PseudonymArgument = Annotated[str, typer.Argument(help="The participant's pseudonym.", metavar="PSEUDONYM")]
+PseudonymArgument = Annotated[
+    str, typer.Argument(help="A participant's pseudonym, or its beginning.", metavar="PSEUDONYM")
+]
 
 
 @app.command()
@@ -97,9 +100,9 @@ def _decision(name: str) -> Callable[..., None]:
         with session(config, profile) as opened:
             ledger = opened.ledger
             call = {"suspend": ledger.suspend_participant, "reinstate": ledger.reinstate_participant}[name]
-            member = call(task, pseudonym, reason)
+            member = call(task, find_participant(opened, task, pseudonym), reason)
         now = f"is suspended: {member.suspended}" if member.suspended else "takes part"
-        show(member.model_dump(mode="json"), f"Participant {pseudonym[:16]} {now}", output)
+        show(member.model_dump(mode="json"), f"Participant {member.participant[:16]} {now}", output)
 
     return command
 

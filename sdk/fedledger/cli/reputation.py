@@ -18,7 +18,9 @@ app = typer.Typer(help="How a participant's reputation came about.", no_args_is_
 
 @app.command("explain")
 def explain_reputation(
-    participant: Annotated[str, typer.Argument(help="A participant's pseudonym, or its beginning.")],
+    participant: Annotated[
+        str, typer.Argument(help="A participant's pseudonym, or its beginning.", metavar="PSEUDONYM")
+    ],
     task: Annotated[str, typer.Option("--task", help="The task's name on the ledger.")],
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
