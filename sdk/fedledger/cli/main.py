@@ -8,53 +8,18 @@ from typing import Annotated
 
 import typer
 
-from fedledger.agents.follow import is_refused_identity
-from fedledger.cli import (
-    audit,
-    identity,
-    model,
-    network,
-    participant_admission,
-    privacy,
-    report,
-    reputation,
-    round,
-    task_changes,
-    token,
-    validator,
-    wallet,
-)
-from fedledger.cli.demo.command import demo
-from fedledger.cli.doctor import doctor
+from fedledger.cli.commands import Commands
 from fedledger.cli.output import configure_logging, messages
 from fedledger.errors import ExitCode, FedledgerError
 
 app = typer.Typer(
     name="fedledger",
+    cls=Commands,
     help="Organisations train one model together; a ledger that they run together decides.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for commands, name in (
-    (network, "network"),
-    (identity, "identity"),
-    (task_changes, "task"),
-    (participant_admission, "participant"),
-    (validator, "validator"),
-    (round, "round"),
-    (model, "model"),
-    (wallet, "wallet"),
-    (token, "token"),
-    (reputation, "reputation"),
-    (audit, "audit"),
-    (privacy, "privacy"),
-    (report, "report"),
-):
-    app.add_typer(commands.app, name=name)
-app.command()(demo)
-app.command()(doctor)
-
 _SIGNALLED = 128
 _SIGINT = 2
 
@@ -82,6 +47,8 @@ def run(arguments: list[str]) -> int:
         code = end.code if isinstance(end.code, int) else 1
         return ExitCode.BAD_ARGUMENTS if code == typer_usage_error() else code
     except FedledgerError as error:
+        from fedledger.agents.follow import is_refused_identity
+
         complain(error)
         return ExitCode.CONNECTION if is_refused_identity(error) else error.exit_code
     except KeyboardInterrupt:
