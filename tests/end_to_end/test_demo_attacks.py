@@ -5,13 +5,16 @@ Asserted is what the ledger decided and why. How good models become depends on n
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fedledger.cli.main import run
+from fedledger.errors import ExitCode
 
 ATTACKER = "long_beach_va"
 HONEST = ["cleveland", "hungary", "switzerland"]
@@ -19,14 +22,14 @@ INITIAL_REPUTATION = 0.5
 STAKE = 100.0
 
 
-def demo(folder: Path, attack: str, *options: str, rounds: int = 2) -> dict[str, Any]:
-    """The document of a demo with an attack, without privacy noise."""
-    command = [sys.executable, "-m", "fedledger", "demo", "--rounds", str(rounds), "--no-dp", "--format", "json"]
-    ended = subprocess.run(
-        [*command, "--attack", attack, "--dir", str(folder), *options], capture_output=True, text=True, timeout=550
-    )
-    assert ended.returncode == 0, ended.stderr
-    document = dict(json.loads(ended.stdout))
+def demo(folder: Path, *options: str, rounds: int = 2) -> dict[str, Any]:
+    """The document of a demo without privacy noise; in this process, where TensorFlow starts once for all of them."""
+    out, err = io.StringIO(), io.StringIO()
+    command = ["demo", "--rounds", str(rounds), "--no-dp", "--format", "json", "--dir", str(folder)]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([*command, *options])
+    assert code == ExitCode.OK, err.getvalue()
+    document = dict(json.loads(out.getvalue()))
     assert document["audit"]["ok"]
     assert [(row["state"], row["reason"]) for row in document["rounds"]] == [("finalised", "")] * rounds
     return document
@@ -78,7 +81,7 @@ def assert_three_models_were_compared(document: dict[str, Any]) -> None:
 def test_an_update_that_does_not_agree_counts_nothing_and_costs_reputation_and_pay_but_no_stake(
     tmp_path: Path, attack: str, why: str
 ) -> None:
-    document = demo(tmp_path / "demo", attack)
+    document = demo(tmp_path / "demo", "--attack", attack)
     report = document["attack"]
     assert report["attacker"] == ATTACKER
     assert report["verdicts"] == ["accepted"] * 2
@@ -97,7 +100,7 @@ def test_an_update_that_does_not_agree_counts_nothing_and_costs_reputation_and_p
 
 
 def test_a_scaled_update_is_refused_with_proof_and_costs_stake_and_reputation(tmp_path: Path) -> None:
-    document = demo(tmp_path / "demo", "scale")
+    document = demo(tmp_path / "demo", "--attack", "scale")
     report = document["attack"]
     assert report["verdicts"] == ["refused: norm"] * 2
     assert [row["refused"] for row in document["rounds"]] == [{ATTACKER: "refused: norm"}] * 2
@@ -117,7 +120,7 @@ def test_a_scaled_update_is_refused_with_proof_and_costs_stake_and_reputation(tm
 
 
 def test_a_lying_validator_is_convicted_and_the_update_it_lied_about_counts(tmp_path: Path) -> None:
-    document = demo(tmp_path / "demo", "lying-validator")
+    document = demo(tmp_path / "demo", "--attack", "lying-validator")
     report = document["attack"]
     assert report["validator_convicted_in_rounds"] == [1, 2]
     told = [row["validators"] for row in document["rounds"]]
@@ -134,7 +137,7 @@ def test_a_lying_validator_is_convicted_and_the_update_it_lied_about_counts(tmp_
 
 
 def test_who_drops_out_is_not_waited_for_and_the_others_go_on(tmp_path: Path) -> None:
-    document = demo(tmp_path / "demo", "dropout", rounds=3)
+    document = demo(tmp_path / "demo", "--attack", "dropout", rounds=3)
     assert [sorted(row["accepted"]) for row in document["rounds"]] == [
         sorted([*HONEST, ATTACKER]),
         sorted([*HONEST, ATTACKER]),
@@ -148,10 +151,7 @@ def test_who_drops_out_is_not_waited_for_and_the_others_go_on(tmp_path: Path) ->
 
 
 def test_a_plain_demo_tells_what_became_of_everybody_as_well(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fedledger", "demo", "--rounds", "1", "--no-dp", "--format", "json"]
-    ended = subprocess.run([*command, "--dir", str(tmp_path / "demo")], capture_output=True, text=True, timeout=550)
-    assert ended.returncode == 0, ended.stderr
-    document = json.loads(ended.stdout)
+    document = demo(tmp_path / "demo", rounds=1)
     assert "attack" not in document
     for fate in document["rounds"][0]["participants"]:
         assert (fate["verdict"], fate["reason"], fate["agreement"]) == ("accepted", "counts by its examples", None)
@@ -159,4 +159,4 @@ def test_a_plain_demo_tells_what_became_of_everybody_as_well(tmp_path: Path) -> 
 
 def test_an_attack_needs_all_agents_in_one_process(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="BAD_ARGUMENTS"):
-        demo(tmp_path / "demo", "scale", "--processes")
+        demo(tmp_path / "demo", "--attack", "scale", "--processes")
