@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import pytest
 
 from fedledger.identity.keys import KeyType, generate_key
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MICRO
-from fedledger_chaincode.messages.records import ModelRecord
+from fedledger_chaincode.messages.records import CohortEntry, ModelRecord
 from fedledger_chaincode.messages.round import AbortRequest, PrivacyStatement
 from fedledger_chaincode.messages.views import ModelRecords, SubmissionResults
+from fedledger_chaincode.rules.evidence import Judged
+from fedledger_chaincode.rules.settlement import Rules, weigh
 from fedledger_chaincode.rules.submission import agreed_privacy
 from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium, digest, task_spec
 from tests.unit.contract.test_tasks import refused
@@ -406,6 +409,26 @@ def test_a_dominant_participant_counts_for_at_most_its_share() -> None:
         consortium.attest(msp, 1)
     settlement = consortium.settle(1)
     assert settlement.updates[0].weight * MICRO <= 400_000 * settlement.weight_sum
+
+
+def test_under_two_names_an_organisation_counts_for_no_more_than_under_one() -> None:
+    rules = Rules.of(task_spec())
+
+    def shares(*owners: str) -> list[Fraction]:
+        cohort = [
+            CohortEntry(participant=digest(f"{index}"), msp=msp, quarantined=False, reputation=500_000)
+            for index, msp in enumerate(owners)
+        ]
+        examples = {each.participant: 9_000 if each.msp == MSPS[0] else 100 for each in cohort}
+        settled = weigh(
+            rules, cohort, examples, {each.participant: Judged("accepted", proven=False) for each in cohort}
+        )
+        total = sum(update.weight for update in settled)
+        return [Fraction(update.weight, total) for update in settled]
+
+    one, two = shares(*MSPS), shares(MSPS[0], *MSPS)
+    assert two[0] == two[1] == one[0] / 2 <= Fraction(400_000, MICRO) / 2
+    assert two[2:] == one[1:]
 
 
 def test_persistently_absent_participants_are_quarantined_and_weigh_nothing() -> None:

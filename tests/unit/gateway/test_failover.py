@@ -205,7 +205,7 @@ def test_a_single_further_gateway_of_three_is_not_believed(three: Any, connected
     three[2][0].result = b"third"
     ledger = contract(connected(nowhere, *(address for _, address in three)))
     with pytest.raises(EvaluateError) as refused:
-        ledger.evaluate_transaction("GetRound")
+        ledger.new_proposal("GetRound").evaluate(timeout=1.0)
     assert refused.value.code == "GATEWAYS_DISAGREE"
     assert "fewer than 2" in refused.value.message
 
