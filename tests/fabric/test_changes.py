@@ -23,7 +23,7 @@ from fedledger_network.ca.in_process import in_process_ca
 from fedledger_network.ca.organisation import authority_folder
 from fedledger_network.ca.service import CaService
 from fedledger_network.consortium import Consortium, Organisation
-from fedledger_network.fabric import FabricConfig, FabricNetwork, Programs
+from fedledger_network.fabric import FabricConfig, FabricError, FabricNetwork, Programs
 from fedledger_network.fabric.identities import provision
 from tests.fabric.commands import fedledger
 from tests.fabric.conftest import ORGANISATIONS, free_ports
@@ -169,6 +169,13 @@ def test_an_organisation_that_does_not_answer_is_taken_out_and_the_others_keep_t
     smaller.start("orderer.cleveland")
     with pytest.raises(BadInputError, match="TOO_FEW_ORGANISATIONS"):
         changed(network, "remove-organisation", FIFTH.name)
+    larger.save()  # as it is when the command was killed before its last step
+    with pytest.raises(FabricError, match="NOT_A_MEMBER") as refused:
+        present(network).up()
+    assert "network remove-organisation hungary" in refused.value.remedy
+    changed(network, "remove-organisation", "hungary")
+    assert present(network).config == smaller.config
+    assert all(larger.inventory.named(f"{kind}.hungary").pid() is None for kind in larger.inventory.kinds)
 
 
 def test_the_audit_follows_every_change(network: FabricNetwork) -> None:

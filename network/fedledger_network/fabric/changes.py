@@ -15,8 +15,7 @@ from pathlib import Path
 
 from fedledger.errors import BadInputError
 from fedledger.identity.files import write_atomic
-from fedledger.identity.profile import Profile, load_profile
-from fedledger_network.configuration.edits import members, with_members
+from fedledger_network.configuration.edits import with_members
 from fedledger_network.configuration.ordering import broadcast, orderer_endpoints
 from fedledger_network.configuration.reading import current_config, last_config_block, wait_for_config
 from fedledger_network.configuration.updates import ChannelUpdate
@@ -24,7 +23,7 @@ from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator
 from fedledger_network.fabric.config import FabricConfig, already_member
 from fedledger_network.fabric.errors import FabricError, FabricTimeout
-from fedledger_network.fabric.identities import ADMINISTRATOR, issue_nodes_anew
+from fedledger_network.fabric.identities import issue_nodes_anew
 from fedledger_network.fabric.inventory import ORDERER, PEER
 from fedledger_network.fabric.network import FabricNetwork, Progress
 from fedledger_network.fabric.processes import Program, start_all, stop_all
@@ -50,7 +49,7 @@ def add_member(network: FabricNetwork, member: Organisation, progress: Progress 
     present = [each for each in grown.config.consortium.organisations if each != member]
     if begun:
         _refuse_whole_member(network, member, present[0])
-    elif member.msp_id not in _member_ids(network, present[0]):
+    elif member.msp_id not in network.member_ids():
         for kind in _DATA:  # what is left of an earlier membership
             _forget(grown.inventory.program(kind, member))
     grown.provide(progress)
@@ -200,7 +199,7 @@ def _wait_until(caught_up: Callable[[], bool], who: str) -> None:
 def _newest_config_block(network: FabricNetwork, organisation: Organisation) -> Path:
     """A file with the channel's newest configuration block, by that organisation's peer."""
     path = network.layout.config_block
-    administrator = _administrator(network, organisation)
+    administrator = network.administrator_profile(organisation)
     with administrator.connect() as gateway:
         block = last_config_block(gateway.get_network(administrator.channel))
     write_atomic(path, block.SerializeToString(deterministic=True))
@@ -215,16 +214,9 @@ def _refuse_whole_member(network: FabricNetwork, member: Organisation, asked: Or
         raise already_member(member)
 
 
-def _member_ids(network: FabricNetwork, asked: Organisation) -> frozenset[str]:
-    """MSP ids of the channel's members, by one organisation's peer."""
-    administrator = _administrator(network, asked)
-    with administrator.connect() as gateway:
-        return members(current_config(gateway.get_network(administrator.channel)))
-
-
 def _agree(network: FabricNetwork, wanted: FabricNetwork, signers: Sequence[Organisation]) -> None:
     """Give the channel the members and orderers of ``wanted``; the administrators of ``signers`` sign."""
-    administrators = [_administrator(network, each) for each in signers]
+    administrators = [network.administrator_profile(each) for each in signers]
     with ExitStack() as stack:
         channels = [stack.enter_context(each.connect()).get_network(each.channel) for each in administrators]
         current = current_config(channels[0])
@@ -239,7 +231,3 @@ def _agree(network: FabricNetwork, wanted: FabricNetwork, signers: Sequence[Orga
         envelope = update.envelope(first.msp_id, first.credentials())
         broadcast(orderer_endpoints(current, first.msp_id), envelope)
         wait_for_config(channels, current.sequence + 1)
-
-
-def _administrator(network: FabricNetwork, organisation: Organisation) -> Profile:
-    return load_profile(network.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")

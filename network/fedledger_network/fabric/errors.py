@@ -6,7 +6,7 @@ from fedledger.errors import DeadlineError, FedledgerError
 
 
 class FabricError(FedledgerError):
-    """Codes: ``FABRIC_MISSING``, ``FABRIC_VERSION``, ``PORT_TAKEN``, ``PROGRAM_DIED``, ``PROGRAM_STUCK``,
+    """Codes: ``FABRIC_MISSING``, ``FABRIC_VERSION``, ``NOT_A_MEMBER``, ``PORT_TAKEN``, ``PROGRAM_DIED``, ``PROGRAM_STUCK``,
     ``COMMAND_FAILED``, ``UNKNOWN_PROGRAM``, ``NOT_STARTED``."""
 
 

@@ -19,12 +19,15 @@ from typing import Any, TypeVar
 from fedledger.errors import BadInputError
 from fedledger.gateway.blocks import parse_block
 from fedledger.identity.files import write_atomic
-from fedledger_network.configuration.edits import config_of_block
+from fedledger.identity.profile import Profile, load_profile
+from fedledger_network.configuration.edits import config_of_block, members
+from fedledger_network.configuration.reading import current_config
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.administration import Administrator, Definition
 from fedledger_network.fabric.channel import first_block
 from fedledger_network.fabric.config import FabricConfig
-from fedledger_network.fabric.identities import write_changed
+from fedledger_network.fabric.errors import FabricError
+from fedledger_network.fabric.identities import ADMINISTRATOR, write_changed
 from fedledger_network.fabric.inventory import PEER, Inventory
 from fedledger_network.fabric.layout import Layout
 from fedledger_network.fabric.preparation import make_folders, prepare_organisation, prepare_package, start_authorities
@@ -128,18 +131,22 @@ class FabricNetwork:
         """Install, approve and commit the contract's definition where that is due, with ``renew`` in any case.
 
         Services of the old version serve until the new one is committed; then they are stopped.
+
+        Raises:
+            FabricError: ``NOT_A_MEMBER``, an organisation was taken out of the channel and is still in the file.
         """
-        members = self.config.consortium.organisations
+        organisations = self.config.consortium.organisations
         release = self.inventory.release()
-        current = self.administrator(members[0]).definition()
+        current = self.administrator(organisations[0]).definition()
         wanted = Definition.of(self.config, 1 if current is None else current.sequence + 1)
         if renew or current is None or not current.means_the_same_as(wanted):
+            self._refuse_former_members()
             progress("installing the contract")
             self._each(Administrator.install)
             progress("approving the contract")
             self._each(lambda administrator: administrator.approve(wanted, release.package_id))
             progress("committing the contract")
-            self.administrator(members[0]).commit(wanted, members)
+            self.administrator(organisations[0]).commit(wanted, organisations)
         stop_all(self.inventory.services(replace(release, place=release.place.other)))
 
     def down(self) -> None:
@@ -208,6 +215,32 @@ class FabricNetwork:
     def fresh_config(self) -> Any:
         """The ``common.Config`` that the channel would have if it were made now."""
         return config_of_block(parse_block(first_block(self.config, self.layout, self.programs)))
+
+    def member_ids(self) -> frozenset[str]:
+        """MSP ids of the channel's members, by whichever peer has the newest configuration."""
+        configs = []
+        for organisation in self.config.consortium.organisations:
+            administrator = self.administrator_profile(organisation)
+            with administrator.connect() as gateway:
+                configs.append(current_config(gateway.get_network(administrator.channel)))
+        return members(max(configs, key=lambda config: config.sequence))
+
+    def administrator_profile(self, organisation: Organisation) -> Profile:
+        """Who acts for an organisation in the channel's configuration."""
+        return load_profile(self.layout.profiles, f"{organisation.name}-{ADMINISTRATOR}")
+
+    def _refuse_former_members(self) -> None:
+        """Nothing can be agreed on with who is out of the channel, which an interrupted removal leaves behind."""
+        in_channel = self.member_ids()
+        for organisation in self.config.consortium.organisations:
+            if organisation.msp_id not in in_channel:
+                raise FabricError(
+                    "NOT_A_MEMBER",
+                    f"{organisation.name} ({organisation.msp_id}) is in {self.layout.consortium} and no member of the "
+                    "channel: its removal was interrupted.",
+                    f"Finish it: fedledger network remove-organisation {organisation.name}; or take it in again: "
+                    f"fedledger network add-organisation {organisation.name}.",
+                )
 
     def _each(self, step: Callable[[Administrator], ResultT]) -> list[ResultT]:
         """Take one step for every organisation at the same time; the first error counts."""
