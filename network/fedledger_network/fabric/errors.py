@@ -6,8 +6,8 @@ from fedledger.errors import DeadlineError, FedledgerError
 
 
 class FabricError(FedledgerError):
-    """Codes: ``FABRIC_MISSING``, ``FABRIC_VERSION``, ``NOT_A_MEMBER``, ``PORT_TAKEN``, ``PROGRAM_DIED``, ``PROGRAM_STUCK``,
-    ``COMMAND_FAILED``, ``UNKNOWN_PROGRAM``, ``NOT_STARTED``."""
+    """Codes: ``FABRIC_MISSING``, ``FABRIC_VERSION``, ``NOT_A_MEMBER``, ``PORT_TAKEN``, ``PROGRAM_DIED``,
+    ``PROGRAM_STUCK``, ``COMMAND_FAILED``, ``UNKNOWN_PROGRAM``, ``NOT_STARTED``."""
 
 
 class FabricTimeout(DeadlineError):
