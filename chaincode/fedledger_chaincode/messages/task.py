@@ -23,6 +23,8 @@ from fedledger_chaincode.rules.norm_bound import NormBound
 
 LEAST_FLOOR = 250_000
 """Least ``equal_share`` where weights follow an estimate of contribution."""
+LEAST_AGREEMENT_FACTOR = MICRO // 2
+"""An organisation's own noise excuses so much missing agreement and no more: else noise alone would often pass."""
 
 
 class TensorSpec(Value):
@@ -186,7 +188,7 @@ class OwnPrivacy(Value):
 
     msp: MspId
     privacy: PrivacySpec
-    agreement_factor: Positive = MICRO
+    agreement_factor: Annotated[int, Field(ge=LEAST_AGREEMENT_FACTOR, le=MAXIMUM_INTEGER)] = MICRO
     """Agreement to be expected of an honest update of theirs over that of one with the task's mechanism, in
     micro-units: with more noise it is smaller, and theirs is divided by this before it is judged."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fedledger.privacy.agreement import LocalSteps, agreement_factor, update_deviation
 from fedledger.training.settings import MICRO
+from fedledger_chaincode.messages.task import LEAST_AGREEMENT_FACTOR
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -43,11 +44,13 @@ def threshold_factor(task: TaskDefinition) -> float:
 
 def agreement_factor_of(task: TaskDefinition, msp: str) -> int:
     """Agreement to expect with the noise of an organisation's own mechanism over that with the task's, in micro-units;
-    at least 1.
+    at least what the ledger allows.
     """
     if task.settings.robustness.trust_weighting == "off":
         return MICRO
-    return max(1, round(threshold_factor(task.of_organisation(msp)) / threshold_factor(task) * MICRO))
+    return max(
+        LEAST_AGREEMENT_FACTOR, round(threshold_factor(task.of_organisation(msp)) / threshold_factor(task) * MICRO)
+    )
 
 
 def ledger_thresholds(task: TaskDefinition) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def test_its_budget_can_be_amended_and_its_mechanism_cannot() -> None:
         consortium.through(number)
     for changed, named in (
         (own(noise_multiplier=1), f"own_privacy.{CAREFUL}.privacy.noise_multiplier"),
-        (own(factor=1), f"own_privacy.{CAREFUL}.agreement_factor"),
+        (own(factor=900_000), f"own_privacy.{CAREFUL}.agreement_factor"),
         (own(epsilon_schedule=[1, 2, 3, 4]), f"epsilon of {CAREFUL}"),
         (own(MSPS[2]), "own_privacy"),
     ):
@@ -98,18 +98,23 @@ def test_it_belongs_to_organisations_of_the_task_once_each(owners: list[dict[str
 
 def test_agreement_is_divided_by_what_the_own_noise_leaves_of_it() -> None:
     spec = spec_with(
-        own(factor=250_000),
+        own(factor=500_000),
         aggregation={"proof": "norm"},
         robustness={"trust_weighting": "last-step", "no_trust": 100_000, "full_trust": 400_000},
     )
     cohort = [CohortEntry(participant=digest(msp), msp=msp, quarantined=False, reputation=500_000) for msp in MSPS]
     square = spec.aggregation.quantised_norm**2
-    products = [square // 2, square // 2, square // 8, square // 8]
+    products = [square // 2, square // 2, square // 4, square // 4]
     judged = {
         entry.participant: Judged("accepted", proven=False, inner_product=product)
         for entry, product in zip(cohort, products, strict=True)
     }
     settled = weigh(Rules.of(spec), cohort, {entry.participant: 100 for entry in cohort}, judged)
-    assert [update.agreement for update in settled] == [500_000, 500_000, 125_000, 500_000]
+    assert [update.agreement for update in settled] == [500_000, 500_000, 250_000, 500_000]
     assert settled[3].trust == settled[0].trust == 15
-    assert settled[2].trust < 3
+    assert settled[2].trust < 10
+
+
+def test_noise_excuses_half_of_what_is_missing_and_no_more() -> None:
+    with pytest.raises(ValueError, match="agreement_factor"):
+        spec_with(own(factor=499_999))
