@@ -61,8 +61,8 @@ def exists(words: list[str]) -> bool:
     command = get_command(app)
     options = {name for parameter in command.params for name in parameter.opts}
     rest = [word for word in words if word not in options]
-    while rest and hasattr(command, "commands"):
-        found = command.commands.get(rest[0])
+    while rest and hasattr(command, "get_command"):
+        found = command.get_command(None, rest[0])
         if found is None:
             return rest[0].startswith("-") or not re.fullmatch(r"[a-z-]+", rest[0])
         command, rest = found, rest[1:]
