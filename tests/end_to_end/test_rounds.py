@@ -64,6 +64,8 @@ class Story:
     processes_searched: tuple[str, ...] = ()
     """The node, the contract and the validators, while the last round but one was on."""
     memories_with_an_update: tuple[str, ...] = ()
+    restarted: threading.Event = field(default_factory=threading.Event, repr=False)
+    """Whether the killed validator works again."""
     own_memory_found: bool = False
     """Whether the same search finds the updates in the participants' own process."""
 
@@ -111,7 +113,7 @@ def _run(together: Hospitals, told: Story) -> None:
             if name != LATE:
                 thread.start()
         for event in events:
-            _interfere(together, validators, event)
+            _interfere(together, told, validators, event)
             if event.name == "EquivocationProven":
                 threads[LATE].start()
             if event.name == "ModelPublished" and event.fields["version"] == ROUNDS:
@@ -139,13 +141,14 @@ def _validator(together: Hospitals, name: str) -> ChildProcess:
     return ChildProcess(command, together.network.path / f"{name}-validator.log")
 
 
-def _interfere(together: Hospitals, validators: dict[str, ChildProcess], event: LedgerEvent) -> None:
+def _interfere(together: Hospitals, told: Story, validators: dict[str, ChildProcess], event: LedgerEvent) -> None:
     """Kill a validator when its round opens, and start it again when it is over."""
     if event.name == "RoundOpened" and event.fields["round"] == KILLED_IN:
         os.kill(validators[KILLED].pid, signal.SIGKILL)
         validators[KILLED].stop()
     if event.name == "ModelPublished" and event.fields["version"] == KILLED_IN:
         validators[KILLED] = _validator(together, KILLED)
+        told.restarted.set()
 
 
 def _listener(together, told, agent: Participant, opened: Session, stop, lock, validators):
@@ -163,6 +166,7 @@ def _listener(together, told, agent: Participant, opened: Session, stop, lock, v
             _see_files(together, told, "organisations/*/store/**/*")
             _see_files(together, told, "organisations/*/participant/**/*")
             if contribution.round == ROUNDS - 1 and not told.processes_searched:
+                assert told.restarted.wait(60)
                 _search_memories(told, _others(together, validators))
         if agent.site == LEAVES and contribution.round == LAST_ROUND:
             opened.ledger.leave_task(TASK)

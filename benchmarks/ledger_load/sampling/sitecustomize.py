@@ -7,6 +7,7 @@ Threads of C libraries write nothing.
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import signal
@@ -18,3 +19,5 @@ if folder := os.environ.get("CPU_SAMPLES_FOLDER"):
     stacks = (Path(folder) / f"{os.getpid()}.stacks").open("w")
     faulthandler.register(signal.SIGPROF, stacks, all_threads=False)
     signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)
+    # A signal that is on its way when the interpreter has taken its handler away would end the process.
+    atexit.register(signal.setitimer, signal.ITIMER_PROF, 0.0)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
 from fedledger.identity.authority import load_certificate
@@ -112,6 +113,8 @@ class TrustAnchors:
                     " Fabric would rewrite it, and its identity would not be the bytes that were sent.",
                     "Have it issued anew by a CA that normalises its signatures.",
                 )
+            if _has_unused_bits(path[-1]):
+                raise _bad(path[-1], "has a signature that is no whole number of bytes, which Fabric refuses")
             path.append(issuer)
         for depth, authority in enumerate(path[1:]):
             constraints = _extension(authority, x509.BasicConstraints)
@@ -191,6 +194,14 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def _has_unused_bits(certificate: x509.Certificate) -> bool:
+    """Whether the BIT STRING of the signature, which ends a certificate (RFC 5280, 4.1), counts bits as unused.
+
+    Where they are zero the signature is valid all the same, so that one certificate would have several encodings.
+    """
+    return certificate.public_bytes(Encoding.DER)[-len(certificate.signature) - 1] != 0
 
 
 def _bad(certificate: x509.Certificate, reason: str) -> IdentityError:

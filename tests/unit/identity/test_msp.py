@@ -297,6 +297,20 @@ def test_a_certificate_of_an_unknown_version_is_refused_and_does_not_break_the_r
     assert refusal.value.code == "MALFORMED_IDENTITY"
 
 
+def test_a_certificate_has_one_encoding_for_its_signature_has_no_unused_bits(org):
+    member = org.enrol()
+    while member.certificate.signature[-1] & 1:
+        member = org.enrol()
+    der = bytearray(member.certificate.public_bytes(serialization.Encoding.DER))
+    place = len(der) - len(member.certificate.signature) - 1
+    assert der[place] == 0
+    der[place] = 1
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(bytes(der)) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(IdentityError, match="whole number of bytes") as refusal:
+        org.msp.validate(serialize_identity(org.msp.msp_id, pem), org.now)
+    assert refusal.value.code == "BAD_CERTIFICATE"
+
+
 @pytest.fixture(scope="module")
 def member(org):
     return org.enrol()
