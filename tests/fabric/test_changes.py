@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,17 @@ def test_the_contract_is_upgraded_and_its_state_is_kept(network: FabricNetwork) 
     assert is_known_everywhere(newer, task)
     with pytest.raises(BadInputError, match="NOTHING_TO_CHANGE"):
         changed(network, "upgrade", "9.0")
+
+
+def test_an_approval_goes_by_another_orderer_when_the_own_one_is_gone(network: FabricNetwork) -> None:
+    running = present(network)
+    administrator = running.administrator(running.config.organisation("long_beach"))
+    current = administrator.definition()
+    assert current is not None
+    running.kill("orderer.long_beach")
+    try:
+        wanted = replace(current, sequence=current.sequence + 1, version="10.0")
+        assert administrator.approve(wanted, running.inventory.release().package_id)
+        assert not administrator.approve(wanted, running.inventory.release().package_id)
+    finally:
+        running.start("orderer.long_beach")

@@ -17,7 +17,7 @@ from fabric_protos.peer import policy_pb2
 
 from fedledger_network.consortium import Organisation
 from fedledger_network.fabric.channel import endorsement_policy
-from fedledger_network.fabric.commands import Command
+from fedledger_network.fabric.commands import Command, Output
 from fedledger_network.fabric.config import LOOPBACK, FabricConfig
 from fedledger_network.fabric.identities import (
     ADMINISTRATION,
@@ -30,6 +30,8 @@ from fedledger_network.fabric.programs import Programs
 
 _WAITING = ("--waitForEventTimeout", "80s")
 """For the block with an approval or a definition: nearly as long as a command may take."""
+_NOT_ORDERED = ("timed out waiting for txid", "orderer client failed to connect")
+"""What the peer's command says when an orderer does not answer, or takes a transaction and orders nothing."""
 _CHANNEL_EXISTS = "channel already exists"
 _LEDGER_EXISTS = "already exists"
 _INSTALLED = "chaincode already successfully installed"
@@ -134,16 +136,7 @@ class Administrator:
 
     def approve(self, definition: Definition, package_id: str) -> bool:
         """Approve a definition for the organisation; tell whether it had not been approved."""
-        output = self._peer(
-            "lifecycle",
-            "chaincode",
-            "approveformyorg",
-            *self._ordering(),
-            *_WAITING,
-            *self._defined(definition),
-            "--package-id",
-            package_id,
-        ).run()
+        output = self._ordered("approveformyorg", *self._defined(definition), "--package-id", package_id)
         if output.code and output.says(_UNCHANGED):
             return False
         output.require_success()
@@ -155,9 +148,19 @@ class Administrator:
         for endorser in endorsers:
             peers += ["--peerAddresses", self.config.peer_address(endorser)]
             peers += ["--tlsRootCertFiles", str(self._tls_roots(endorser))]
-        self._peer(
-            "lifecycle", "chaincode", "commit", *self._ordering(), *_WAITING, *self._defined(definition), *peers
-        ).run().require_success()
+        self._ordered("commit", *self._defined(definition), *peers).require_success()
+
+    def _ordered(self, *words: str) -> Output:
+        """What a lifecycle command says that submits: by the own orderer, or by another that orders it."""
+        others = [each for each in self.config.consortium.organisations if each != self.organisation]
+        first: Output | None = None
+        for orderer in (self.organisation, *others):
+            output = self._peer("lifecycle", "chaincode", *words, *self._ordering(orderer), *_WAITING).run()
+            if not output.code or not any(map(output.says, _NOT_ORDERED)):
+                return output
+            first = first or output
+        assert first is not None
+        return first
 
     def _defined(self, definition: Definition) -> tuple[str, ...]:
         consortium = self.config.consortium
@@ -174,9 +177,9 @@ class Administrator:
             endorsement_policy(consortium),
         )
 
-    def _ordering(self) -> tuple[str, ...]:
-        roots = str(self._tls_roots(self.organisation))
-        return ("--orderer", self.config.orderer_address(self.organisation), "--tls", "--cafile", roots)
+    def _ordering(self, orderer: Organisation) -> tuple[str, ...]:
+        roots = str(self._tls_roots(orderer))
+        return ("--orderer", self.config.orderer_address(orderer), "--tls", "--cafile", roots)
 
     def _osnadmin(self, action: str, *arguments: str) -> Command:
         tls = self.layout.organisation(self.organisation.name).node(ADMINISTRATION) / "tls"
