@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Literal, TypeVar
 
+import grpc
+
 from fedledger.gateway import (
     ChaincodeEvent,
     CloseableIterator,
@@ -90,6 +92,8 @@ ATTEMPTS = 8
 _FIRST_PAUSE = 0.02
 _RACES = ("MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT")
 _DIFFERENT_HEIGHTS = "ProposalResponsePayloads do not match"
+_NOT_ALL_ENDORSED = "failed to collect enough transaction endorsements"
+"""What Fabric's gateway says when one peer has endorsed and another one refuses."""
 
 
 class TaskLedger:
@@ -332,6 +336,9 @@ def _encoded(arguments: Sequence[Argument]) -> list[bytes]:
 def _lost_a_race(error: GatewayError) -> bool:
     if isinstance(error, CommitError):
         return error.code in _RACES
+    if error.contract_error is not None:
+        # The same contract gives another answer where the newest block has not arrived yet.
+        return isinstance(error.__cause__, grpc.Call) and _NOT_ALL_ENDORSED in (error.__cause__.details() or "")
     return any(_DIFFERENT_HEIGHTS in detail.message for detail in error.details) or _DIFFERENT_HEIGHTS in str(error)
 
 
