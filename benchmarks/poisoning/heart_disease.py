@@ -45,7 +45,7 @@ class Defended:
 def defended(task: TaskDefinition, data: Mapping[str, Split], attack: Attack | None, attacker: str) -> Defended:
     """All rounds, weighed as the contract does."""
     spec = task.to_spec(organisations=ORGANISATIONS)
-    terms = Terms(Rules(spec.aggregation, spec.robustness, spec.reputation))
+    terms = Terms(Rules.of(spec))
     examples = {site: (poisoned(split, attack) if site == attacker else split).train for site, split in data.items()}
     ledger = Ledger.new(len(examples), spec.reputation)
     step = ServerStep(task.tensors, optimizer_spec(task.training.server_optimizer))

@@ -17,6 +17,11 @@ from tests.fabric.ledger import channel
 from tests.unit.contract.ledger import task_spec
 
 PAUSE_SECONDS = 0.1
+PATIENCE_SECONDS = 240.0
+"""No measure of speed: SmartBFT doubles its wait with each leader it tries, and one orderer that is still catching up
+when another stops leaves the channel without a quorum until it has."""
+ONE_SUBMISSION_SECONDS = 120.0
+"""The deadlines of endorsement, submission and commit status together, and some more."""
 
 
 @dataclass
@@ -28,7 +33,7 @@ class Load:
     bugs: list[BaseException] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def goes_on(self, submissions: int = 5, seconds: float = 60.0) -> None:
+    def goes_on(self, submissions: int = 5, seconds: float = PATIENCE_SECONDS) -> None:
         """Return when that many further submissions are committed."""
         wanted = len(self.committed) + submissions
         deadline = time.monotonic() + seconds
@@ -72,7 +77,7 @@ def under_load(network: FabricNetwork, *organisations: str, anywhere: bool = Fal
     finally:
         load.stopped.set()
         for thread in threads:
-            thread.join(90)
+            thread.join(ONE_SUBMISSION_SECONDS)
     assert not any(thread.is_alive() for thread in threads)
 
 

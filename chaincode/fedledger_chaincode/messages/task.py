@@ -320,6 +320,10 @@ class TaskSpec(Value):
         """What the participants of an organisation apply, and what it may cost them."""
         return next((own.privacy for own in self.own_privacy if own.msp == msp), self.privacy)
 
+    def mechanisms(self) -> tuple[tuple[str, PrivacySpec], ...]:
+        """The task's privacy, under an empty name, and that of each organisation with its own, under its MSP id."""
+        return (("", self.privacy), *((own.msp, own.privacy) for own in self.own_privacy))
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if tuple(sorted(set(self.organisations))) != self.organisations:

@@ -153,14 +153,13 @@ class Administrator:
     def _ordered(self, *words: str) -> Output:
         """What a lifecycle command says that submits: by the own orderer, or by another that orders it."""
         others = [each for each in self.config.consortium.organisations if each != self.organisation]
-        first: Output | None = None
+        outputs = []
         for orderer in (self.organisation, *others):
             output = self._peer("lifecycle", "chaincode", *words, *self._ordering(orderer), *_WAITING).run()
             if not output.code or not any(map(output.says, _NOT_ORDERED)):
                 return output
-            first = first or output
-        assert first is not None
-        return first
+            outputs.append(output)
+        return outputs[0]
 
     def _defined(self, definition: Definition) -> tuple[str, ...]:
         consortium = self.config.consortium

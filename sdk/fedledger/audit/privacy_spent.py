@@ -23,7 +23,7 @@ def privacy_check(world: World) -> Check:
     private = [
         (spec.task, owner, privacy)
         for spec in specs
-        for owner, privacy in (("", spec.privacy), *((own.msp, own.privacy) for own in spec.own_privacy))
+        for owner, privacy in spec.mechanisms()
         if privacy.mechanism != "none"
     ]
     for checked, (task, owner, privacy) in enumerate(private):

@@ -14,7 +14,7 @@ from fedledger.privacy.accountant import EpsilonBounds, covers, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training import load_task
 from fedledger.training.settings import PICO
-from fedledger.training.specification import agreed_mechanism, mechanisms_of
+from fedledger.training.specification import agreed_mechanism
 from fedledger_chaincode.messages.task import PrivacySpec
 
 app = typer.Typer(help="What a task's differential privacy costs, round by round.", no_args_is_help=True)
@@ -72,7 +72,7 @@ def check(
         raise BadInputError(
             "SPEC_HASH", f"Task {task} has no agreement of the hash {spec_hash}.", "Read it with: fedledger task show."
         )
-    documents = {owner: _agreed(task, privacy) for owner, privacy in mechanisms_of(spec) if privacy.mechanism != "none"}
+    documents = {owner: _agreed(task, privacy) for owner, privacy in spec.mechanisms() if privacy.mechanism != "none"}
     if not documents:
         raise _without_privacy(task)
     lines: list[Any] = []

@@ -131,7 +131,7 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
             "Do not approve it: the proposer's initial weights are not those of the task's package.",
         )
     _check_robustness(task, spec)
-    for owner, privacy in mechanisms_of(spec):
+    for owner, privacy in spec.mechanisms():
         claimed, recomputed = privacy.epsilon_schedule, recomputed_schedule(privacy)
         if not covers(claimed, recomputed):
             raise BadInputError(
@@ -140,11 +140,6 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
                 f"rounds of {owner or 'the task'}; the mechanism costs {recomputed[-1] / MICRO:.3f}.",
                 "Do not approve it; propose the task with the schedule that dp_accounting computes.",
             )
-
-
-def mechanisms_of(spec: TaskSpec) -> tuple[tuple[str, PrivacySpec], ...]:
-    """The task's privacy, under an empty name, and that of each organisation with its own, under its MSP id."""
-    return (("", spec.privacy), *((own.msp, own.privacy) for own in spec.own_privacy))
 
 
 def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
