@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from fedledger.errors import FedledgerError
-from fedledger.gateway import GatewayError
+from fedledger.gateway import Deadlines, GatewayError
 from fedledger.ledger import TaskLedger
 from fedledger_network.fabric import FabricNetwork
 from tests.fabric.ledger import channel
@@ -20,8 +20,8 @@ PAUSE_SECONDS = 0.1
 PATIENCE_SECONDS = 240.0
 """No measure of speed: SmartBFT doubles its wait with each leader it tries, and one orderer that is still catching up
 when another stops leaves the channel without a quorum until it has."""
-ONE_SUBMISSION_SECONDS = 120.0
-"""The deadlines of endorsement, submission and commit status together, and some more."""
+ONE_SUBMISSION_SECONDS = sum((Deadlines.endorse, Deadlines.submit, Deadlines.commit_status)) + 15.0
+"""What a submission may take that is under way when the load ends, and some more."""
 
 
 @dataclass
@@ -33,10 +33,10 @@ class Load:
     bugs: list[BaseException] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def goes_on(self, submissions: int = 5, seconds: float = PATIENCE_SECONDS) -> None:
+    def goes_on(self, submissions: int = 5) -> None:
         """Return when that many further submissions are committed."""
         wanted = len(self.committed) + submissions
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(self.committed) < wanted:
             assert not self.bugs, self.bugs
             assert time.monotonic() < deadline, f"submissions stopped; the last failures: {self.failures[-3:]}"

@@ -14,7 +14,7 @@ from fedledger.gateway import Network
 from fedledger.ledger import LedgerEvent, TaskLedger
 from fedledger_network.fabric import FabricNetwork
 from tests.fabric.ledger import channel, commit_hashes, height
-from tests.fabric.load import PATIENCE_SECONDS, Load, missing, under_load
+from tests.fabric.load import Load, missing, under_load
 
 pytestmark = pytest.mark.fabric
 
@@ -54,7 +54,6 @@ def test_the_orderer_that_leads_is_killed_and_another_takes_over(network: Fabric
         network.start(leader)
         load.goes_on()
     nothing_is_lost(network, load)
-    network.wait_until_ready()
 
 
 def test_an_organisation_that_freezes_and_thaws_catches_up(network: FabricNetwork) -> None:
@@ -139,7 +138,7 @@ def following(network: Network) -> Iterator[list[str]]:
     assert not reader.is_alive()
 
 
-def tells_all(read: list[str], load: Load, seconds: float = PATIENCE_SECONDS) -> None:
+def tells_all(read: list[str], load: Load, seconds: float = 60.0) -> None:
     """Each committed task once and no other."""
     deadline = time.monotonic() + seconds
     while len(read) < len(load.committed):

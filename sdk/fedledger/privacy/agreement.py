@@ -76,7 +76,7 @@ def agreement_deviation(signal_norm: float, deviation: float, dimension: int, cl
     """Standard deviation of an honest update's agreement around its mean: the noise's part along the direction.
 
     Clipping shortens an update by the norm its noise gives it, which takes away some of this where the update agrees
-    closely; that is neglected, so the true deviation is at most this.
+    closely; that is neglected, so to first order in the noise the true deviation is at most this.
 
     One round is judged by one inner product, so an update whose mean agreement is not well above this is taken for
     disagreeing now and then.
