@@ -3,6 +3,9 @@
 TFF's default execution context starts a gRPC server without authentication on all interfaces, and that server
 outlives Python. It is taken away as soon as TFF is imported, so that nothing can start it by accident; what TFF
 offers as ``tf.function`` and as optimisers is called directly.
+
+Each operation runs on one thread. TensorFlow would split it among as many as the process may use processors and add up
+the parts, so that the same training ends in other bits where there are more of them, or where a scheduler leaves fewer.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from collections.abc import Callable, Hashable
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+import structlog
+
+_log = structlog.get_logger(__name__)
 ValueT = TypeVar("ValueT")
 
 
@@ -21,8 +27,17 @@ ValueT = TypeVar("ValueT")
 def tensorflow() -> Any:
     """The module ``tensorflow``, imported at the first call."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Kernels of oneDNN, which some processors get, sum in orders of their own.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import tensorflow
 
+    try:
+        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+    except RuntimeError:
+        _log.warning(
+            "TensorFlow was running before fedledger was: without privacy, updates may differ in their last bits",
+            threads=tensorflow.config.threading.get_intra_op_parallelism_threads(),
+        )
     return tensorflow
 
 

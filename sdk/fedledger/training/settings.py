@@ -293,6 +293,10 @@ class Agreement(Table):
     ends: AwareDatetime | None = None
     """From then on no update is accepted and no round opens."""
 
+    def told(self, number: int) -> int:
+        """A number of examples as manifests tell it; of fewer than a step, which take no part, one step."""
+        return max(number - number % self.example_step, self.example_step)
+
     @field_validator("ends")
     @classmethod
     def _whole_seconds(cls, value: datetime | None) -> datetime | None:
