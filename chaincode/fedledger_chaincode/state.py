@@ -84,20 +84,36 @@ def attestation_key(task: str, number: int, msp: str) -> str:
     return f"attestation/{task}/{number:07d}/{msp}"
 
 
-def reference_key(task: str, number: int) -> str:
-    return f"reference/{task}/{number:07d}"
+def reference_key(task: str, number: int, msp: str) -> str:
+    return f"reference/{task}/{number:07d}/{msp}"
 
 
-def disputes_key(task: str, number: int) -> str:
-    return f"disputes/{task}/{number:07d}"
+def reference_faults_key(task: str) -> str:
+    return f"reference-faults/{task}"
 
 
-def reveal_key(task: str, number: int, participant: str, msp: str) -> str:
-    return f"reveal/{task}/{number:07d}/{participant}/{msp}"
+def late_key(task: str, number: int, phase: str, msp: str) -> str:
+    return f"late/{task}/{number:07d}/{phase}/{msp}"
 
 
-def judgement_key(task: str, number: int, participant: str, msp: str, judge: str) -> str:
-    return f"judgement/{task}/{number:07d}/{participant}/{msp}/{judge}"
+def dispute_key(task: str, number: int) -> str:
+    return f"dispute/{task}/{number:07d}"
+
+
+def docket_key(task: str) -> str:
+    return f"docket/{task}"
+
+
+def disclosure_key(task: str, number: int, msp: str) -> str:
+    return f"disclosure/{task}/{number:07d}/{msp}"
+
+
+def votes_key(task: str, number: int, judge: str) -> str:
+    return f"votes/{task}/{number:07d}/{judge}"
+
+
+def barred_key(task: str) -> str:
+    return f"barred/{task}"
 
 
 def settlement_key(task: str, number: int) -> str:

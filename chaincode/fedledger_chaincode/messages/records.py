@@ -20,12 +20,13 @@ from fedledger_chaincode.messages.base import (
 from fedledger_chaincode.messages.round import (
     AggregateShare,
     Attestation,
+    DealingVotes,
+    Disclosure,
     EvaluationReport,
+    LateClaim,
     ModelReport,
     Pseudonym,
     RevealedReference,
-    RevealedShare,
-    RevealJudgement,
     RoundNumber,
     SignedManifest,
     X25519Key,
@@ -37,6 +38,7 @@ Seconds = Natural
 """Seconds since the epoch, from a transaction's timestamp."""
 TaskState = Literal["proposed", "active", "completed", "stopped", "rejected"]
 RoundState = Literal["open", "closed", "disputed", "settled", "finalised", "aborted"]
+"""Rounds of protocol 1 alone are ever ``disputed``."""
 ENDED: tuple[RoundState, ...] = ("finalised", "aborted")
 Verdict = Literal[
     "accepted",
@@ -46,8 +48,9 @@ Verdict = Literal[
     "refused: inconsistent",
     "unreadable",
 ]
-"""Of an update. ``norm``: it is not within the clip norm. ``dealing``: its shares are proven not to belong together.
-``inconsistent``: validators' values contradict each other and nobody is proven to be at fault."""
+"""Of an update. ``norm``: it is not within the clip norm. ``inconsistent``: too few validators' values belong together,
+and nobody is proven to be at fault. ``unreadable``: too few, or not all readers, hold a share of it. ``dealing``: in
+protocol 1, its shares are proven not to belong together; in protocol 2 that is a dispute's ruling and no verdict."""
 
 
 class TaskRecord(Value):
@@ -123,6 +126,8 @@ class HeadRecord(Value):
     round: Natural
     """Number of the newest round; 0 before the first."""
     round_state: RoundState | None
+    called: Natural = 0
+    """Number of the round that is being opened: until it is, membership does not change; 0 for none."""
 
     @property
     def idle(self) -> bool:
@@ -199,13 +204,19 @@ class RoundRecord(Value):
     base_model: Digest
     opened_by: MspId
     opened_at: Seconds
-    updates_due: Seconds
-    attestations_due: Seconds | None = None
-    disputes_due: Seconds | None = None
-    """Until then contested shares are revealed; judging them takes as long again."""
-    aggregates_due: Seconds | None = None
+    clock: Seconds = 0
+    """Time that has passed for certain, by the validators' clocks of the newest settled round; it never decreases."""
+    void: bool = False
+    """It never opened: when it was called too few could take part."""
     reason: Text = ""
     """Why it was aborted."""
+
+
+class LateRecord(Value):
+    """A validator has said that a phase has lasted long enough."""
+
+    validator: MspId
+    claim: LateClaim
 
 
 class CohortEntry(Value):
@@ -259,39 +270,88 @@ class FixedSetRecord(Value):
 class AttestationRecord(Value):
     validator: MspId
     attestation: Attestation
+    at: Seconds = 0
+    """The transaction's time: the validator's clock."""
 
 
-class Dispute(Value):
-    """A contested update, before anybody is found to be at fault."""
+class Accusation(Value):
+    """A validator's values of an update contradict those of the others: it lied, or was dealt a false share."""
 
     participant: Pseudonym
-    accused: tuple[MspId, ...]
-    """Validators whose values contradict all others': each reveals its share or counts as a liar. When none is named,
-    it is the participant's turn to reveal the share of the validator that lied."""
+    """Whose update."""
+    validator: MspId
 
 
-class DisputesRecord(Value):
-    """All disputes of a round."""
+class AccusationRecord(Value):
+    """An accusation and what became of it."""
 
-    disputes: tuple[Dispute, ...]
-
-
-class RevealRecord(Value):
-    share: RevealedShare
-    revealed_by: MspId
+    participant: Pseudonym
+    validator: MspId
+    ruling: Literal["confirms", "denies"] | None = None
+    """``confirms``: the participant dealt a false share. ``denies``: the validator lied."""
 
 
-class JudgementRecord(Value):
+class DisputeRecord(Value):
+    """All accusations of a round."""
+
+    accusations: tuple[AccusationRecord, ...]
+
+
+class OpenAccusation(Value):
+    """An accusation without a ruling: the stakes of both are held."""
+
+    round: RoundNumber
+    participant: Pseudonym
+    validator: MspId
+
+
+class DocketRecord(Value):
+    """The accusations of a task on which nothing is ruled yet."""
+
+    pending: tuple[OpenAccusation, ...] = ()
+
+    def holds(self, owner: str) -> bool:
+        """Whether the stake of a participant or a validator is held."""
+        return any(owner in (each.participant, each.validator) for each in self.pending)
+
+
+class DisclosureRecord(Value):
+    validator: MspId
+    disclosure: Disclosure
+
+
+class VotesRecord(Value):
     judge: MspId
-    judgement: RevealJudgement
+    votes: DealingVotes
+
+
+class BarredReaders(Value):
+    """Sets of readers, by evaluation points, whose round was aborted after they were chosen."""
+
+    sets: tuple[tuple[Positive, ...], ...] = ()
 
 
 class ReferenceRecord(Value):
-    """A round's reference direction: committed to while the round is open, revealed when it is closed."""
+    """A validator's reference direction: committed to while the round is open, revealed when it is closed."""
 
     commitment: Digest
     committed_by: MspId
     revealed: RevealedReference | None = None
+
+
+class ReferenceFault(Value):
+    msp: MspId
+    count: Positive
+    """How often it did not reveal what it had committed to, or more than t others rejected what it revealed."""
+
+
+class ReferenceFaultsRecord(Value):
+    """Who goes to the end of the row in which validators give reference directions."""
+
+    faults: tuple[ReferenceFault, ...] = ()
+
+    def count(self, msp: str) -> int:
+        return next((fault.count for fault in self.faults if fault.msp == msp), 0)
 
 
 class ReputationChange(Value):
@@ -324,6 +384,8 @@ class SettledUpdate(Value):
     """Nothing could be said of an accepted update's agreement: trust and score are its participant's reputation."""
     proven: bool = False
     """The verdict proves a fault of the participant, for which its stake is reduced."""
+    dropped: bool = False
+    """It would be accepted, had all readers a share of it."""
     reputation: ReputationChange | None = None
     """Of every update of a settlement on the ledger."""
 
@@ -336,6 +398,14 @@ class SettlementRecord(Value):
     attested: tuple[MspId, ...]
     convicted: tuple[MspId, ...] = ()
     """Validators proven to have attested false values."""
+    readers: tuple[MspId, ...] = ()
+    """The n - t validators with which least was lost; each has a share of every update in the sum."""
+    summers: tuple[MspId, ...] = ()
+    """Readers and all others that have: a share of the sum is taken from no one else."""
+    accused: tuple[Accusation, ...] = ()
+    """Who is at fault is for a dispute to say."""
+    with_reference: bool = False
+    """Agreement with a reference direction was counted."""
 
     def weights(self) -> tuple[tuple[str, int], ...]:
         """(participant, weight) of each update in the sum, in the cohort's order."""

@@ -11,19 +11,20 @@ from fedledger_chaincode.messages.records import (
     AttestationRecord,
     CohortRecord,
     ConsentRecord,
-    DisputesRecord,
+    DisclosureRecord,
+    DisputeRecord,
     EquivocationRecord,
     EvaluationRecord,
     FixedSetRecord,
     HeadRecord,
-    JudgementRecord,
+    LateRecord,
     MemberRecord,
     MintRecord,
     ModelRecord,
     ModelUseRecord,
+    OpenAccusation,
     ReferenceRecord,
     ReportRecord,
-    RevealRecord,
     RoundRecord,
     RoundState,
     SettledUpdate,
@@ -33,6 +34,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     UpdateRecord,
     ValidatorRecord,
+    VotesRecord,
 )
 from fedledger_chaincode.messages.round import Pseudonym
 from fedledger_chaincode.messages.task import ReputationSpec
@@ -64,6 +66,14 @@ class TaskView(Value):
     """All that were proposed."""
     suspensions: tuple[SuspensionRecord, ...] = ()
     """Organisations about which others have voted."""
+    accusations: tuple[OpenAccusation, ...] = ()
+    """On which nothing is ruled yet."""
+    outlook: Literal["", "ready", "waits", "over"] = ""
+    """Between two rounds of an active task: the next one can be called; or it waits for participants or for validators
+    to register; or so many privacy budgets are spent that there can be none. That the agreement has ended is for each
+    validator's clock to say. Empty while a round is under way."""
+    late: tuple[LateRecord, ...] = ()
+    """Between two rounds: what validators have said about the next one."""
 
 
 class TaskSummary(Value):
@@ -107,10 +117,12 @@ class RoundView(Value):
     equivocations: tuple[EquivocationRecord, ...]
     fixed: FixedSetRecord | None
     attestations: tuple[AttestationRecord, ...]
-    reference: ReferenceRecord | None
-    disputes: DisputesRecord | None
-    reveals: tuple[RevealRecord, ...]
-    judgements: tuple[JudgementRecord, ...]
+    references: tuple[ReferenceRecord, ...] = ()
+    """In the row of the round: the first that is revealed in time counts."""
+    late: tuple[LateRecord, ...] = ()
+    dispute: DisputeRecord | None = None
+    disclosures: tuple[DisclosureRecord, ...] = ()
+    votes: tuple[VotesRecord, ...] = ()
     settlement: SettlementRecord | None
     aggregates: tuple[AggregateShareRecord, ...]
     reports: tuple[ReportRecord, ...]

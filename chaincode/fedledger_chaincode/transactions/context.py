@@ -28,7 +28,7 @@ from fedledger_chaincode.state import (
     task_key,
     validator_key,
 )
-from fedledger_chaincode.stub import Stub
+from fedledger_chaincode.stub import Rehearsal, Stub
 from fedledger_chaincode.submitter import Submitter
 
 ROLE_ATTRIBUTE = "fedledger.role"
@@ -81,6 +81,11 @@ class Context:
     submitter: Submitter
     moved: list[Movement] = field(default_factory=list)
     """Tokens that this transaction has moved so far."""
+
+    def rehearsal(self) -> Context:
+        """The same transaction with nothing written: what another one would do now."""
+        stub = Rehearsal(self.stub)
+        return Context(stub, WorldState(stub), self.submitter)
 
     @property
     def now(self) -> int:
@@ -212,6 +217,22 @@ def check_reason(reason: str) -> None:
         )
 
 
+def check_size(what: str, told: int, expected: int) -> None:
+    """Raise 400 ``WRONG_SIZE`` unless an artifact has the size that follows from the task."""
+    if told != expected:
+        raise ContractError(
+            400, "WRONG_SIZE", f"{what} is said to have {told} bytes; it has {expected}.", "Use the task's parameters."
+        )
+
+
+def check_membership_is_open(head: HeadRecord) -> None:
+    """Raise 409 ``ROUND_OPENS`` in the moment in which a round fixes who takes part."""
+    if head.called > head.round:
+        raise ContractError(
+            409, "ROUND_OPENS", f"Round {head.called} of task {head.task} is being opened.", "Repeat it in a moment."
+        )
+
+
 def reply(value: Value | None) -> bytes:
     """A transaction's result: the record's canonical JSON."""
     return b"null" if value is None else value.canonical()
@@ -223,5 +244,9 @@ def is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, 
     if earlier is None:
         return False
     if earlier != mine:
-        raise ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")
+        raise already_recorded(what)
     return True
+
+
+def already_recorded(what: str) -> ContractError:
+    return ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
+    CohortRecord,
     ConsentRecord,
     MemberRecord,
     RosterRecord,
@@ -20,17 +21,21 @@ from fedledger_chaincode.messages.views import Members
 from fedledger_chaincode.rules.standing import newcomer, with_departed
 from fedledger_chaincode.rules.transitions import check_task
 from fedledger_chaincode.signatures import is_signed, is_supported
-from fedledger_chaincode.state import consent_key, member_key, roster_key, standing_key, suspension_key
+from fedledger_chaincode.state import cohort_key, consent_key, member_key, roster_key, standing_key, suspension_key
 from fedledger_chaincode.submitter import pseudonym_of
 from fedledger_chaincode.transactions.context import (
     Context,
+    check_membership_is_open,
     check_reason,
     organisation_account,
     reply,
     stake_account,
 )
+from fedledger_chaincode.transactions.disputes import docket_of
 
 MAXIMUM_ADMISSIONS = 1_000
+MAXIMUM_ROSTER = 2_000
+"""Participants of one organisation in one task: every round reads them all."""
 
 
 def join_task(context: Context, request: bytes) -> bytes:
@@ -115,6 +120,7 @@ def _admitted(context: Context, record: TaskRecord, signed: SignedAdmission) -> 
 def _joinable(context: Context, task: str, transaction: str) -> TaskRecord:
     record = context.task(task)
     check_task(record.state, transaction)
+    check_membership_is_open(context.head(task))
     msp = context.submitter.msp_id
     consent = context.consent(task, msp)
     if consent.decision == "withdrawn":
@@ -142,9 +148,20 @@ def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]
     """Write new members of the submitter's organisation and lock their stakes."""
     task, msp = record.spec.task, context.submitter.msp_id
     roster = context.state.find_one(RosterRecord, roster_key(task, msp)) or RosterRecord(participants=())
+    if len(roster.participants) + len(members) > MAXIMUM_ROSTER:
+        raise ContractError(
+            409,
+            "ROSTER_FULL",
+            f"{msp} has {len(roster.participants)} participants in task {task}; with {len(members)} more it would have "
+            f"over {MAXIMUM_ROSTER}.",
+            "Let one participant stand for several devices.",
+        )
     names = tuple(member.participant for member in members)
     context.state.put(roster_key(task, msp), roster.model_copy(update={"participants": (*roster.participants, *names)}))
-    standing = newcomer(record.spec, msp, roster)
+    present = context.state.find(StandingRecord, [standing_key(task, name) for name in roster.participants])
+    contributing = _contributing(context, task)
+    known = [(each, name in contributing) for name, each in zip(roster.participants, present, strict=True) if each]
+    standing = newcomer(record.spec, msp, roster, known)
     for member in members:
         context.state.put(member_key(task, member.participant), member)
         context.state.put(standing_key(task, member.participant), standing)
@@ -152,6 +169,15 @@ def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]
     context.transfer(
         [(account, stake_account(task, member.participant), member.stake) for member in members if member.stake]
     )
+
+
+def _contributing(context: Context, task: str) -> frozenset[str]:
+    """Who may still be charged for an update of the round under way."""
+    head = context.head(task)
+    if head.round_state != "open":
+        return frozenset()
+    cohort = context.state.get(CohortRecord, cohort_key(task, head.round), f"cohort of round {head.round}")
+    return frozenset(entry.participant for entry in cohort.participants)
 
 
 def leave_task(context: Context, task: str) -> bytes:
@@ -164,12 +190,13 @@ def leave_task(context: Context, task: str) -> bytes:
         return reply(member)
     check_task(context.task(task).state, "LeaveTask")
     head = context.head(task)
+    check_membership_is_open(head)
     key = roster_key(task, member.msp)
     standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
     roster = context.state.get(RosterRecord, key, f"roster of {member.msp}")
     roster = with_departed(roster, standing, between_rounds=head.idle)
     member = member.model_copy(update={"last_round": head.round})
-    if head.idle:
+    if head.idle and not docket_of(context, task).holds(pseudonym):
         # Only who is off the roster has no stake left to return when the task ends.
         remaining = tuple(other for other in roster.participants if other != pseudonym)
         roster = roster.model_copy(update={"participants": remaining})
@@ -199,6 +226,7 @@ def _set_suspended(
     check_reason(reason)
     member = context.member(task, participant)
     check_task(context.task(task).state, transaction)
+    check_membership_is_open(context.head(task))
     if member.msp != context.submitter.msp_id:
         raise ContractError(
             403,
@@ -223,6 +251,7 @@ def vote_suspension(context: Context, task: str, msp: str, decision: str, reason
     check_reason(reason)
     record = context.task(task)
     check_task(record.state, "VoteSuspension")
+    check_membership_is_open(context.head(task))
     voter = context.voice(record)
     others = [each for each in record.spec.organisations if each != msp]
     if decision not in ("suspend", "reinstate"):

@@ -8,6 +8,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
 from fedledger_chaincode.messages.records import (
     BalanceRecord,
+    DocketRecord,
     MemberRecord,
     Payment,
     RosterRecord,
@@ -16,7 +17,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
 )
 from fedledger_chaincode.rules.rewards import compensate, counted_shares, proportion, split_duty, split_reward
-from fedledger_chaincode.state import SUPPLY_KEY, balance_key, member_key, roster_key
+from fedledger_chaincode.state import SUPPLY_KEY, balance_key, docket_key, member_key, roster_key
 from fedledger_chaincode.transactions.context import (
     VOID,
     Context,
@@ -41,7 +42,18 @@ def mint(context: Context, payments: Sequence[tuple[str, int]]) -> None:
     Raises:
         ContractError: 409 ``SUPPLY_LIMIT`` when more would exist than an integer of the ledger can tell.
     """
-    total = supply(context) + sum(amount for _, amount in payments)
+    total = check_supply(context, sum(amount for _, amount in payments))
+    balances = context.balances([account for account, _ in payments])
+    for account, amount in payments:
+        balances[account] += amount
+        context.state.put(balance_key(account), BalanceRecord(balance=balances[account]))
+    context.state.put(SUPPLY_KEY, SupplyRecord(total=total))
+    context.moved.extend(Movement(VOID, account, amount) for account, amount in payments if amount)
+
+
+def check_supply(context: Context, more: int) -> int:
+    """The supply with ``more`` micro-tokens; raises 409 ``SUPPLY_LIMIT`` where it would be too large."""
+    total = supply(context) + more
     if total > MAXIMUM_INTEGER:
         raise ContractError(
             409,
@@ -49,12 +61,12 @@ def mint(context: Context, payments: Sequence[tuple[str, int]]) -> None:
             f"The supply would be {total} micro-tokens; at most {MAXIMUM_INTEGER} can exist on a channel.",
             "Mint less.",
         )
-    balances = context.balances([account for account, _ in payments])
-    for account, amount in payments:
-        balances[account] += amount
-        context.state.put(balance_key(account), BalanceRecord(balance=balances[account]))
-    context.state.put(SUPPLY_KEY, SupplyRecord(total=total))
-    context.moved.extend(Movement(VOID, account, amount) for account, amount in payments if amount)
+    return total
+
+
+def fits_supply(context: Context, more: int) -> bool:
+    """Whether so many more can exist."""
+    return supply(context) + more <= MAXIMUM_INTEGER
 
 
 def burn(context: Context, accounts: Sequence[str]) -> None:
@@ -124,7 +136,8 @@ def _by_account(context: Context, task: str, payments: Sequence[tuple[str, int]]
 
 
 def wind_up(context: Context, record: TaskRecord) -> None:
-    """The end of a task: stakes go back to who locked them; what nobody earned of pool and insurance is burnt.
+    """The end of a task: stakes go back to who locked them; what nobody earned of pool and insurance is burnt. Stakes
+    of those who are accused are held until there is a ruling.
 
     Were the rest shared out, a majority could gain by stopping a task.
     """
@@ -142,6 +155,23 @@ def _return_stakes(context: Context, record: TaskRecord) -> None:
         for participant in roster.participants
     ]
     owners += [(msp, msp) for msp in record.spec.aggregation.validators]
+    docket = context.state.find_one(DocketRecord, docket_key(task)) or DocketRecord()
+    _give_back(context, task, [(msp, owner) for msp, owner in owners if not docket.holds(owner)])
+
+
+def release_stakes(context: Context, record: TaskRecord, owners: Sequence[str]) -> None:
+    """In a task that has ended: give back what was held for an accusation, and burn what it has brought."""
+    task = record.spec.task
+    participants = [owner for owner in owners if owner not in record.spec.aggregation.validators]
+    members = context.state.find(MemberRecord, [member_key(task, participant) for participant in participants])
+    homes = [(member.msp, member.participant) for member in members if member is not None]
+    homes += [(msp, msp) for msp in owners if msp in record.spec.aggregation.validators]
+    _give_back(context, task, homes)
+    burn(context, [insurance_account(task)])
+
+
+def _give_back(context: Context, task: str, owners: Sequence[tuple[str, str]]) -> None:
+    """Move stakes to organisations: (MSP id, owner of the stake)."""
     balances = context.balances([stake_account(task, owner) for _, owner in owners])
     context.transfer(
         [

@@ -6,7 +6,6 @@ again; training again would spend privacy twice and sign a second manifest, whic
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.round import SignedManifest
 
 _MANIFEST = "manifest.json"
-_SEEDS = "seeds.json"
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,6 @@ class PendingUpdate:
     signed: SignedManifest
     sealed: tuple[bytes, ...]
     """Sealed share of validator 1, 2, ..., n."""
-    seeds: tuple[bytes, ...]
-    """Secret of each sealing, with which the participant can answer a complaint."""
 
 
 class Journal:
@@ -43,7 +39,6 @@ class Journal:
         make_private_folder(place)
         for index, sealed in enumerate(pending.sealed, start=1):
             write_private(place / f"share-{index}", sealed)
-        write_private(place / _SEEDS, json.dumps([seed.hex() for seed in pending.seeds]).encode())
         write_private(place / _MANIFEST, pending.signed.canonical())
 
     def read(self, task: str, number: int) -> PendingUpdate | None:
@@ -58,14 +53,13 @@ class Journal:
         try:
             signed = SignedManifest.decode(read_private(place / _MANIFEST))
             sealed = tuple(read_private(place / f"share-{i + 1}") for i in range(len(signed.manifest.shares)))
-            seeds = tuple(bytes.fromhex(seed) for seed in json.loads(read_private(place / _SEEDS)))
         except (ContractError, ValueError) as error:
             raise FedledgerError(
                 "JOURNAL_DAMAGED",
                 f"The update that was prepared in {place} cannot be read: {error}.",
                 "Sit this round out; delete the folder when the round is over.",
             ) from error
-        return PendingUpdate(signed, sealed, seeds)
+        return PendingUpdate(signed, sealed)
 
     def forget_before(self, task: str, number: int) -> None:
         """Erase the updates of earlier rounds."""

@@ -22,6 +22,16 @@ class ValidatorStore:
         self.shares = ArtifactStore(f"{root}/shares")
         self.artifacts = ArtifactStore(f"{root}/artifacts")
 
+    def shares_of(self, channel: str, task: str, number: int) -> ArtifactStore:
+        """Where the sealed shares of a round lie."""
+        return ArtifactStore(f"{self.url}/shares/{channel}/{task}/{number:07d}")
+
+    def erase(self, channel: str, task: str, number: int) -> None:
+        """Erase the sealed shares of a round and nothing else; may be repeated."""
+        area = self.shares_of(channel, task, number)
+        for digest in area.digests():
+            area.delete(digest)
+
 
 def validator_stores(task: TaskView) -> tuple[ValidatorStore, ...]:
     """The stores of a task's registered validators."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fedledger.agents.duties import Duty
+from fedledger.agents.openings import OpeningMemory
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import PATIENCE_SECONDS, Validator
@@ -74,7 +75,7 @@ def run(
 
         def taken(duty: Duty) -> None:
             steps.append(duty)
-            messages.print(f"Round {duty.round}: {_SAID[duty.step]}.", markup=False)
+            messages.print(f"Round {duty.round}: {duty.words}.", markup=False)
 
         validator.on_step = taken
         get_ready(validator)
@@ -87,7 +88,7 @@ def run(
             "msp": validator.msp,
             "state": state,
             "stopped": stop.is_set(),
-            "steps": [{"round": duty.round, "step": duty.step} for duty in steps],
+            "steps": [_document(duty) for duty in steps],
         },
         f"Stopped; task {task} is {state}." if stop.is_set() else f"Task {task} is {state}.",
         output,
@@ -119,6 +120,7 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         if definition.settings.robustness.trust_weighting == "reference-data"
         else None,
         memory=ReferenceMemory(profile.sealing_key.parent),
+        openings=OpeningMemory(profile.sealing_key.parent),
     )
 
 
@@ -138,16 +140,6 @@ def sealing_key(path: Path) -> SealingKey:
     return key
 
 
-_SAID = {
-    "open": "opened",
-    "close": "closed",
-    "attest": "the updates' shares are checked",
-    "dispute": "the dispute is opened",
-    "reveal": "the share of a contested update is shown",
-    "judge": "the shares that were shown are judged",
-    "settle": "settled",
-    "share": "the sum of shares is posted",
-    "report": "the new model is reported",
-    "finalise": "finalised",
-    "abort": "aborted",
-}
+def _document(duty: Duty) -> dict[str, object]:
+    late = {} if duty.phase is None else {"phase": duty.phase}
+    return {"round": duty.round, "step": duty.step.value} | late

@@ -1,6 +1,6 @@
 """Uniform field elements: secret ones from the operating system, public ones from a digest; never from numpy.
 
-docs/protocol/secure-aggregation.md, sections 2.3 and 5.6.
+docs/protocol/secure-aggregation.md, section 2.3.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fedledger.secure_aggregation.kernels import Elements
 from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 
 _KEY_BYTES = 32
-_BLOCK = bytes(1 << 20)
+_BLOCK = memoryview(bytes(1 << 20))
 _MASK = np.uint64(MODULUS)
 
 
@@ -53,7 +53,7 @@ class PublicStream:
 
     def read(self, count: int) -> bytes:
         """The next ``count`` bytes."""
-        return self._stream.update(bytes(count))
+        return self._stream.update(_BLOCK[:count] if count <= len(_BLOCK) else bytes(count))
 
     def elements(self, count: int) -> Elements:
         """The next uint64[count] elements: eight bytes each, little-endian, the low 61 bits; q counts as 0."""

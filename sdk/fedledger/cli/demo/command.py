@@ -99,6 +99,7 @@ def _rounds(
         cast.sites,
         on_row=lambda row: messages.print(told(row), markup=False),
         on_progress=lambda text: status.update(text),
+        on_news=lambda text: messages.print(f"       {text}", markup=False),
     )
 
     def failed(name: str, error: Exception) -> None:

@@ -16,6 +16,12 @@ from fedledger.cli.output import facts, table, tokens
 from fedledger_chaincode.messages.views import MemberView
 
 _MARKS = {"accepted": "+", "absent": "."}
+_FAULTS = {
+    "convicted": "its validator was convicted",
+    "rejected": "its validator's direction was rejected",
+    "withheld": "its validator kept its direction back",
+    "silent": "its validator was silent",
+}
 
 
 def heading(sites: Sequence[str], budget: float) -> str:
@@ -107,10 +113,10 @@ def attack_page(report: Mapping[str, Any]) -> list[str | Table]:
         "left of its stake": f"{report['stake_left']:.2f} tokens",
         "its organisation gained": f"{report['organisation_gained']:+.2f} tokens on its own account",
     }
-    for fault, said in (("convicted", "convicted"), ("silent", "silent")):
+    for fault, said in _FAULTS.items():
         if report[f"validator_{fault}_in_rounds"]:
             rounds = ", ".join(str(number) for number in report[f"validator_{fault}_in_rounds"])
-            facts_of[f"its validator was {said}"] = f"in rounds {rounds}"
+            facts_of[said] = f"in rounds {rounds}"
     names = {
         "plain": "nobody attacks, plain federated averaging",
         "plain_attacked": "the attack, plain federated averaging",
