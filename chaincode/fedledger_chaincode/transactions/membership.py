@@ -22,13 +22,16 @@ from fedledger_chaincode.rules.transitions import check_task
 from fedledger_chaincode.signatures import is_signed, is_supported
 from fedledger_chaincode.state import consent_key, member_key, roster_key, standing_key, suspension_key
 from fedledger_chaincode.submitter import pseudonym_of
+from fedledger_chaincode.transactions.accounts import expect_earnings, pay
 from fedledger_chaincode.transactions.context import (
     Context,
     check_reason,
     organisation_account,
+    participant_account,
     reply,
     stake_account,
 )
+from fedledger_chaincode.transactions.treasury import return_stakes
 
 MAXIMUM_ADMISSIONS = 1_000
 
@@ -148,10 +151,10 @@ def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]
     for member in members:
         context.state.put(member_key(task, member.participant), member)
         context.state.put(standing_key(task, member.participant), standing)
-    account = organisation_account(msp)
-    context.transfer(
-        [(account, stake_account(task, member.participant), member.stake) for member in members if member.stake]
-    )
+    earners = [participant_account(member.participant) for member in members if member.valid_until is not None]
+    expect_earnings(context, task, earners)
+    if stakes := [(stake_account(task, member.participant), member.stake) for member in members if member.stake]:
+        pay(context, organisation_account(msp), stakes)
 
 
 def leave_task(context: Context, task: str) -> bytes:
@@ -173,8 +176,7 @@ def leave_task(context: Context, task: str) -> bytes:
         # Only who is off the roster has no stake left to return when the task ends.
         remaining = tuple(other for other in roster.participants if other != pseudonym)
         roster = roster.model_copy(update={"participants": remaining})
-        account = stake_account(task, pseudonym)
-        context.transfer([(account, organisation_account(member.msp), context.balances([account])[account])])
+        return_stakes(context, task, [(member.msp, pseudonym)])
         member = member.model_copy(update={"stake": 0})
     context.state.put(key, roster)
     context.state.put(member_key(task, pseudonym), member)

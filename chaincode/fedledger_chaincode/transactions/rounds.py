@@ -42,6 +42,7 @@ from fedledger_chaincode.state import (
     update_key,
     validator_key,
 )
+from fedledger_chaincode.transactions.accounts import take_in_gifts
 from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import Context, reply
 
@@ -89,6 +90,7 @@ def open_round(context: Context, task: str, number: int) -> bytes:
         updates_due=due if ends_at is None else min(due, ends_at),
     )
     context.state.put(cohort_key(task, number), _cohort(context, record.spec, number))
+    take_in_gifts(context, task, number - 2)
     change_round(context, head, opened)
     context.event("RoundOpened", task=task, round=number, base_model=opened.base_model, base_version=head.version)
     return reply(opened)

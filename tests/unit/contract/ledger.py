@@ -15,7 +15,7 @@ from fedledger.identity.authority import CertificateAuthority, NodeRole, Validit
 from fedledger.identity.keys import KeyType, PrivateKey, generate_key, public_key_der, sign
 from fedledger.identity.msp import serialize_identity
 from fedledger_chaincode.contract import Contract
-from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, Value
 from fedledger_chaincode.messages.records import FixedSetRecord, RoundRecord, SettlementRecord
 from fedledger_chaincode.messages.round import (
     AggregateShare,
@@ -36,6 +36,7 @@ from fedledger_chaincode.replay import ReplayStub
 from fedledger_chaincode.rules.commitments import UpdateContext, proof_root_digest, root_digest
 from fedledger_chaincode.rules.submission import agreed_privacy
 from fedledger_chaincode.submitter import Submitter
+from fedledger_chaincode.transactions.context import VOID
 
 ViewT = TypeVar("ViewT", bound=Value)
 Argument: TypeAlias = str | bytes | int | Value
@@ -376,11 +377,24 @@ class Consortium:
         return self.finalise(number)
 
     def balances(self) -> dict[str, int]:
-        return {
-            key.removeprefix("balance/"): json.loads(value)["balance"]
-            for key, value in self.ledger.world.items()
-            if key.startswith("balance/")
-        }
+        """What every account holds, added up from all keys that hold tokens; nobody holds what the void has earned."""
+        held: dict[str, int] = {}
+        for key, value in self.ledger.world.items():
+            kind, account = (key.split("/") + [""])[:2]
+            match kind:
+                case "balance" | "received":
+                    amount = json.loads(value)["balance"]
+                case "gifts":
+                    account, amount = f"insurance:{account}", json.loads(value)["balance"]
+                case "earned":
+                    amount = json.loads(value)["total"]
+                case "collected":
+                    amount = -json.loads(value)["total"]
+                case _:
+                    continue
+            if account != VOID:
+                held[account] = (held.get(account, 0) + amount) % (MAXIMUM_INTEGER + 1)
+        return held
 
     def supply(self) -> int:
         _, result = self.ledger._run(self.governors[MSPS[0]], "TotalSupply", ())
