@@ -380,7 +380,7 @@ class Consortium:
         """What every account holds, added up from all keys that hold tokens; nobody holds what the void has earned."""
         held: dict[str, int] = {}
         for key, value in self.ledger.world.items():
-            kind, account = (key.split("/") + [""])[:2]
+            kind, account = [*key.split("/"), ""][:2]
             match kind:
                 case "balance" | "received":
                     amount = json.loads(value)["balance"]
