@@ -136,6 +136,12 @@ def expect_earnings(context: Context, task: str, accounts: Sequence[str]) -> Non
             context.state.put(earned_key(account, task), EarningsRecord(total=0))
 
 
+def may_earn(context: Context, task: str, accounts: Sequence[str]) -> list[bool]:
+    """Whether each account was expected to earn in the task."""
+    found = context.state.find(EarningsRecord, [earned_key(account, task) for account in accounts])
+    return [record is not None for record in found]
+
+
 def collect(context: Context, account: str) -> int:
     """Mark all that an account has earned as taken over; its amount, which the caller adds to the balance."""
     places = [(account, task) for task in _earning_tasks(context, account)]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
 from fedledger_chaincode.messages.records import (
-    MemberRecord,
     Payment,
     RosterRecord,
     SettlementRecord,
@@ -16,13 +15,14 @@ from fedledger_chaincode.messages.records import (
 )
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.rewards import compensate, counted_shares, proportion, split_duty, split_reward
-from fedledger_chaincode.state import SUPPLY_KEY, member_key, roster_key
+from fedledger_chaincode.state import SUPPLY_KEY, roster_key
 from fedledger_chaincode.transactions.accounts import (
     balances,
     collect,
     disburse,
     earn,
     expect_earnings,
+    may_earn,
     not_collected,
     pay,
     receive,
@@ -121,7 +121,7 @@ def pay_rewards(
 ) -> tuple[Payment, ...]:
     """Pay a round's reward from the task's pool."""
     incentive, task = record.spec.incentive, record.spec.task
-    earned = _by_account(context, task, split_reward(incentive, counted_shares(settlement.updates)))
+    earned = _by_account(context, task, settlement, split_reward(incentive, counted_shares(settlement.updates)))
     for msp, amount in split_duty(incentive, dutiful, record.spec.aggregation.n):
         account = organisation_account(msp)
         earned[account] = earned.get(account, 0) + amount
@@ -134,19 +134,20 @@ def pay_compensation(context: Context, record: TaskRecord, settlement: Settlemen
     task, insurance = record.spec.task, insurance_account(record.spec.task)
     take_in_gifts(context, task, context.head(task).round - 1)
     insured = balances(context, [insurance])[insurance]
-    payments = _by_account(context, task, compensate(record.spec.incentive, insured, settlement.updates))
+    payments = _by_account(context, task, settlement, compensate(record.spec.incentive, insured, settlement.updates))
     disburse(context, task, [(insurance, account, amount) for account, amount in payments.items()])
 
 
-def _by_account(context: Context, task: str, payments: Sequence[tuple[str, int]]) -> dict[str, int]:
+def _by_account(
+    context: Context, task: str, settlement: SettlementRecord, payments: Sequence[tuple[str, int]]
+) -> dict[str, int]:
     """Payments to participants, by account: a participant without a certificate could not use one of its own, so that
-    its organisation, which admitted it, is paid."""
-    members = context.state.find(MemberRecord, [member_key(task, participant) for participant, _ in payments])
+    its organisation, which admitted it, is paid. What a governor may say of a member at any time is not read."""
+    msps = {update.participant: update.msp for update in settlement.updates}
+    own = [participant_account(participant) for participant, _ in payments]
     amounts: dict[str, int] = {}
-    for (participant, amount), member in zip(payments, members, strict=True):
-        if member is None:
-            raise ContractError(500, "STATE", f"Participant {participant} is no member.")
-        account = organisation_account(member.msp) if member.valid_until is None else participant_account(participant)
+    for (participant, amount), mine, earns in zip(payments, own, may_earn(context, task, own), strict=True):
+        account = mine if earns else organisation_account(msps[participant])
         amounts[account] = amounts.get(account, 0) + amount
     return amounts
 

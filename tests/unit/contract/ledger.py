@@ -229,14 +229,14 @@ class Consortium:
     participants: dict[str, Actor]
 
     @classmethod
-    def founded(cls, spec: TaskSpec | None = None) -> Consortium:
+    def founded(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
         governors, validators, participants = (dict(actors) for actors in _founders())
-        return cls(Ledger(), spec or task_spec(), governors, validators, participants)
+        return cls(ledger or Ledger(), spec or task_spec(), governors, validators, participants)
 
     @classmethod
-    def active(cls, spec: TaskSpec | None = None) -> Consortium:
+    def active(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
         """Approved by all, all validators registered, all participants joined."""
-        consortium = cls.founded(spec)
+        consortium = cls.founded(spec, ledger)
         consortium.propose()
         for msp in MSPS:
             consortium.approve(msp)

@@ -136,8 +136,7 @@ class TestEarnings:
 
     def test_of_all_tasks_are_taken_over_by_one_payment(self, consortium: Consortium) -> None:
         governor = consortium.governors[MSPS[0]]
-        other = Consortium(consortium.ledger, task_spec(task="second"), *roles(consortium))
-        activate(other)
+        Consortium.active(task_spec(task="second"), consortium.ledger)
         held = consortium.balances()[OWNER]
         assert held == 2 * ENDOWMENT - 2 * STAKES
         assert submit(consortium, governor, "Transfer", SPENDER, held) == 0
@@ -235,19 +234,6 @@ class TestGifts:
                 consortium.ledger.submit(consortium.governors[msp], "VoteMint", "heart", proposal.sha256(), "approve")
         assert ask(consortium, consortium.governors[MSPS[0]], "BalanceOf", "insurance:heart") == "9"
         assert "balance/insurance:heart" not in consortium.ledger.world
-
-
-def roles(consortium: Consortium) -> tuple[dict[str, Actor], dict[str, Actor], dict[str, Actor]]:
-    return consortium.governors, consortium.validators, consortium.participants
-
-
-def activate(consortium: Consortium) -> None:
-    consortium.propose()
-    for msp in MSPS:
-        consortium.approve(msp)
-    for msp in MSPS:
-        consortium.register(msp)
-        consortium.join(msp)
 
 
 def give(consortium: Consortium, amount: int) -> None:
@@ -349,6 +335,17 @@ class TestSupply:
         with refused("SUPPLY_LIMIT"):
             consortium.approve(MSPS[2])
         assert consortium.ledger.world == before
+
+    def test_has_room_again_for_what_was_burnt(self) -> None:
+        large = {"endowment": 1, "participant_stake": 0, "validator_stake": 0, "reward_per_round": MAXIMUM_INTEGER // 3}
+        first = Consortium.active(task_spec(task="first", incentive=large))
+        with refused("SUPPLY_LIMIT"):
+            Consortium.active(task_spec(task="second", incentive=large), first.ledger)
+        for msp in MSPS[:3]:
+            first.ledger.submit(first.governors[msp], "StopTask", "first", "Because.")
+        assert first.supply() == 4
+        Consortium.active(task_spec(task="third", incentive=large), first.ledger)
+        assert first.supply() == sum(first.balances().values()) == 8 + 2 * (MAXIMUM_INTEGER // 3)
 
     def test_shrinks_by_what_nobody_earned(self, consortium: Consortium) -> None:
         consortium.through(1)
