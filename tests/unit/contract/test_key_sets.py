@@ -49,6 +49,7 @@ COURSE = frozenset(
 """What a round needs."""
 END = frozenset({"StopTask", "ConcludeTask"})
 """Of a task; no round comes after it."""
+STEPS = COURSE | END
 TOKENS = frozenset({"Transfer", "TransferFrom", "Approve", "IncreaseAllowance", "DecreaseAllowance"})
 PAYMENTS = frozenset({"Transfer", "TransferFrom"})
 STAKES = frozenset({"JoinTask", "AdmitParticipants", "RegisterValidator"})
@@ -83,7 +84,7 @@ class When(Enum):
 class Kind:
     """Who writes a kind of key."""
 
-    in_course: bool = False
+    course: frozenset[str] = frozenset()
     """Transactions of a round's course and of a task's end."""
     others: Mapping[str, When] = field(default_factory=dict)
 
@@ -94,32 +95,32 @@ def by(when: When, *transactions: str) -> dict[str, When]:
 
 TABLE: Mapping[str, Kind] = {
     # Tasks and rounds
-    "task": Kind(in_course=True, others=by(When.ONCE, "ProposeTask", "RejectTask") | by(When.BY_VOTE, "ApproveTask")),
-    "head": Kind(in_course=True, others=by(When.BY_VOTE, "ApproveTask")),
-    "round": Kind(in_course=True),
-    "cohort": Kind(in_course=True),
-    "update": Kind(in_course=True),
-    "equivocation": Kind(in_course=True),
-    "fixed": Kind(in_course=True),
-    "attestation": Kind(in_course=True),
-    "reference": Kind(in_course=True),
-    "disputes": Kind(in_course=True),
-    "reveal": Kind(in_course=True),
-    "judgement": Kind(in_course=True),
-    "settlement": Kind(in_course=True),
-    "aggregate": Kind(in_course=True),
-    "report": Kind(in_course=True),
-    "standing": Kind(in_course=True, others=by(When.ONCE, "JoinTask", "AdmitParticipants")),
-    "model": Kind(in_course=True, others=by(When.BY_VOTE, "ApproveTask") | by(When.ONCE, "DeprecateModel")),
+    "task": Kind(course=STEPS, others=by(When.ONCE, "ProposeTask", "RejectTask") | by(When.BY_VOTE, "ApproveTask")),
+    "head": Kind(course=STEPS, others=by(When.BY_VOTE, "ApproveTask")),
+    "round": Kind(course=STEPS),
+    "cohort": Kind(course=STEPS),
+    "update": Kind(course=STEPS),
+    "equivocation": Kind(course=STEPS),
+    "fixed": Kind(course=STEPS),
+    "attestation": Kind(course=STEPS),
+    "reference": Kind(course=STEPS),
+    "disputes": Kind(course=STEPS),
+    "reveal": Kind(course=STEPS),
+    "judgement": Kind(course=STEPS),
+    "settlement": Kind(course=STEPS),
+    "aggregate": Kind(course=STEPS),
+    "report": Kind(course=STEPS),
+    "standing": Kind(course=STEPS, others=by(When.ONCE, "JoinTask", "AdmitParticipants")),
+    "model": Kind(course=STEPS, others=by(When.BY_VOTE, "ApproveTask") | by(When.ONCE, "DeprecateModel")),
     "evaluation": Kind(others=by(When.ONCE, "ReportEvaluation")),
     "use": Kind(others=by(When.ONCE, "UseModel")),
     # Members
     "consent": Kind(
-        in_course=True,
+        course=STEPS,
         others=by(When.AT_WILL, "ApproveTask", "RejectTask", "WithdrawConsent") | by(When.BY_VOTE, "VoteSuspension"),
     ),
     "amendment": Kind(
-        in_course=True,
+        course=STEPS,
         others=by(When.AT_WILL, "ProposeAmendment", "ApproveTask", "RejectTask", "WithdrawConsent"),
     ),
     "suspension": Kind(others=by(When.AT_WILL, "VoteSuspension")),
@@ -130,13 +131,13 @@ TABLE: Mapping[str, Kind] = {
     "roster": Kind(others=by(When.AT_WILL, "JoinTask", "AdmitParticipants", "LeaveTask")),
     "validator": Kind(others=by(When.AT_WILL, "RegisterValidator")),
     # Tokens
-    "pool": Kind(in_course=True, others=by(When.BY_VOTE, "ApproveTask")),
-    "stake": Kind(in_course=True, others=by(When.ONCE, *STAKES) | by(When.BETWEEN_ROUNDS, "LeaveTask")),
-    "insurance": Kind(in_course=True),
-    "gifts before": Kind(in_course=True),
+    "pool": Kind(course=STEPS, others=by(When.BY_VOTE, "ApproveTask")),
+    "stake": Kind(course=STEPS, others=by(When.ONCE, *STAKES) | by(When.BETWEEN_ROUNDS, "LeaveTask")),
+    "insurance": Kind(course=STEPS),
+    "gifts before": Kind(course=STEPS),
     "gifts": Kind(others=by(When.AT_WILL, *PAYMENTS) | by(When.BY_VOTE, *VOTES)),
     "earned": Kind(
-        in_course=True,
+        course=STEPS,
         others=by(When.ONCE, "JoinTask") | by(When.BY_VOTE, "ApproveTask") | by(When.BETWEEN_ROUNDS, "LeaveTask"),
     ),
     "collected": Kind(others=by(When.AT_WILL, *PAYMENTS, *STAKES)),
@@ -146,8 +147,8 @@ TABLE: Mapping[str, Kind] = {
     "allowance": Kind(others=by(When.AT_WILL, *TOKENS - {"Transfer"})),
     "mint": Kind(others=by(When.AT_WILL, *VOTES)),
     # An amendment with more rounds mints when the next round opens.
-    "supply": Kind(in_course=True, others=by(When.BY_VOTE, *VOTES, "ApproveTask")),
-    "burnt": Kind(in_course=True, others=by(When.BY_VOTE, *VOTES, "ApproveTask")),
+    "supply": Kind(course=frozenset({"OpenRound"}), others=by(When.BY_VOTE, *VOTES, "ApproveTask")),
+    "burnt": Kind(course=STEPS, others=by(When.BY_VOTE, *VOTES, "ApproveTask")),
 }
 
 STILL_OPEN = {
@@ -326,9 +327,9 @@ def test_every_key_is_written_by_whom_and_when_the_table_says() -> None:
         for each in history:
             written.update((each.function, key) for key in each.writes)
             for kind, key in ((each.kind(key), key) for key in each.writes):
-                if each.function in COURSE | END:
+                if each.function in STEPS:
                     own_word = each.function in END and each.owns(key)
-                    assert TABLE[kind].in_course or own_word, f"{each.function} writes {key}"
+                    assert each.function in TABLE[kind].course or own_word, f"{each.function} writes {key}"
                     continue
                 when = TABLE[kind].others.get(each.function)
                 assert when is not None, f"{each.function} writes {key}"
@@ -350,7 +351,7 @@ def test_no_round_needs_what_others_write_at_will_meanwhile() -> None:
 
 def test_no_round_needs_a_kind_of_key_that_a_payment_or_an_allowance_writes() -> None:
     played = [each for history in histories() for each in history]
-    needed = {each.kind(key) for each in played if each.function in COURSE | END for key in each.reads | each.writes}
+    needed = {each.kind(key) for each in played if each.function in STEPS for key in each.reads | each.writes}
     written = {each.kind(key) for each in played if each.function in TOKENS for key in each.writes}
     assert written == {kind for kind, rule in TABLE.items() if TOKENS & {*rule.others}}
     assert not needed & written
@@ -362,7 +363,7 @@ def test_a_payment_that_comes_first_leaves_every_step_of_a_round_valid(to_whom: 
     paid: Counter[str] = Counter()
     for history in histories():
         for each in history:
-            if each.function not in COURSE | END:
+            if each.function not in STEPS:
                 continue
             members = [key.split("/")[2] for key in each.world if key.startswith("member/heart/")]
             accounts = {
@@ -374,7 +375,7 @@ def test_a_payment_that_comes_first_leaves_every_step_of_a_round_valid(to_whom: 
                 if payment := _payment(each.world, account):
                     assert not payment.writes.keys() & each.reads, f"{each.function} after a payment to {account}"
                     paid[each.function] += 1
-    assert paid.keys() == COURSE | END
+    assert paid.keys() == STEPS
 
 
 def _payment(world: Mapping[str, bytes], account: str) -> ReplayStub | None:
