@@ -148,6 +148,26 @@ def mint_key(task: str, proposal: str) -> str:
     return f"mint/{task}/{proposal}"
 
 
+def received_key(account: str) -> str:
+    return f"received/{account}"
+
+
+def earned_key(account: str, task: str) -> str:
+    return f"earned/{account}/{task}"
+
+
+def collected_key(account: str, task: str) -> str:
+    return f"collected/{account}/{task}"
+
+
+def earning_tasks_key(account: str) -> str:
+    return f"earning-tasks/{account}"
+
+
+def gifts_key(task: str, number: int) -> str:
+    return f"gifts/{task}/{number:07d}"
+
+
 SUPPLY_KEY = "supply"
 
 

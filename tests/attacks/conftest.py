@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedledger.agents.journal import PendingUpdate
-from fedledger.agents.participant import pseudonym_of, signed_manifest
+from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.participant import Participant, pseudonym_of, signed_manifest
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import Validator
@@ -24,10 +24,11 @@ from fedledger.identity.keys import PrivateKey
 from fedledger.identity.profile import Profile, load_profile
 from fedledger.ledger import TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, SealingKey, UpdateContext, prepare_update
-from fedledger.training.weights import save_weights
+from fedledger.training import LocalResult
+from fedledger.training.weights import Float32Array, save_weights
 from fedledger_chaincode.messages.round import SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.messages.views import RoundView
+from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_network.consortium import Consortium
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.node import EmbeddedNode
@@ -263,6 +264,39 @@ def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
         members.ledgers[f"{organisation}-participant"].join_task(spec.task)
     keys = {o: members.profiles[f"{o}-participant"].credentials().key for o in members.names}
     return Game(spec, members.ledgers, keys, validators, members.names, hands=hands)
+
+
+class Site(Participant):
+    """A participant agent that sends an update of a test's choice and judges no model: all else is the agent's own."""
+
+    update: Float32Array
+
+    def __post_init__(self) -> None:
+        """Nothing is trained."""
+
+    def _train(self, view: TaskView, current: RoundView) -> LocalResult:
+        norm = float(np.linalg.norm(self.update))
+        return LocalResult(self.update, 100, norm, norm, 0, 0, {}, 0.0)
+
+    def _evaluate(self, view: TaskView) -> None:
+        if view.head is not None:
+            self._evaluated = view.head.version
+
+
+def site_of(game: Game, organisation: str, folder: Path, update: Sequence[float] = (0.1, -0.2, 0.3, 0.0)) -> Site:
+    """The participant agent of an organisation, with its journal in a folder."""
+    agent = Site(
+        ledger=game.ledger(organisation, "participant"),
+        task=game.spec.task,
+        channel="fedledger",
+        definition=None,  # type: ignore[arg-type]
+        data=None,  # type: ignore[arg-type]
+        key=game.keys[organisation],
+        journal=Journal(folder / organisation),
+        site=organisation,
+    )
+    agent.update = np.array(update, dtype=np.float32)
+    return agent
 
 
 def in_place_of(game: Game, organisation: str, kind: type[Validator], **changes: Any) -> Validator:

@@ -478,6 +478,21 @@ class BalanceRecord(Value):
     balance: Natural
 
 
+class EarningsRecord(Value):
+    """What an account has earned in a task, ever; or how much of that has been taken into its balance.
+
+    Modulo 2^53: however often it is paid the total can be told, and what is not collected is never that much.
+    """
+
+    total: Natural
+
+
+class EarningTasksRecord(Value):
+    """Tasks in which an account may earn, in the order in which it was said so."""
+
+    tasks: tuple[Identifier, ...]
+
+
 class AllowanceRecord(Value):
     """What a spender may still take from an owner's account."""
 

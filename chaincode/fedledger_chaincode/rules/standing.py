@@ -22,7 +22,7 @@ def newcomer(
     """
     worst = roster
     for standing, contributing in present:
-        worst = with_departed(worst, standing, between_rounds=not contributing)
+        worst = with_departed(worst, standing, contributing=contributing)
     privacy = spec.privacy_of(msp)
     spent = min(worst.left_contributions, len(privacy.epsilon_schedule))
     return StandingRecord(
@@ -33,9 +33,9 @@ def newcomer(
     )
 
 
-def with_departed(roster: RosterRecord, standing: StandingRecord, *, between_rounds: bool) -> RosterRecord:
-    """The roster after a participant with that standing has left; in a round, to which it may still contribute."""
-    contributions = standing.contributions + (0 if between_rounds else 1)
+def with_departed(roster: RosterRecord, standing: StandingRecord, *, contributing: bool = False) -> RosterRecord:
+    """The roster after a participant with that standing has left; ``contributing`` to a round that is under way."""
+    contributions = standing.contributions + contributing
     return roster.model_copy(
         update={
             "left_reputation": min(roster.left_reputation, standing.reputation),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import Value, canonical
 from fedledger_chaincode.messages.records import (
-    BalanceRecord,
     ConsentRecord,
     HeadRecord,
     MemberRecord,
@@ -16,11 +15,9 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     ValidatorRecord,
 )
-from fedledger_chaincode.rules.rewards import move
 from fedledger_chaincode.state import (
     RecordT,
     WorldState,
-    balance_key,
     consent_key,
     head_key,
     member_key,
@@ -187,22 +184,6 @@ class Context:
                 "Register first: fedledger validator register.",
             )
         return msp
-
-    def transfer(self, transfers: Sequence[tuple[str, str, int]]) -> None:
-        """Move tokens between accounts; writes only the balances that changed."""
-        accounts = list(dict.fromkeys(account for source, target, _ in transfers for account in (source, target)))
-        before = self.balances(accounts)
-        after = move(before, transfers)
-        for account in accounts:
-            if after[account] != before[account]:
-                self.state.put(balance_key(account), BalanceRecord(balance=after[account]))
-        self.moved.extend(Movement(*each) for each in transfers if each[2])
-
-    def balances(self, accounts: Sequence[str]) -> dict[str, int]:
-        found = self.state.find(BalanceRecord, [balance_key(account) for account in accounts])
-        return {
-            account: 0 if record is None else record.balance for account, record in zip(accounts, found, strict=True)
-        }
 
 
 def not_a_party(msp: str, task: str) -> ContractError:

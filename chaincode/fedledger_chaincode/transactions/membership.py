@@ -23,15 +23,18 @@ from fedledger_chaincode.rules.transitions import check_task
 from fedledger_chaincode.signatures import is_signed, is_supported
 from fedledger_chaincode.state import cohort_key, consent_key, member_key, roster_key, standing_key, suspension_key
 from fedledger_chaincode.submitter import pseudonym_of
+from fedledger_chaincode.transactions.accounts import expect_earnings, pay
 from fedledger_chaincode.transactions.context import (
     Context,
     check_membership_is_open,
     check_reason,
     organisation_account,
+    participant_account,
     reply,
     stake_account,
 )
 from fedledger_chaincode.transactions.disputes import docket_of
+from fedledger_chaincode.transactions.treasury import return_stakes
 
 MAXIMUM_ADMISSIONS = 1_000
 MAXIMUM_ROSTER = 2_000
@@ -120,7 +123,15 @@ def _admitted(context: Context, record: TaskRecord, signed: SignedAdmission) -> 
 def _joinable(context: Context, task: str, transaction: str) -> TaskRecord:
     record = context.task(task)
     check_task(record.state, transaction)
-    check_membership_is_open(context.head(task))
+    head = context.head(task)
+    check_membership_is_open(head)
+    if not head.idle and head.version + 1 == record.spec.training.rounds:
+        raise ContractError(
+            409,
+            "LAST_ROUND",
+            f"Round {head.round} of task {task} is under way, and with its model the task is completed.",
+            "Join if that round is aborted.",
+        )
     msp = context.submitter.msp_id
     consent = context.consent(task, msp)
     if consent.decision == "withdrawn":
@@ -165,10 +176,10 @@ def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]
     for member in members:
         context.state.put(member_key(task, member.participant), member)
         context.state.put(standing_key(task, member.participant), standing)
-    account = organisation_account(msp)
-    context.transfer(
-        [(account, stake_account(task, member.participant), member.stake) for member in members if member.stake]
-    )
+    earners = [participant_account(member.participant) for member in members if member.valid_until is not None]
+    expect_earnings(context, task, earners)
+    if stakes := [(stake_account(task, member.participant), member.stake) for member in members if member.stake]:
+        pay(context, organisation_account(msp), stakes)
 
 
 def _contributing(context: Context, task: str) -> frozenset[str]:
@@ -191,19 +202,16 @@ def leave_task(context: Context, task: str) -> bytes:
     check_task(context.task(task).state, "LeaveTask")
     head = context.head(task)
     check_membership_is_open(head)
-    key = roster_key(task, member.msp)
-    standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
-    roster = context.state.get(RosterRecord, key, f"roster of {member.msp}")
-    roster = with_departed(roster, standing, between_rounds=head.idle)
     member = member.model_copy(update={"last_round": head.round})
     if head.idle and not docket_of(context, task).holds(pseudonym):
-        # Only who is off the roster has no stake left to return when the task ends.
+        # Who stays on the roster has a stake to return when the task ends, which reads the rosters.
+        key = roster_key(task, member.msp)
+        standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
+        roster = with_departed(context.state.get(RosterRecord, key, f"roster of {member.msp}"), standing)
         remaining = tuple(other for other in roster.participants if other != pseudonym)
-        roster = roster.model_copy(update={"participants": remaining})
-        account = stake_account(task, pseudonym)
-        context.transfer([(account, organisation_account(member.msp), context.balances([account])[account])])
+        context.state.put(key, roster.model_copy(update={"participants": remaining}))
+        return_stakes(context, task, [(member.msp, pseudonym)])
         member = member.model_copy(update={"stake": 0})
-    context.state.put(key, roster)
     context.state.put(member_key(task, pseudonym), member)
     context.event("ParticipantLeft", task=task, participant=pseudonym, msp=member.msp)
     return reply(member)

@@ -63,6 +63,7 @@ from fedledger_chaincode.state import (
     validator_key,
     votes_key,
 )
+from fedledger_chaincode.transactions.accounts import holdings
 from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import (
     Context,
@@ -200,7 +201,7 @@ def _member_views(context: Context, task: str, members: list[MemberRecord]) -> t
     standings = context.state.find(StandingRecord, [standing_key(task, member.participant) for member in members])
     accounts = [participant_account(member.participant) for member in members]
     stakes = [stake_account(task, member.participant) for member in members]
-    balances = context.balances([*accounts, *stakes])
+    balances = holdings(context, [*accounts, *stakes])
     views = []
     for member, standing, account, stake in zip(members, standings, accounts, stakes, strict=True):
         if standing is None:
@@ -249,7 +250,7 @@ def get_wallet(context: Context, task: str, msp: str) -> bytes:
     for member in members:
         accounts += [participant_account(member.participant), stake_account(task, member.participant)]
     accounts += [pool_account(task), insurance_account(task)]
-    balances = context.balances(accounts)
+    balances = holdings(context, accounts)
     return reply(
         Wallet(
             msp=msp,

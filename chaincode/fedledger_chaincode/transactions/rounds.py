@@ -44,6 +44,7 @@ from fedledger_chaincode.state import (
     update_key,
     validator_key,
 )
+from fedledger_chaincode.transactions.accounts import take_in_gifts
 from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import Context, reply
 from fedledger_chaincode.transactions.lateness import certain_time, claims, is_late, references_in_row
@@ -121,6 +122,7 @@ def open_round(context: Context, task: str, number: int) -> bytes:
         reason=obstacle,
     )
     context.state.put(cohort_key(task, number), cohort)
+    take_in_gifts(context, task, number - 2)
     change_round(context, head, opened)
     if obstacle:
         context.event("RoundAborted", task=task, round=number, reason=obstacle)

@@ -24,13 +24,11 @@ from fedledger_chaincode.transactions.context import (
     check_membership_is_open,
     check_reason,
     not_a_party,
-    organisation_account,
-    pool_account,
     reply,
 )
 from fedledger_chaincode.transactions.lateness import certain_time, is_hopeless
 from fedledger_chaincode.transactions.rounds import eligible, lacks_budgets
-from fedledger_chaincode.transactions.treasury import lock_stake, mint, wind_up
+from fedledger_chaincode.transactions.treasury import endow, lock_stake, wind_up
 
 _ANY_KEY = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 """With a key of small order every private key agrees on zero."""
@@ -276,9 +274,7 @@ def _activate(context: Context, record: TaskRecord) -> None:
     """Mint what the majority agreed on and register the initial model as version 0."""
     spec = record.spec
     task = spec.task
-    minted = [(organisation_account(msp), spec.incentive.endowment) for msp in spec.organisations]
-    minted.append((pool_account(task), spec.incentive.reward_per_round * spec.training.rounds))
-    mint(context, minted)
+    endow(context, spec)
     context.state.put(
         model_key(task, 0),
         ModelRecord(

@@ -16,7 +16,7 @@ from fedledger.audit import CheckName, contract_versions, verify
 from fedledger.errors import BadInputError
 from fedledger_chaincode.contract import VERSION
 from tests.unit.audit.members import TrainingConsortium
-from tests.unit.audit.tampering import double_a_balance, fails
+from tests.unit.audit.tampering import double_earnings, fails
 from tests.unit.contract.ledger import MSPS
 
 
@@ -24,7 +24,7 @@ class TestTheContract:
     @pytest.mark.parametrize(
         "change",
         [
-            pytest.param(lambda action, rwset: double_a_balance(action, rwset), id="another balance"),
+            pytest.param(lambda action, rwset: double_earnings(action, rwset), id="other earnings"),
             pytest.param(lambda action, rwset: _other_model(action, rwset), id="another model digest"),
             pytest.param(
                 lambda action, rwset: rwset.writes.add(key="balance/org:Eve", value=b'{"balance":1}'), id="more"

@@ -16,7 +16,7 @@ from fedledger.identity.keys import KeyType, PrivateKey, generate_key, public_ke
 from fedledger.identity.msp import serialize_identity
 from fedledger_chaincode.contract import Contract
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, Value
 from fedledger_chaincode.messages.records import (
     DisputeRecord,
     DocketRecord,
@@ -53,6 +53,7 @@ from fedledger_chaincode.rules.disputes import Vote
 from fedledger_chaincode.rules.submission import agreed_privacy
 from fedledger_chaincode.state import docket_key
 from fedledger_chaincode.submitter import Submitter
+from fedledger_chaincode.transactions.context import VOID
 
 ViewT = TypeVar("ViewT", bound=Value)
 Argument: TypeAlias = str | bytes | int | Value
@@ -280,15 +281,15 @@ class Consortium:
     participants: dict[str, Actor]
 
     @classmethod
-    def founded(cls, spec: TaskSpec | None = None) -> Consortium:
+    def founded(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
         spec = spec or task_spec()
         governors, validators, participants = (dict(actors) for actors in _founders(spec.organisations))
-        return cls(Ledger(), spec, governors, validators, participants)
+        return cls(ledger or Ledger(), spec, governors, validators, participants)
 
     @classmethod
-    def active(cls, spec: TaskSpec | None = None) -> Consortium:
+    def active(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
         """Approved by all, all validators registered, all participants joined."""
-        consortium = cls.founded(spec)
+        consortium = cls.founded(spec, ledger)
         consortium.propose()
         for msp in consortium.msps:
             consortium.approve(msp)
@@ -525,11 +526,24 @@ class Consortium:
     # --- tokens
 
     def balances(self) -> dict[str, int]:
-        return {
-            key.removeprefix("balance/"): json.loads(value)["balance"]
-            for key, value in self.ledger.world.items()
-            if key.startswith("balance/")
-        }
+        """What every account holds, added up from all keys that hold tokens; nobody holds what the void has earned."""
+        held: dict[str, int] = {}
+        for key, value in self.ledger.world.items():
+            kind, account = [*key.split("/"), ""][:2]
+            match kind:
+                case "balance" | "received":
+                    amount = json.loads(value)["balance"]
+                case "gifts":
+                    account, amount = f"insurance:{account}", json.loads(value)["balance"]
+                case "earned":
+                    amount = json.loads(value)["total"]
+                case "collected":
+                    amount = -json.loads(value)["total"]
+                case _:
+                    continue
+            if account != VOID:
+                held[account] = (held.get(account, 0) + amount) % (MAXIMUM_INTEGER + 1)
+        return held
 
     def stake(self, owner: str) -> int:
         """What is locked of a participant's or a validator's stake."""
