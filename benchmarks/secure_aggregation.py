@@ -46,8 +46,6 @@ from fedledger_chaincode.rules.verdicts import decide
 
 Result = TypeVar("Result")
 NORM = 1 << 24
-TURNS = 5
-"""How often both releases are measured, one after the other."""
 
 
 @dataclass(frozen=True)
@@ -117,50 +115,65 @@ def repetitions(dimension: int) -> int:
     return max(2, min(30, 3_000_000 // dimension))
 
 
-def figures(n: int, t: int, dimension: int) -> dict[str, float]:
-    """Milliseconds of one update with the norm proof, and bytes to each validator and on the ledger."""
+class Release:
+    """A process of one release that does a participant's or a validator's work when it is asked to."""
+
+    def __init__(self, folder: Path, n: int, t: int, dimension: int) -> None:
+        packages = os.pathsep.join(str(folder / name) for name in ("sdk", "chaincode"))
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", *map(str, (n, t, dimension))],
+            env=os.environ | {"PYTHONPATH": packages},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.bytes = self.ask("bytes")
+        """To each validator, of a manifest, of an opening."""
+
+    def ask(self, what: str) -> list[float]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(what, file=self._process.stdin, flush=True)
+        answer: list[float] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(n: int, t: int, dimension: int) -> None:
+    """Answer each line on standard input: the seconds of a participant or of a validator, or the bytes."""
     case = Case.of(n, t, dimension, "norm")
-    participant, (prepared, manifest) = best(repetitions(dimension), case.prepare)
+    prepared, manifest = case.prepare()
     total = np.zeros(dimension, dtype=np.uint64)
-    validator, share = best(repetitions(dimension), lambda: case.validate(prepared, manifest, total))
-    return {
-        "participant": 1e3 * participant,
-        "validator": 1e3 * validator,
-        "sealed": len(prepared.sealed[0]),
-        "manifest": len(manifest.canonical()),
-        "opening": len(opening_of(share, case.reference).canonical()),
-    }
-
-
-def figures_of(folder: Path, n: int, t: int, dimension: int) -> dict[str, float]:
-    """:func:`figures` of the release that is checked out in a folder, from a process of its own."""
-    packages = os.pathsep.join(str(folder / name) for name in ("sdk", "chaincode"))
-    command = [sys.executable, __file__, "--figures", "--dimensions", str(dimension)]
-    finished = subprocess.run(
-        [*command, "--validators", str(n), "--tolerated-faults", str(t)],
-        env=os.environ | {"PYTHONPATH": packages},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found: dict[str, float] = json.loads(finished.stdout)
-    return found
+    opening = opening_of(case.validate(prepared, manifest, total), case.reference)
+    sizes = [len(prepared.sealed[0]), len(manifest.canonical()), len(opening.canonical())]
+    work = {"participant": case.prepare, "validator": lambda: case.validate(prepared, manifest, total)}
+    for line in sys.stdin:
+        answer = sizes if line == "bytes\n" else [best(1, work[line.strip()])[0]]
+        print(json.dumps(answer), flush=True)
 
 
 def compared(before: Path, n: int, t: int, dimensions: list[int]) -> Iterator[str]:
-    """Earlier release and this one: the best of several turns each."""
+    """Earlier release and this one by turns, so that a busy machine is busy for both; the best turn of each."""
     here = Path(__file__).resolve().parents[1]
     yield f"\nPer update with the norm proof, n = {n}, t = {t}, earlier release -> this one"
-    yield f"{'d':>9} {'participant, ms':>26} {'validator, ms':>26} {'bytes to each validator':>26} {'manifest':>15} {'opening':>13}"
+    yield (
+        f"{'d':>9} {'participant, ms':>26} {'validator, ms':>26} {'bytes to each validator':>26} "
+        f"{'manifest':>15} {'opening':>13}"
+    )
     for dimension in dimensions:
-        turns = [(figures_of(before, n, t, dimension), figures_of(here, n, t, dimension)) for _ in range(TURNS)]
-        old, new = ({name: min(one[name] for one in side) for name in side[0]} for side in zip(*turns, strict=True))
-        times = (
-            f"{old[role]:.2f} -> {new[role]:.2f} ({new[role] / old[role]:.2f}x)"
-            for role in ("participant", "validator")
-        )
-        sizes = (f"{old[name]:,} -> {new[name]:,}" for name in ("sealed", "manifest", "opening"))
-        yield "{:>9} {:>26} {:>26} {:>26} {:>15} {:>13}".format(dimension, *times, *sizes)
+        releases = [Release(folder, n, t, dimension) for folder in (before, here)]
+        columns = []
+        for role in ("participant", "validator"):
+            turns = [[release.ask(role)[0] for release in releases] for _ in range(20 * repetitions(dimension))]
+            old, new = (1e3 * min(side) for side in zip(*turns, strict=True))
+            columns.append(f"{old:.2f} -> {new:.2f} ({new / old:.2f}x)")
+        columns += [f"{old:,} -> {new:,}" for old, new in zip(*(release.bytes for release in releases), strict=True)]
+        for release in releases:
+            release.end()
+        yield "{:>9} {:>26} {:>26} {:>26} {:>15} {:>13}".format(dimension, *columns)
 
 
 def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
@@ -301,11 +314,11 @@ def main() -> None:
     parser.add_argument(
         "--before", type=Path, metavar="FOLDER", help="compare with the release that is checked out there"
     )
-    parser.add_argument("--figures", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=int, nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     n, t = arguments.validators, arguments.tolerated_faults
-    if arguments.figures:
-        print(json.dumps(figures(n, t, *arguments.dimensions)))
+    if arguments.serve is not None:
+        serve(*arguments.serve)
         return
     print(f"{machine.description('numpy', 'numba')}; one core")
     if arguments.before is not None:

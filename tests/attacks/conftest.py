@@ -26,6 +26,7 @@ from fedledger.ledger import TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, SealingKey, UpdateContext, prepare_update
 from fedledger.training import LocalResult
 from fedledger.training.weights import Float32Array, save_weights
+from fedledger_chaincode.messages.records import ENDED
 from fedledger_chaincode.messages.round import SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView, TaskView
@@ -152,6 +153,7 @@ class Game:
         """The same until the round is as wanted. Where all wait, their stopwatches are put forward."""
         end = time.monotonic() + seconds
         while not reached(view := self.view()):
+            assert view.record.state not in ENDED, f"round {self.rounds} was {view.record.state}: {view.record.reason}"
             assert time.monotonic() < end, f"round {self.rounds} is still {view.record.state}"
             waits = [
                 validator.step()

@@ -30,8 +30,9 @@ def projection_bits(update: Integers, root: bytes, bound: NormBound) -> Elements
     None when a projection leaves its window, which happens to an honest update with a probability below 2^-101;
     fresh salts give other projections.
     """
-    shifted = [y + bound.window - 1 for y in project_integers(update, root)]
-    if not all(0 <= value < 2 * bound.window for value in shifted):
+    window = bound.window
+    shifted = [y + window - 1 for y in project_integers(update, root)]
+    if min(shifted) < 0 or max(shifted) >= 2 * window:
         return None
     return bits_of(shifted, bound.window_bits)
 

@@ -92,9 +92,10 @@ def _norm_terms(bits: Elements, polynomial: Elements, challenge: Challenge, boun
 
 def _window_terms(projections: Sequence[int], bits: Elements, challenge: Challenge, bound: NormBound) -> Extended:
     """sum of rho_k (y_k + W - 1 - Y_k)."""
-    spelt = _numbers(bits, bound.window_bits).tolist()
-    terms = [(y + bound.window - 1 - number) % MODULUS for y, number in zip(projections, spelt, strict=True)]
-    return inner(challenge.projections, np.array(terms, dtype=np.uint64))
+    terms = np.array(projections, dtype=np.uint64)
+    kernels.accumulate(terms, np.uint64(MODULUS - 1), _numbers(bits, bound.window_bits))
+    constants = scaled(extension.total(challenge.projections), bound.window - 1)
+    return plus(inner(challenge.projections, terms), constants)
 
 
 def _completed(values: Elements, claim: Extended, nodes: int, implied: int) -> Elements:
