@@ -77,8 +77,8 @@ def disclose_shares(context: Context, disclosure: bytes) -> bytes:
     if earlier == mine:
         return reply(mine)
     context.state.put(key, mine)
-    _rule(context, record, number, dispute)
-    context.event("SharesDisclosed", task=task, round=number, validator=msp, updates=len(shares))
+    rulings = _rule(context, record, number, dispute)
+    context.event("SharesDisclosed", task=task, round=number, validator=msp, updates=len(shares), rulings=rulings)
     return reply(mine)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from traceback import format_exception
 
 import structlog
 
@@ -24,6 +25,7 @@ from fedledger.agents.reference_duties import ReferenceDuties
 from fedledger.agents.steps import Step
 from fedledger.agents.stopwatch import Stopwatch
 from fedledger.agents.stores import ValidatorStore, artifact_areas, find_model
+from fedledger.errors import FedledgerError
 from fedledger.gateway import GatewayError
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.outcome import outcome, settled_sum
@@ -223,15 +225,8 @@ class Validator:
     def _not_possible(self, duty: Duty, reason: Exception) -> float:
         if duty not in self._failed:
             self._failed = {known for known in self._failed if known.round >= duty.round - 1} | {duty}
-            expected = isinstance(reason, LedgerRefusal | AggregateError | StoreError)
-            _log.warning(
-                "step not possible",
-                step=duty.step,
-                round=duty.round,
-                msp=self.msp,
-                reason=str(reason) if expected else repr(reason),
-                exc_info=None if expected else reason,
-            )
+            told = str(reason) if isinstance(reason, FedledgerError) else "".join(format_exception(reason))
+            _log.warning("step not possible", step=duty.step, round=duty.round, msp=self.msp, reason=told)
         return self.patience
 
     def _take(self, duty: Duty, view: TaskView, current: RoundView | None) -> None:

@@ -251,7 +251,7 @@ def settle(consortium: Consortium, number: int) -> None:
 
 
 def abort(consortium: Consortium, number: int) -> None:
-    consortium.ledger.now += consortium.spec.deadlines.aggregates
+    consortium.late(number, "aggregates", consortium.quorum)
     request = AbortRequest(task="heart", round=number, reason="nobody reports")
     consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
 

@@ -83,6 +83,8 @@ class RoundWatch:
     _took: dict[int, float | None] = field(default_factory=dict)
     _contributions: dict[str, int] = field(default_factory=dict)
     """By site: rounds whose fixed set held an update of it."""
+    _ruled: set[tuple[int, str, str]] = field(default_factory=set)
+    """Rulings heard of: round, participant, accused validator."""
     _events: CloseableIterator[ChaincodeEvent] | None = None
 
     def __post_init__(self) -> None:
@@ -148,7 +150,8 @@ class RoundWatch:
     def _note_rulings(self, event: LedgerEvent) -> None:
         """Tell rulings, and correct what was told of stakes in their round and since."""
         number = event.fields["round"]
-        for ruling in event.fields.get("rulings", ()):
+        for ruling in event.fields["rulings"]:
+            self._ruled.add((number, ruling["participant"], ruling["validator"]))
             site = self.sites.get(ruling["validator"], ruling["validator"])
             said = "did not lie: it was dealt a false share" if ruling["ruling"] == "confirms" else "is convicted"
             self.on_news(f"round {number}: the validator of {site} {said}")
@@ -238,7 +241,17 @@ class RoundWatch:
         if self._ended:
             return False
         view = self.ledger.task(self.task)
-        if view.record.state not in ("completed", "stopped") or view.head is None or view.accusations:
+        if view.record.state not in ("completed", "stopped") or view.head is None:
             return False
         rounds = view.head.round if view.head.round_state in ("finalised", "aborted") else view.head.round - 1
-        return len(self.rows) >= rounds
+        return len(self.rows) >= rounds and self._accused() <= self._ruled
+
+    def _accused(self) -> set[tuple[int, str, str]]:
+        """All accusations in the rounds that were told, as rulings name them."""
+        views = (self.ledger.round(self.task, row.round) for row in self.rows)
+        return {
+            (view.record.round, each.participant, each.validator)
+            for view in views
+            if view.dispute is not None
+            for each in view.dispute.accusations
+        }
