@@ -45,10 +45,12 @@ class Finding(Exception):
 
 @dataclass
 class Tally:
-    """How much was checked, by check; ``notes`` counts what a check's line mentions besides."""
+    """How much was checked, by check; ``notes`` counts what a check's line mentions besides, ``versions`` which version
+    of the contract has run how many transactions again."""
 
     counts: Counter[CheckName] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
 
     def add(self, check: CheckName, count: int = 1) -> None:
         self.counts[check] += count
