@@ -111,7 +111,7 @@ def _idle(name: CheckName, ledger: TrustedLedger) -> bool:
 def _runs(ledger: TrustedLedger) -> list[str]:
     """Which version of the contract has run how many transactions again, the one with the most first."""
     counts = ledger.tally.versions or Counter({VERSION: 0})
-    told = []
+    told: list[str] = []
     for version, count in counts.most_common():
         origin = ledger.versions.origin(version)
         whose = f"version {version}" if told else f"transactions have the results of version {version} of the contract"
