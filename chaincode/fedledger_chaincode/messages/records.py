@@ -14,8 +14,8 @@ from fedledger_chaincode.messages.base import (
     MspId,
     Natural,
     Positive,
+    Record,
     Text,
-    Value,
 )
 from fedledger_chaincode.messages.round import (
     AggregateShare,
@@ -50,7 +50,7 @@ Verdict = Literal[
 ``inconsistent``: validators' values contradict each other and nobody is proven to be at fault."""
 
 
-class TaskRecord(Value):
+class TaskRecord(Record):
     """A task and its state; its specification changes by agreed amendments alone."""
 
     spec: TaskSpec
@@ -64,7 +64,7 @@ class TaskRecord(Value):
     """Why it ended before its last round."""
 
 
-class AmendmentRecord(Value):
+class AmendmentRecord(Record):
     """A proposal to go on under another specification, and who said what to it."""
 
     number: Positive
@@ -77,7 +77,7 @@ class AmendmentRecord(Value):
     """In the order of the task's organisations."""
 
 
-class ConsentRecord(Value):
+class ConsentRecord(Record):
     """One organisation's word on a task."""
 
     msp: MspId
@@ -98,13 +98,13 @@ class ConsentRecord(Value):
     """The organisation asks to stop the task."""
 
 
-class SuspensionVote(Value):
+class SuspensionVote(Record):
     msp: MspId
     decision: Literal["suspend", "reinstate"]
     reason: Text
 
 
-class SuspensionRecord(Value):
+class SuspensionRecord(Record):
     """How the other organisations of a task voted about one of them, and what came of it."""
 
     msp: MspId
@@ -113,7 +113,7 @@ class SuspensionRecord(Value):
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
-class HeadRecord(Value):
+class HeadRecord(Record):
     """Where a task stands: its newest model and its newest round."""
 
     task: Identifier
@@ -130,7 +130,7 @@ class HeadRecord(Value):
         return self.round_state is None or self.round_state in ENDED
 
 
-class MemberRecord(Value):
+class MemberRecord(Record):
     """A participant that joined a task."""
 
     participant: Pseudonym
@@ -152,7 +152,7 @@ class MemberRecord(Value):
         return there and not self.suspended and (self.valid_until is None or self.valid_until >= now)
 
 
-class RosterRecord(Value):
+class RosterRecord(Record):
     """The participants of one organisation in one task, in the order in which they joined.
 
     A new name does not wash off what is known of an organisation: its newcomers begin with the worst that those who
@@ -168,7 +168,7 @@ class RosterRecord(Value):
     """The most with which a participant has left: the privacy budget is that of the organisation's data."""
 
 
-class StandingRecord(Value):
+class StandingRecord(Record):
     """A participant's history in a task."""
 
     contributions: Natural
@@ -180,7 +180,7 @@ class StandingRecord(Value):
     """Last round of its quarantine; 0 for none."""
 
 
-class ValidatorRecord(Value):
+class ValidatorRecord(Record):
     """An organisation's validator in a task."""
 
     msp: MspId
@@ -189,7 +189,7 @@ class ValidatorRecord(Value):
     stake: Natural
 
 
-class RoundRecord(Value):
+class RoundRecord(Record):
     """The state of a round and what it started from."""
 
     task: Identifier
@@ -208,7 +208,7 @@ class RoundRecord(Value):
     """Why it was aborted."""
 
 
-class CohortEntry(Value):
+class CohortEntry(Record):
     """A participant that may contribute to the round."""
 
     participant: Pseudonym
@@ -218,7 +218,7 @@ class CohortEntry(Value):
     """When the round opened."""
 
 
-class CohortRecord(Value):
+class CohortRecord(Record):
     """Who takes part in a round, fixed when it opens."""
 
     participants: tuple[CohortEntry, ...]
@@ -226,7 +226,7 @@ class CohortRecord(Value):
     """In the order of their evaluation points 1..n."""
 
 
-class UpdateRecord(Value):
+class UpdateRecord(Record):
     """An update that arrived in time."""
 
     signed: SignedManifest
@@ -235,14 +235,14 @@ class UpdateRecord(Value):
     submitted_at: Seconds
 
 
-class EquivocationRecord(Value):
+class EquivocationRecord(Record):
     """Proof of a fault: two different manifests of one round, both signed by the participant."""
 
     first: SignedManifest
     second: SignedManifest
 
 
-class FixedUpdate(Value):
+class FixedUpdate(Record):
     """One update of the fixed set."""
 
     participant: Pseudonym
@@ -250,18 +250,18 @@ class FixedUpdate(Value):
     num_examples: Positive
 
 
-class FixedSetRecord(Value):
+class FixedSetRecord(Record):
     """The updates that a round decides about; fixed when it closes."""
 
     updates: tuple[FixedUpdate, ...]
 
 
-class AttestationRecord(Value):
+class AttestationRecord(Record):
     validator: MspId
     attestation: Attestation
 
 
-class Dispute(Value):
+class Dispute(Record):
     """A contested update, before anybody is found to be at fault."""
 
     participant: Pseudonym
@@ -270,23 +270,23 @@ class Dispute(Value):
     it is the participant's turn to reveal the share of the validator that lied."""
 
 
-class DisputesRecord(Value):
+class DisputesRecord(Record):
     """All disputes of a round."""
 
     disputes: tuple[Dispute, ...]
 
 
-class RevealRecord(Value):
+class RevealRecord(Record):
     share: RevealedShare
     revealed_by: MspId
 
 
-class JudgementRecord(Value):
+class JudgementRecord(Record):
     judge: MspId
     judgement: RevealJudgement
 
 
-class ReferenceRecord(Value):
+class ReferenceRecord(Record):
     """A round's reference direction: committed to while the round is open, revealed when it is closed."""
 
     commitment: Digest
@@ -294,7 +294,7 @@ class ReferenceRecord(Value):
     revealed: RevealedReference | None = None
 
 
-class ReputationChange(Value):
+class ReputationChange(Record):
     """What a settled round made of a participant's reputation."""
 
     before: Fraction
@@ -305,7 +305,7 @@ class ReputationChange(Value):
     """The same afterwards."""
 
 
-class SettledUpdate(Value):
+class SettledUpdate(Record):
     """What was decided about one member of the cohort."""
 
     participant: Pseudonym
@@ -328,7 +328,7 @@ class SettledUpdate(Value):
     """Of every update of a settlement on the ledger."""
 
 
-class SettlementRecord(Value):
+class SettlementRecord(Record):
     """The decision of a round: verdicts, weights and scores of the whole cohort, in its order."""
 
     updates: tuple[SettledUpdate, ...]
@@ -342,17 +342,17 @@ class SettlementRecord(Value):
         return tuple((update.participant, update.weight) for update in self.updates if update.weight > 0)
 
 
-class AggregateShareRecord(Value):
+class AggregateShareRecord(Record):
     validator: MspId
     share: AggregateShare
 
 
-class ReportRecord(Value):
+class ReportRecord(Record):
     validator: MspId
     report: ModelReport
 
 
-class Contribution(Value):
+class Contribution(Record):
     participant: Pseudonym
     msp: MspId
     weight: Positive
@@ -360,18 +360,18 @@ class Contribution(Value):
     """Cumulative privacy spent after this round, in micro-units."""
 
 
-class AggregateReference(Value):
+class AggregateReference(Record):
     validator: MspId
     digest: Digest
     size: Positive
 
 
-class Payment(Value):
+class Payment(Record):
     account: str
     amount: Natural
 
 
-class ModelRecord(Value):
+class ModelRecord(Record):
     """A global model in the registry. Immutable but for being marked as deprecated."""
 
     task: Identifier
@@ -392,34 +392,34 @@ class ModelRecord(Value):
     """Reason, when a governor marked it as deprecated."""
 
 
-class EvaluationRecord(Value):
+class EvaluationRecord(Record):
     participant: Pseudonym
     msp: MspId
     report: EvaluationReport
 
 
-class SupplyRecord(Value):
+class SupplyRecord(Record):
     """Micro-tokens that exist: minted and not burnt."""
 
     total: Natural
 
 
-class BalanceRecord(Value):
+class BalanceRecord(Record):
     balance: Natural
 
 
-class AllowanceRecord(Value):
+class AllowanceRecord(Record):
     """What a spender may still take from an owner's account."""
 
     value: Natural
 
 
-class MintVote(Value):
+class MintVote(Record):
     msp: MspId
     decision: MintDecision
 
 
-class MintRecord(Value):
+class MintRecord(Record):
     """A proposal to mint tokens and how organisations voted on it."""
 
     proposal: MintProposal
@@ -431,7 +431,7 @@ class MintRecord(Value):
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
-class ModelUseRecord(Value):
+class ModelUseRecord(Record):
     """Somebody says what it uses a model for; the contract refuses purposes that are not agreed on."""
 
     task: Identifier

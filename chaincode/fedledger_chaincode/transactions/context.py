@@ -217,11 +217,11 @@ def reply(value: Value | None) -> bytes:
     return b"null" if value is None else value.canonical()
 
 
-def is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, what: str) -> bool:
+def is_repeated(context: Context, record: type[RecordT], key: str, mine: RecordT, what: str) -> bool:
     """Whether exactly this was recorded before; raises 409 ``ALREADY_RECORDED`` when something else was."""
     earlier = context.state.find_one(record, key)
     if earlier is None:
         return False
-    if earlier != mine:
+    if earlier != mine.carrying(earlier):
         raise ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")
     return True
