@@ -26,9 +26,11 @@ class CheckName(StrEnum):
     CONTRACT = "contract re-run"
     CONSERVATION = "token conservation"
     ROUNDS = "round decisions"
+    NORM_BOUND = "norm bound"
     AGGREGATES = "aggregates"
     MODELS = "models"
     PRIVACY = "privacy spent"
+    TIME = "ledger time"
 
 
 BLOCK_CHECKS = tuple(CheckName)[: tuple(CheckName).index(CheckName.ROUNDS)]

@@ -22,6 +22,7 @@ from fedledger.audit.contract_versions import Versions
 from fedledger.audit.endorsement_policies import LIFECYCLE
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding, Tally
+from fedledger.audit.ledger_time import LedgerTime
 from fedledger.audit.replayed_state import VALID, BlockUpdates, ReplayedState, supported
 from fedledger.audit.transaction_checks import Judgement, judge, same_verdict, time_of, transaction_id
 from fedledger.gateway.blocks import (
@@ -65,6 +66,7 @@ class TrustedLedger:
         self.tally = Tally()
         self.state = ReplayedState()
         self.balances = Balances()
+        self.times = LedgerTime()
         self.config, self._tip = _trust(genesis)
         self.genesis_hash = self._tip.header_hash
         self._blocks: dict[str, int] = {}
@@ -117,7 +119,7 @@ class TrustedLedger:
         self._check_codes(block, accepted)
         for judgement, code in zip(judgements, accepted, strict=True):
             if code == VALID:
-                self._check_contract(judgement)
+                self._check_contract(judgement, int(block.header.number))
         self.tally.note("refused transactions", sum(1 for code in accepted if code != VALID))
 
     def _judged(self, block: Any) -> list[Judgement]:
@@ -153,7 +155,7 @@ class TrustedLedger:
             codes.append(code)
         return tuple(codes)
 
-    def _check_contract(self, judgement: Judgement) -> None:
+    def _check_contract(self, judgement: Judgement, number: int) -> None:
         transaction = judgement.transaction
         if transaction is None:
             return
@@ -162,6 +164,8 @@ class TrustedLedger:
             if transaction.chaincode_name != LIFECYCLE:
                 self.tally.note(OTHER_CHAINCODES)
             return
+        if (at := time_of(transaction.header)) is not None:
+            self.times.follow(number, at)
         check_run(transaction, self.state, self.versions)
         self.tally.add(CheckName.VERSION)
         version = run_version(transaction)

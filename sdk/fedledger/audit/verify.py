@@ -11,6 +11,7 @@ from fedledger.audit.contract_versions import Versions, contract_versions
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import BLOCK_CHECKS, CheckName, Finding
 from fedledger.audit.models import model_checks
+from fedledger.audit.norm_bound import norm_bound_check
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
@@ -68,14 +69,16 @@ def _ledger_checks(ledger: TrustedLedger, artifacts: ArtifactSource) -> tuple[Ch
     world = World(ledger.state.values(ledger.chaincode))
     return (
         rounds_check(world),
+        norm_bound_check(world),
         *model_checks(world, Artifacts(artifacts), ledger.block_of),
         privacy_check(world),
+        ledger.times.check(),
     )
 
 
 def _up_to(check: Check, ledger: TrustedLedger, finding: Finding | None) -> Check:
     """A check over the whole ledger says how far it got when a block stopped the audit."""
-    if finding is None or check.outcome is not Outcome.PASSED:
+    if finding is None or check.outcome not in (Outcome.PASSED, Outcome.LIMITED):
         return check
     return replace(check, outcome=Outcome.STOPPED, detail=f"{check.detail}, up to block {ledger.height - 1}")
 
