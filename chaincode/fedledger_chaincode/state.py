@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import TypeVar
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.base import Record
 from fedledger_chaincode.stub import Stub
 
-RecordT = TypeVar("RecordT", bound=Value)
+RecordT = TypeVar("RecordT", bound=Record)
 REMEMBERED_RECORDS = 512
 _AFTER_SLASH = "0"
 """The character after '/' in code-point order: the end of a prefix's range."""
@@ -226,6 +226,8 @@ class WorldState:
         value = self._written[key] if key in self._written else self._committed[key]
         return None if value is None else _decoded(record, value)
 
-    def put(self, key: str, record: Value) -> None:
-        self._written[key] = record.canonical()
+    def put(self, key: str, record: Record) -> None:
+        """Write a record. What was read at its key and is unknown to this version stays."""
+        before = self._record(type(record), key) if key in self._written or key in self._committed else None
+        self._written[key] = (record if before is None else record.carrying(before)).canonical()
         self._stub.put_state(key, self._written[key])

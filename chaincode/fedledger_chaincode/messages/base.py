@@ -1,7 +1,8 @@
 """Strict messages and their one encoding: RFC 8785 (JCS) bytes, hashed with SHA-256.
 
 A message that has an unknown field, a missing field, a wrong type, or bytes that are not the canonical encoding
-is refused, so that one value has exactly one digest and one signature.
+is refused, so that one value has exactly one digest and one signature. Records and views, which nobody signs, are read
+as another version of the contract has written them.
 """
 
 from __future__ import annotations
@@ -53,8 +54,20 @@ class Value(BaseModel):
         Raises:
             ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong, or that the bytes are not canonical.
         """
+        message = cls._parsed(received)
+        if message.canonical() != received:
+            raise ContractError(
+                400,
+                "NOT_CANONICAL",
+                f"{cls.__name__}: the bytes are not the RFC 8785 encoding of the message.",
+                "Encode the message with a JCS library.",
+            )
+        return message
+
+    @classmethod
+    def _parsed(cls, received: bytes) -> Self:
         try:
-            message = cls.model_validate_json(received)
+            return cls.model_validate_json(received)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "message"
@@ -64,14 +77,36 @@ class Value(BaseModel):
                 f"{cls.__name__}: {where}: {first['msg']}.",
                 "Correct the field and send it again.",
             ) from None
-        if message.canonical() != received:
-            raise ContractError(
-                400,
-                "NOT_CANONICAL",
-                f"{cls.__name__}: the bytes are not the RFC 8785 encoding of the message.",
-                "Encode the message with a JCS library.",
-            )
-        return message
+
+
+class Evolving(Value):
+    """A value of which versions of the contract know different fields: what is absent takes its default, which is what
+    its absence meant before there was such a field, and what is unknown is kept. docs/decisions/012-records-evolve.md.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    @classmethod
+    def decode(cls, received: bytes) -> Self:
+        """Parse JSON that an earlier or a later version has written.
+
+        Raises:
+            ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong.
+        """
+        return cls._parsed(received)
+
+
+class Record(Evolving):
+    """What is stored in the world state. What it consists of are records too, or messages as they were signed."""
+
+    def carrying(self, before: Self) -> Self:
+        """This record, in the place of the one before, with the fields of that one that are unknown here."""
+        unknown = (before.model_extra or {}).keys() - (self.model_extra or {}).keys()
+        return self.model_copy(update={name: (before.model_extra or {})[name] for name in unknown}) if unknown else self
+
+
+class View(Evolving):
+    """What a query answers."""
 
 
 ValueT = TypeVar("ValueT", bound=Value)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fedledger_chaincode.messages import protocol1
 from fedledger_chaincode.messages.base import (
     MICRO,
     Digest,
@@ -14,8 +15,8 @@ from fedledger_chaincode.messages.base import (
     MspId,
     Natural,
     Positive,
+    Record,
     Text,
-    Value,
 )
 from fedledger_chaincode.messages.round import (
     AggregateShare,
@@ -53,7 +54,7 @@ and nobody is proven to be at fault. ``unreadable``: too few, or not all readers
 protocol 1, its shares are proven not to belong together; in protocol 2 that is a dispute's ruling and no verdict."""
 
 
-class TaskRecord(Value):
+class TaskRecord(Record):
     """A task and its state; its specification changes by agreed amendments alone."""
 
     spec: TaskSpec
@@ -67,7 +68,7 @@ class TaskRecord(Value):
     """Why it ended before its last round."""
 
 
-class AmendmentRecord(Value):
+class AmendmentRecord(Record):
     """A proposal to go on under another specification, and who said what to it."""
 
     number: Positive
@@ -80,7 +81,7 @@ class AmendmentRecord(Value):
     """In the order of the task's organisations."""
 
 
-class ConsentRecord(Value):
+class ConsentRecord(Record):
     """One organisation's word on a task."""
 
     msp: MspId
@@ -101,13 +102,13 @@ class ConsentRecord(Value):
     """The organisation asks to stop the task."""
 
 
-class SuspensionVote(Value):
+class SuspensionVote(Record):
     msp: MspId
     decision: Literal["suspend", "reinstate"]
     reason: Text
 
 
-class SuspensionRecord(Value):
+class SuspensionRecord(Record):
     """How the other organisations of a task voted about one of them, and what came of it."""
 
     msp: MspId
@@ -116,7 +117,7 @@ class SuspensionRecord(Value):
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
-class HeadRecord(Value):
+class HeadRecord(Record):
     """Where a task stands: its newest model and its newest round."""
 
     task: Identifier
@@ -135,7 +136,7 @@ class HeadRecord(Value):
         return self.round_state is None or self.round_state in ENDED
 
 
-class MemberRecord(Value):
+class MemberRecord(Record):
     """A participant that joined a task."""
 
     participant: Pseudonym
@@ -157,7 +158,7 @@ class MemberRecord(Value):
         return there and not self.suspended and (self.valid_until is None or self.valid_until >= now)
 
 
-class RosterRecord(Value):
+class RosterRecord(Record):
     """The participants of one organisation in one task, in the order in which they joined.
 
     A new name does not wash off what is known of an organisation: its newcomers begin with the worst that those who
@@ -173,7 +174,7 @@ class RosterRecord(Value):
     """The most with which a participant has left: the privacy budget is that of the organisation's data."""
 
 
-class StandingRecord(Value):
+class StandingRecord(Record):
     """A participant's history in a task."""
 
     contributions: Natural
@@ -185,7 +186,7 @@ class StandingRecord(Value):
     """Last round of its quarantine; 0 for none."""
 
 
-class ValidatorRecord(Value):
+class ValidatorRecord(Record):
     """An organisation's validator in a task."""
 
     msp: MspId
@@ -194,7 +195,7 @@ class ValidatorRecord(Value):
     stake: Natural
 
 
-class RoundRecord(Value):
+class RoundRecord(Record):
     """The state of a round and what it started from."""
 
     task: Identifier
@@ -212,14 +213,14 @@ class RoundRecord(Value):
     """Why it was aborted."""
 
 
-class LateRecord(Value):
+class LateRecord(Record):
     """A validator has said that a phase has lasted long enough."""
 
     validator: MspId
     claim: LateClaim
 
 
-class CohortEntry(Value):
+class CohortEntry(Record):
     """A participant that may contribute to the round."""
 
     participant: Pseudonym
@@ -229,7 +230,7 @@ class CohortEntry(Value):
     """When the round opened."""
 
 
-class CohortRecord(Value):
+class CohortRecord(Record):
     """Who takes part in a round, fixed when it opens."""
 
     participants: tuple[CohortEntry, ...]
@@ -237,23 +238,23 @@ class CohortRecord(Value):
     """In the order of their evaluation points 1..n."""
 
 
-class UpdateRecord(Value):
+class UpdateRecord(Record):
     """An update that arrived in time."""
 
-    signed: SignedManifest
+    signed: SignedManifest | protocol1.SignedManifest
     digest: Digest
     """Digest of the manifest."""
     submitted_at: Seconds
 
 
-class EquivocationRecord(Value):
+class EquivocationRecord(Record):
     """Proof of a fault: two different manifests of one round, both signed by the participant."""
 
-    first: SignedManifest
-    second: SignedManifest
+    first: SignedManifest | protocol1.SignedManifest
+    second: SignedManifest | protocol1.SignedManifest
 
 
-class FixedUpdate(Value):
+class FixedUpdate(Record):
     """One update of the fixed set."""
 
     participant: Pseudonym
@@ -261,20 +262,20 @@ class FixedUpdate(Value):
     num_examples: Positive
 
 
-class FixedSetRecord(Value):
+class FixedSetRecord(Record):
     """The updates that a round decides about; fixed when it closes."""
 
     updates: tuple[FixedUpdate, ...]
 
 
-class AttestationRecord(Value):
+class AttestationRecord(Record):
     validator: MspId
-    attestation: Attestation
+    attestation: Attestation | protocol1.Attestation
     at: Seconds = 0
     """The transaction's time: the validator's clock."""
 
 
-class Accusation(Value):
+class Accusation(Record):
     """A validator's values of an update contradict those of the others: it lied, or was dealt a false share."""
 
     participant: Pseudonym
@@ -282,7 +283,7 @@ class Accusation(Value):
     validator: MspId
 
 
-class AccusationRecord(Value):
+class AccusationRecord(Record):
     """An accusation and what became of it."""
 
     participant: Pseudonym
@@ -291,13 +292,13 @@ class AccusationRecord(Value):
     """``confirms``: the participant dealt a false share. ``denies``: the validator lied."""
 
 
-class DisputeRecord(Value):
+class DisputeRecord(Record):
     """All accusations of a round."""
 
     accusations: tuple[AccusationRecord, ...]
 
 
-class OpenAccusation(Value):
+class OpenAccusation(Record):
     """An accusation without a ruling: the stakes of both are held."""
 
     round: RoundNumber
@@ -305,7 +306,7 @@ class OpenAccusation(Value):
     validator: MspId
 
 
-class DocketRecord(Value):
+class DocketRecord(Record):
     """The accusations of a task on which nothing is ruled yet."""
 
     pending: tuple[OpenAccusation, ...] = ()
@@ -315,23 +316,23 @@ class DocketRecord(Value):
         return any(owner in (each.participant, each.validator) for each in self.pending)
 
 
-class DisclosureRecord(Value):
+class DisclosureRecord(Record):
     validator: MspId
     disclosure: Disclosure
 
 
-class VotesRecord(Value):
+class VotesRecord(Record):
     judge: MspId
     votes: DealingVotes
 
 
-class BarredReaders(Value):
+class BarredReaders(Record):
     """Sets of readers, by evaluation points, whose round was aborted after they were chosen."""
 
     sets: tuple[tuple[Positive, ...], ...] = ()
 
 
-class ReferenceRecord(Value):
+class ReferenceRecord(Record):
     """A validator's reference direction: committed to while the round is open, revealed when it is closed."""
 
     commitment: Digest
@@ -339,13 +340,13 @@ class ReferenceRecord(Value):
     revealed: RevealedReference | None = None
 
 
-class ReferenceFault(Value):
+class ReferenceFault(Record):
     msp: MspId
     count: Positive
     """How often it did not reveal what it had committed to, or more than t others rejected what it revealed."""
 
 
-class ReferenceFaultsRecord(Value):
+class ReferenceFaultsRecord(Record):
     """Who goes to the end of the row in which validators give reference directions."""
 
     faults: tuple[ReferenceFault, ...] = ()
@@ -354,7 +355,7 @@ class ReferenceFaultsRecord(Value):
         return next((fault.count for fault in self.faults if fault.msp == msp), 0)
 
 
-class ReputationChange(Value):
+class ReputationChange(Record):
     """What a settled round made of a participant's reputation."""
 
     before: Fraction
@@ -365,7 +366,7 @@ class ReputationChange(Value):
     """The same afterwards."""
 
 
-class SettledUpdate(Value):
+class SettledUpdate(Record):
     """What was decided about one member of the cohort."""
 
     participant: Pseudonym
@@ -390,7 +391,7 @@ class SettledUpdate(Value):
     """Of every update of a settlement on the ledger."""
 
 
-class SettlementRecord(Value):
+class SettlementRecord(Record):
     """The decision of a round: verdicts, weights and scores of the whole cohort, in its order."""
 
     updates: tuple[SettledUpdate, ...]
@@ -412,17 +413,17 @@ class SettlementRecord(Value):
         return tuple((update.participant, update.weight) for update in self.updates if update.weight > 0)
 
 
-class AggregateShareRecord(Value):
+class AggregateShareRecord(Record):
     validator: MspId
     share: AggregateShare
 
 
-class ReportRecord(Value):
+class ReportRecord(Record):
     validator: MspId
     report: ModelReport
 
 
-class Contribution(Value):
+class Contribution(Record):
     participant: Pseudonym
     msp: MspId
     weight: Positive
@@ -430,18 +431,18 @@ class Contribution(Value):
     """Cumulative privacy spent after this round, in micro-units."""
 
 
-class AggregateReference(Value):
+class AggregateReference(Record):
     validator: MspId
     digest: Digest
     size: Positive
 
 
-class Payment(Value):
+class Payment(Record):
     account: str
     amount: Natural
 
 
-class ModelRecord(Value):
+class ModelRecord(Record):
     """A global model in the registry. Immutable but for being marked as deprecated."""
 
     task: Identifier
@@ -462,23 +463,23 @@ class ModelRecord(Value):
     """Reason, when a governor marked it as deprecated."""
 
 
-class EvaluationRecord(Value):
+class EvaluationRecord(Record):
     participant: Pseudonym
     msp: MspId
     report: EvaluationReport
 
 
-class SupplyRecord(Value):
+class SupplyRecord(Record):
     """Micro-tokens that exist: minted and not burnt."""
 
     total: Natural
 
 
-class BalanceRecord(Value):
+class BalanceRecord(Record):
     balance: Natural
 
 
-class EarningsRecord(Value):
+class EarningsRecord(Record):
     """What an account has earned in a task, ever; or how much of that has been taken into its balance.
 
     Modulo 2^53: however often it is paid the total can be told, and what is not collected is never that much.
@@ -487,24 +488,24 @@ class EarningsRecord(Value):
     total: Natural
 
 
-class EarningTasksRecord(Value):
+class EarningTasksRecord(Record):
     """Tasks in which an account may earn, in the order in which it was said so."""
 
     tasks: tuple[Identifier, ...]
 
 
-class AllowanceRecord(Value):
+class AllowanceRecord(Record):
     """What a spender may still take from an owner's account."""
 
     value: Natural
 
 
-class MintVote(Value):
+class MintVote(Record):
     msp: MspId
     decision: MintDecision
 
 
-class MintRecord(Value):
+class MintRecord(Record):
     """A proposal to mint tokens and how organisations voted on it."""
 
     proposal: MintProposal
@@ -516,7 +517,7 @@ class MintRecord(Value):
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
-class ModelUseRecord(Value):
+class ModelUseRecord(Record):
     """Somebody says what it uses a model for; the contract refuses purposes that are not agreed on."""
 
     task: Identifier

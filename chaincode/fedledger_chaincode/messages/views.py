@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
+from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, View
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AmendmentRecord,
@@ -40,7 +40,7 @@ from fedledger_chaincode.messages.round import Pseudonym
 from fedledger_chaincode.messages.task import ReputationSpec
 
 
-class SubmissionResult(Value):
+class SubmissionResult(View):
     """What became of one manifest of a ``SubmitUpdates`` transaction."""
 
     participant: Pseudonym | Literal[""]
@@ -51,11 +51,11 @@ class SubmissionResult(Value):
     message: Text = ""
 
 
-class SubmissionResults(Value):
+class SubmissionResults(View):
     results: tuple[SubmissionResult, ...]
 
 
-class TaskView(Value):
+class TaskView(View):
     """A task, what each organisation said to it, and where it stands."""
 
     record: TaskRecord
@@ -76,7 +76,7 @@ class TaskView(Value):
     """Between two rounds: what validators have said about the next one."""
 
 
-class TaskSummary(Value):
+class TaskSummary(View):
     task: Identifier
     title: Text
     state: str
@@ -85,17 +85,17 @@ class TaskSummary(Value):
     round: Natural
 
 
-class TaskSummaries(Value):
+class TaskSummaries(View):
     tasks: tuple[TaskSummary, ...]
 
 
-class Members(Value):
+class Members(View):
     """What became of the participants of an ``AdmitParticipants`` transaction, in its order."""
 
     members: tuple[MemberRecord, ...]
 
 
-class MemberView(Value):
+class MemberView(View):
     member: MemberRecord
     standing: StandingRecord
     balance: Natural
@@ -104,11 +104,11 @@ class MemberView(Value):
     """Micro-tokens of its stake that are still locked."""
 
 
-class MemberViews(Value):
+class MemberViews(View):
     members: tuple[MemberView, ...]
 
 
-class RoundView(Value):
+class RoundView(View):
     """Everything that the ledger holds about one round."""
 
     record: RoundRecord
@@ -128,20 +128,20 @@ class RoundView(Value):
     reports: tuple[ReportRecord, ...]
 
 
-class ModelRecords(Value):
+class ModelRecords(View):
     models: tuple[ModelRecord, ...]
 
 
-class EvaluationRecords(Value):
+class EvaluationRecords(View):
     evaluations: tuple[EvaluationRecord, ...]
 
 
-class AccountBalance(Value):
+class AccountBalance(View):
     account: str
     balance: Natural
 
 
-class ScoredRound(Value):
+class ScoredRound(View):
     """What one settled round said of a participant in its cohort."""
 
     round: Positive
@@ -157,7 +157,7 @@ class ScoredRound(Value):
     update: SettledUpdate
 
 
-class ReputationHistory(Value):
+class ReputationHistory(View):
     """Everything that a participant's reputation follows from."""
 
     member: MemberRecord
@@ -167,15 +167,15 @@ class ReputationHistory(Value):
     """Settled rounds in their order."""
 
 
-class MintRecords(Value):
+class MintRecords(View):
     mints: tuple[MintRecord, ...]
 
 
-class ModelUseRecords(Value):
+class ModelUseRecords(View):
     uses: tuple[ModelUseRecord, ...]
 
 
-class Wallet(Value):
+class Wallet(View):
     """The accounts of one organisation in one task."""
 
     msp: MspId

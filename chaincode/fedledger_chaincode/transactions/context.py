@@ -15,6 +15,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     ValidatorRecord,
 )
+from fedledger_chaincode.rules.transitions import check_protocol
 from fedledger_chaincode.state import (
     RecordT,
     WorldState,
@@ -170,8 +171,9 @@ class Context:
         return msp
 
     def acting_validator(self, record: TaskRecord) -> str:
-        """The submitter's MSP id when it is a registered validator of the task."""
+        """The submitter's MSP id when it is a registered validator of the task, whose rounds this contract runs."""
         self.require_role("validator")
+        check_protocol(record.spec)
         msp = self.submitter.msp_id
         task = record.spec.task
         if msp not in record.spec.aggregation.validators:
@@ -219,12 +221,12 @@ def reply(value: Value | None) -> bytes:
     return b"null" if value is None else value.canonical()
 
 
-def is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, what: str) -> bool:
+def is_repeated(context: Context, record: type[RecordT], key: str, mine: RecordT, what: str) -> bool:
     """Whether exactly this was recorded before; raises 409 ``ALREADY_RECORDED`` when something else was."""
     earlier = context.state.find_one(record, key)
     if earlier is None:
         return False
-    if earlier != mine:
+    if earlier != mine.carrying(earlier):
         raise already_recorded(what)
     return True
 

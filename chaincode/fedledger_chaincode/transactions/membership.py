@@ -19,7 +19,7 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import JoinRequest, SignedAdmission
 from fedledger_chaincode.messages.views import Members
 from fedledger_chaincode.rules.standing import newcomer, with_departed
-from fedledger_chaincode.rules.transitions import check_task
+from fedledger_chaincode.rules.transitions import check_protocol, check_task
 from fedledger_chaincode.signatures import is_signed, is_supported
 from fedledger_chaincode.state import cohort_key, consent_key, member_key, roster_key, standing_key, suspension_key
 from fedledger_chaincode.submitter import pseudonym_of
@@ -123,6 +123,7 @@ def _admitted(context: Context, record: TaskRecord, signed: SignedAdmission) -> 
 def _joinable(context: Context, task: str, transaction: str) -> TaskRecord:
     record = context.task(task)
     check_task(record.state, transaction)
+    check_protocol(record.spec)
     head = context.head(task)
     check_membership_is_open(head)
     if not head.idle and head.version + 1 == record.spec.training.rounds:

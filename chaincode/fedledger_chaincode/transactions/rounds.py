@@ -56,7 +56,6 @@ def call_round(context: Context, task: str, number: int) -> bytes:
     validators that have seen enough participants."""
     record = context.task(task)
     check_task(record.state, "CallRound")
-    check_protocol(record.spec)
     context.acting_validator(record)
     head = context.head(task)
     if number in (head.called, head.round):
@@ -305,6 +304,7 @@ def _receive(context: Context, signed: SignedManifest, recorded: _Recorded) -> S
     if earlier is not None and earlier.digest == digest:
         return SubmissionResult(participant=participant, manifest_digest=digest, status="received")
     check_task(record.state, "SubmitUpdates")
+    check_protocol(record.spec)
     check_round(round_record.state, "SubmitUpdates", number)
     check_manifest(
         signed,

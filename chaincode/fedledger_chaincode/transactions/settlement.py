@@ -130,7 +130,7 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     check_round(round_record.state, "SettleRound", number)
     spec = record.spec
     attested = _attested_in_time(context, spec, number)
-    attestations = {each.validator: each.attestation for each in attested}
+    attestations = {each.validator: each.attestation for each in attested if isinstance(each.attestation, Attestation)}
     cohort = context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}")
     fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
     proofs = context.state.find(

@@ -23,6 +23,7 @@ from fedledger_chaincode.messages.round import (
     Disclosure,
     Manifest,
     Opening,
+    UpdateFinding,
 )
 from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.disputes import Vote
@@ -86,8 +87,9 @@ def cases(view: TaskView, current: RoundView, msp: str) -> tuple[Case, ...]:
 
 
 def manifests_of(current: RoundView) -> dict[str, Manifest]:
-    """By participant."""
-    return {update.signed.manifest.participant: update.signed.manifest for update in current.updates}
+    """By participant; of a round of protocol 1, in which nothing is left to do, none."""
+    manifests = (update.signed.manifest for update in current.updates)
+    return {manifest.participant: manifest for manifest in manifests if isinstance(manifest, Manifest)}
 
 
 def posted_opening(current: RoundView, participant: str, msp: str) -> Opening | None:
@@ -95,7 +97,7 @@ def posted_opening(current: RoundView, participant: str, msp: str) -> Opening | 
     for record in current.attestations:
         if record.validator == msp:
             for finding in record.attestation.findings:
-                if finding.participant == participant:
+                if finding.participant == participant and isinstance(finding, UpdateFinding):
                     return finding.opening
     return None
 
@@ -210,7 +212,8 @@ class Disputes:
                 artifact_areas(view, self.store.artifacts), case.shown.digest, parameters.plaintext_bytes
             )
         except StoreError as reason:
-            _log.warning("a disclosed share is not to be had", round=number, validator=case.validator, why=str(reason))
+            if key not in self._next_try:
+                _log.warning("a share is not to be had", round=number, validator=case.validator, reason=str(reason))
             took = self.stopwatch.now() - now
             pause = max(min(2 * pause, longest), _REST * took)
             self._next_try[key] = (now + took + pause, pause)

@@ -13,6 +13,8 @@ class Outcome(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     """Something that the check needs is not there (an artifact, a package): nothing was found wrong."""
+    LIMITED = "limited"
+    """Nothing was found wrong, and the rules of the ledger's version do not give what the check is about."""
     STOPPED = "stopped"
     """Nothing was found wrong up to the block where another check failed; later blocks were not looked at."""
 
@@ -64,7 +66,7 @@ class AuditReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every check was carried out over the whole ledger."""
+        """Whether every check was carried out over the whole ledger and shows what it is about."""
         return all(check.outcome is Outcome.PASSED for check in self.checks)
 
     @property

@@ -92,7 +92,13 @@ def verify(
         raise typer.Exit(ExitCode.FAILED)
 
 
-_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped", Outcome.STOPPED: "stopped"}
+_MARKS = {
+    Outcome.PASSED: "ok",
+    Outcome.FAILED: "FAILED",
+    Outcome.SKIPPED: "skipped",
+    Outcome.LIMITED: "LIMITED",
+    Outcome.STOPPED: "stopped",
+}
 
 
 def lines(report: AuditReport) -> list[str]:
@@ -101,8 +107,14 @@ def lines(report: AuditReport) -> list[str]:
     if not report.ok:
         where = "" if report.first_bad_block is None else f" The first bad block is {report.first_bad_block}."
         return [*found, f"The ledger of channel {report.channel} is NOT as it should be.{where}"]
-    incomplete = "" if report.complete else " Some checks could not be carried out; see above."
-    return [*found, f"The ledger of channel {report.channel} is as it should be: {report.blocks} blocks.{incomplete}"]
+    limits = ", ".join(check.name for check in report.checks if check.outcome is Outcome.LIMITED)
+    how = "as the rules of its versions make it" if limits else "as it should be"
+    closing = f"The ledger of channel {report.channel} is {how}: {report.blocks} blocks."
+    if limits:
+        closing += f" They do not prove everything that it claims: see {limits}."
+    if any(check.outcome is Outcome.SKIPPED for check in report.checks):
+        closing += " Some checks could not be carried out; see above."
+    return [*found, closing]
 
 
 def _auditor(folder: Path | None, config: Path, profile: str | None) -> tuple[Path, str | None]:

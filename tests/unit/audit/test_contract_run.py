@@ -126,7 +126,7 @@ class TestAnUpgradedContract:
         with contract_versions([earlier]) as versions:
             report = verify(members.ledger.blocks, versions=versions)
         assert report.ok
-        assert "1 of their own versions" in report.check("contract version").detail
+        assert f"; 1 those of version 0.9, from {earlier}" in report.check("contract version").detail
 
     def test_fails_where_its_own_version_computes_something_else(
         self, members: TrainingConsortium, earlier: Path, opened_by_the_earlier: int

@@ -149,12 +149,11 @@ class RoundWatch:
 
     def _note_rulings(self, event: LedgerEvent) -> None:
         """Tell rulings, and correct what was told of stakes in their round and since."""
-        number = event.fields["round"]
-        for ruling in event.fields["rulings"]:
-            self._ruled.add((number, ruling["participant"], ruling["validator"]))
-            site = self.sites.get(ruling["validator"], ruling["validator"])
-            said = "did not lie: it was dealt a false share" if ruling["ruling"] == "confirms" else "is convicted"
-            self.on_news(f"round {number}: the validator of {site} {said}")
+        number, rulings = event.fields["round"], event.fields["rulings"]
+        self._ruled |= {(number, ruling["participant"], ruling["validator"]) for ruling in rulings}
+        for msp, ruling in dict.fromkeys((each["validator"], each["ruling"]) for each in rulings):
+            said = "did not lie: it was dealt a false share" if ruling == "confirms" else "is convicted"
+            self.on_news(f"round {number}: the validator of {self.sites.get(msp, msp)} {said}")
         for place, row in enumerate(self.rows):
             if row.round >= number:
                 view = self.ledger.round(self.task, row.round)
