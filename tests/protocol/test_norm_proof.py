@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateError, encode_update, opening_of
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.norm_proof import projection_bits
-from fedledger.secure_aggregation.opening import dealing_value, norm_values
 from fedledger.secure_aggregation.projections import project
 from fedledger.secure_aggregation.update import UpdateRandomness, deal_update
 from fedledger_chaincode.messages.round import NormOpening, Opening
@@ -336,7 +335,6 @@ def test_every_element_that_is_dealt_moves_the_opening(proof: str) -> None:
     validators, context = Validators.of(Parameters(4, 1, DIMENSION, NORM, proof=proof)), context_of()  # type: ignore[arg-type]
     prepared = validators.prepare(np.arange(DIMENSION), context)
     share = readable(validators.open(3, prepared.sealed[2], manifest_of(prepared, context)))
-    bound = validators.parameters.norm_bound
 
     def values(messages: list[Elements]) -> object:
         return (

@@ -407,6 +407,9 @@ class SettlementRecord(Record):
     """Who is at fault is for a dispute to say."""
     with_reference: bool = False
     """Agreement with a reference direction was counted."""
+    reference_by: MspId | Literal[""] = ""
+    """Whose direction from reference data was the first in the row, whether others used or rejected it; empty where
+    nobody has shown one."""
 
     def weights(self) -> tuple[tuple[str, int], ...]:
         """(participant, weight) of each update in the sum, in the cohort's order."""

@@ -118,7 +118,7 @@ class RoundView(View):
     fixed: FixedSetRecord | None
     attestations: tuple[AttestationRecord, ...]
     references: tuple[ReferenceRecord, ...] = ()
-    """In the row of the round: the first that is revealed in time counts."""
+    """In the row of the round: the first that is revealed in time counts. When it is settled that one is the first."""
     late: tuple[LateRecord, ...] = ()
     dispute: DisputeRecord | None = None
     disclosures: tuple[DisclosureRecord, ...] = ()

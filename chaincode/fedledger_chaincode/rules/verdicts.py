@@ -53,10 +53,10 @@ def decide(
     counted = {validator: opening for validator, opening in openings.items() if opening is not None}
     if len(counted) < quorum:
         return Decision("unreadable")
+    said = {validator: _values(opening) for validator, opening in counted.items()}
     consistent, decoded = set(counted), []
-    for index in range(len(_values(next(iter(counted.values()))))):
-        values = {validator: _values(opening)[index] for validator, opening in counted.items()}
-        decoding = decode_certain(values, tolerated_faults, tolerated_faults)
+    for values in zip(*said.values(), strict=True):
+        decoding = decode_certain(dict(zip(said, values, strict=True)), tolerated_faults, tolerated_faults)
         if decoding is None:
             return Decision("refused: inconsistent")
         consistent.difference_update(decoding.errors)

@@ -162,6 +162,10 @@ def get_round(context: Context, task: str, number: int) -> bytes:
     late = [late_key(task, number, phase, msp) for phase in get_args(Phase) for msp in validators]
     disclosures = state.find(DisclosureRecord, [disclosure_key(task, number, msp) for msp in validators])
     votes = state.find(VotesRecord, [votes_key(task, number, msp) for msp in validators])
+    settlement = state.find_one(SettlementRecord, settlement_key(task, number))
+    references = references_in_row(context, record.spec, number)
+    if settlement is not None:
+        references.sort(key=lambda reference: reference.committed_by != settlement.reference_by)
     return reply(
         RoundView(
             record=round_record,
@@ -170,12 +174,12 @@ def get_round(context: Context, task: str, number: int) -> bytes:
             equivocations=tuple(proof for proof in proofs if proof is not None),
             fixed=state.find_one(FixedSetRecord, fixed_key(task, number)),
             attestations=tuple(attestation for attestation in attestations if attestation is not None),
-            references=tuple(references_in_row(context, record.spec, number)),
+            references=tuple(references),
             late=tuple(found for found in state.find(LateRecord, late) if found is not None),
             dispute=state.find_one(DisputeRecord, dispute_key(task, number)),
             disclosures=tuple(found for found in disclosures if found is not None),
             votes=tuple(found for found in votes if found is not None),
-            settlement=state.find_one(SettlementRecord, settlement_key(task, number)),
+            settlement=settlement,
             aggregates=tuple(aggregate for aggregate in aggregates if aggregate is not None),
             reports=tuple(report for report in reports if report is not None),
         )

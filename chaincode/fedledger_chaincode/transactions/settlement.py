@@ -34,7 +34,7 @@ from fedledger_chaincode.messages.round import (
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.dealing import aggregate_bytes
 from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, new_model
-from fedledger_chaincode.rules.references import with_faults
+from fedledger_chaincode.rules.references import chosen, with_faults
 from fedledger_chaincode.rules.reputation import updated_standing
 from fedledger_chaincode.rules.settlement import settle
 from fedledger_chaincode.rules.transitions import check_round, check_task
@@ -140,6 +140,7 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     barred = frozenset(_barred(context, task).sets)
     settled = settle(spec, cohort, fixed, attestations, equivocated, barred)
     settlement = _scored(context, record, settled.record, number)
+    settlement = settlement.model_copy(update={"reference_by": _reference_by(context, spec, number)})
     context.state.put(settlement_key(task, number), settlement)
     _slash(context, record, settlement)
     open_dispute(context, record, number, settlement)
@@ -175,6 +176,14 @@ def _attested_in_time(context: Context, spec: TaskSpec, number: int) -> list[Att
 
 def _barred(context: Context, task: str) -> BarredReaders:
     return context.state.find_one(BarredReaders, barred_key(task)) or BarredReaders()
+
+
+def _reference_by(context: Context, spec: TaskSpec, number: int) -> str:
+    """Who gave the direction that counts: the row is another one when its faults are counted."""
+    if spec.robustness.trust_weighting != "reference-data":
+        return ""
+    used = chosen(references_in_row(context, spec, number))
+    return "" if used is None else used.committed_by
 
 
 def _count_reference_faults(

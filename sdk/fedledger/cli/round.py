@@ -120,14 +120,22 @@ def _reference(view: RoundView) -> dict[str, object]:
     """Whose reference direction counts, in a round to which validators give some."""
     if not view.references:
         return {}
-    used = chosen(view.references)
+    used = _counting(view)
     hidden = [reference.committed_by for reference in view.references if reference.revealed is None]
-    told = [f"that of {used.committed_by} counts"] if used is not None else []
+    told = [f"that of {used} counts"] if used else []
     for said in ("used", "rejected"):
         names = [each.validator for each in view.attestations if each.attestation.reference == said]
         told += [f"{said} by {', '.join(names)}"] if names else []
     told += [f"not shown by {', '.join(hidden)}"] if hidden else []
     return {"reference": "; ".join(told)}
+
+
+def _counting(view: RoundView) -> str:
+    """Whose direction counts, as far as that is known."""
+    if view.settlement is not None:
+        return view.settlement.reference_by
+    first = chosen(view.references)
+    return "" if first is None else first.committed_by
 
 
 def _sum(view: RoundView) -> dict[str, object]:

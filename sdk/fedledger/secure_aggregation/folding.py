@@ -20,8 +20,8 @@ from fedledger.secure_aggregation.kernels import (
     add,
     compiled,
     dot,
-    high_word,
     multiply,
+    multiply_add,
     negate,
     reduced_wide,
 )
@@ -191,14 +191,8 @@ def _fold(vector: Elements, weights: Elements, out: Elements) -> None:
             first = k * width + start
             for b in range(min(count, length - first)):
                 x = vector[first + b]
-                product = real * x
-                low = sums[0, b] + product
-                sums[1, b] += high_word(real, x) + np.uint64(low < product)
-                sums[0, b] = low
-                product = imaginary * x
-                low = sums[2, b] + product
-                sums[3, b] += high_word(imaginary, x) + np.uint64(low < product)
-                sums[2, b] = low
+                sums[1, b], sums[0, b] = multiply_add(sums[1, b], sums[0, b], real, x)
+                sums[3, b], sums[2, b] = multiply_add(sums[3, b], sums[2, b], imaginary, x)
         for b in range(count):
             out[0, start + b] = reduced_wide(sums[1, b], sums[0, b])
             out[1, start + b] = reduced_wide(sums[3, b], sums[2, b])

@@ -35,7 +35,7 @@ def compiled(function: _Function) -> _Function:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def high_word(_typing_context: Any, _left: Any, _right: Any) -> Any:
+def _high_word(_typing_context: Any, _left: Any, _right: Any) -> Any:
     """The upper 64 bits of a 64 x 64 bit product, which LLVM turns into one instruction."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -44,6 +44,22 @@ def high_word(_typing_context: Any, _left: Any, _right: Any) -> Any:
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
 
     return numba.types.uint64(numba.types.uint64, numba.types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply_add(_typing_context: Any, _high: Any, _low: Any, _left: Any, _right: Any) -> Any:
+    """high 2^64 + low + left right as a high and a low word; at most 32 products of elements are added to zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide, word = ir.IntType(128), ir.IntType(64)
+        high, low, left, right = (builder.zext(argument, wide) for argument in arguments)
+        sixty_four = ir.Constant(wide, 64)
+        total = builder.add(builder.or_(builder.shl(high, sixty_four), low), builder.mul(left, right))
+        words = builder.trunc(builder.lshr(total, sixty_four), word), builder.trunc(total, word)
+        return context.make_tuple(builder, signature.return_type, words)
+
+    uint64 = numba.types.uint64
+    return numba.types.UniTuple(uint64, 2)(uint64, uint64, uint64, uint64), generate
 
 
 @compiled
@@ -65,7 +81,7 @@ def negate(element: np.uint64) -> np.uint64:
 @compiled
 def multiply(left: np.uint64, right: np.uint64) -> np.uint64:
     low = left * right
-    high = high_word(left, right)
+    high = _high_word(left, right)
     return reduced((low & _Q) + ((high << _THREE) | (low >> _BITS)))
 
 
@@ -86,9 +102,7 @@ def dot(left: Elements, right: Elements) -> np.uint64:
         high = _ZERO
         low = _ZERO
         for i in range(start, min(start + LAZY, length)):
-            product = left[i] * right[i]
-            low += product
-            high += high_word(left[i], right[i]) + np.uint64(low < product)
+            high, low = multiply_add(high, low, left[i], right[i])
         total = add(total, reduced_wide(high, low))
     return total
 
@@ -132,9 +146,7 @@ def combine(shares: Elements, weights: Elements, out: Elements) -> None:
         high = _ZERO
         low = _ZERO
         for k in range(weights.shape[0]):
-            product = weights[k] * shares[k, i]
-            low += product
-            high += high_word(weights[k], shares[k, i]) + np.uint64(low < product)
+            high, low = multiply_add(high, low, weights[k], shares[k, i])
         out[i] = reduced_wide(high, low)
 
 

@@ -37,7 +37,8 @@ def opening_of(share: OpenedShare, reference: Integers | None = None) -> Opening
         if reference is not None:
             raise ValueError("an update without a norm proof has no inner product")
         return DealingOpening(combination=_hex(dealing_value(share.messages[0], share.roots[0])))
-    z, p = norm_values(share.messages, share.roots, bound)
+    challenge, *points = challenge_of(share.roots[1], bound), *map(point_of, share.roots[2:])
+    z, p = norm_values(share.messages, project(share.update, share.roots[0]), challenge, points, bound)
     product = 0 if reference is None else _inner_product(share.update, reference)
     return NormOpening(z=_hex(z), p=_hex(p), inner_product=element_hex(product))
 
@@ -47,32 +48,38 @@ def element_hex(element: int) -> str:
     return f"{element:016x}"
 
 
-def norm_values(messages: Sequence[Elements], roots: Sequence[bytes], bound: NormBound) -> tuple[Extended, Extended]:
+def norm_values(
+    messages: Sequence[Elements],
+    projections: Sequence[int],
+    challenge: Challenge,
+    points: Sequence[Extended],
+    bound: NormBound,
+) -> tuple[Extended, Extended]:
     """Z(r) and P(r), from the messages of a proof or from one validator's shares of them (section 7.3).
 
     Args:
         messages: in the order and with the lengths of ``bound.message_lengths``.
-        roots: R_1, R_2, ..., after each message.
+        projections: y_k, of the update in the first message.
+        challenge: drawn from R_2.
+        points: drawn from the roots after it, R the last.
     """
     first, projection_bits, *folds, last = messages
-    challenge = challenge_of(roots[1], bound)
     update, norm_bits, polynomial = np.split(first, [bound.dimension, bound.dimension + 2 * bound.norm_bits])
     vector = challenged_vector(update, np.concatenate([norm_bits, projection_bits]), challenge)
     claim = plus(
         inner(folding.basis(2 * ROWS - 1, challenge.point), polynomial),
         inner(challenge.bits, vector[:, -bound.bits :]),
         _norm_terms(norm_bits, polynomial, challenge, bound),
-        _window_terms(project(update, roots[0]), projection_bits, challenge, bound),
+        _window_terms(projections, projection_bits, challenge, bound),
     )
-    for message, root in zip(folds, roots[2:], strict=False):
-        point = point_of(root)
+    for message, point in zip(folds, points[:-1], strict=True):
         claim = inner(folding.basis(2 * ROWS - 1, point), _completed(extension.of_message(message), claim, ROWS, 0))
         vector = folding.fold(vector, point)
-    point, length = point_of(roots[-1]), vector.shape[1]
+    length = vector.shape[1]
     mask, values = last[:2].reshape(2, 1), extension.of_message(last[2:])
     return (
-        inner(folding.basis(length + 1, point), np.concatenate([mask, vector], axis=1)),
-        inner(folding.basis(2 * length + 1, point), _completed(values, claim, length + 1, 1)),
+        inner(folding.basis(length + 1, points[-1]), np.concatenate([mask, vector], axis=1)),
+        inner(folding.basis(2 * length + 1, points[-1]), _completed(values, claim, length + 1, 1)),
     )
 
 

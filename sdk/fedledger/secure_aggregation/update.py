@@ -20,11 +20,12 @@ from fedledger.secure_aggregation.errors import UpdateError
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.opening import norm_values
 from fedledger.secure_aggregation.parameters import Parameters
+from fedledger.secure_aggregation.projections import project
 from fedledger.secure_aggregation.publication import Dealer, PreparedUpdate
 from fedledger.secure_aggregation.randomness import SecretElements
 from fedledger.secure_aggregation.transcript import challenge_of, point_of
 from fedledger_chaincode.rules.commitments import SALT_BYTES, UpdateContext
-from fedledger_chaincode.rules.norm_bound import LONGEST_LAST, NormBound
+from fedledger_chaincode.rules.norm_bound import LONGEST_LAST
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,26 +104,23 @@ def deal_update(
     if projection_bits is None:
         return None
     messages.append(projection_bits)
-    challenge = challenge_of(dealer.deal(projection_bits), bound)
+    challenge, points = challenge_of(dealer.deal(projection_bits), bound), []
     vector = norm_proof.challenged_vector(elements, np.concatenate([norm_bits, projection_bits]), challenge)
     while vector.shape[1] > LONGEST_LAST:
         messages.append(norm_proof.fold_message(vector))
-        vector = folding.fold(vector, point_of(dealer.deal(messages[-1])))
+        points.append(point_of(dealer.deal(messages[-1])))
+        vector = folding.fold(vector, points[-1])
     messages.append(norm_proof.last_message(vector, randomness.mask))
-    dealer.deal(messages[-1])
-    _check(messages, dealer.roots, bound)
-    return dealer
-
-
-def _check(messages: Sequence[Elements], roots: Sequence[bytes], bound: NormBound) -> None:
-    """What the validators will find must hold of the secrets: a flipped bit would be taken for a fault of ours."""
-    z, p = norm_values(messages, roots, bound)
+    points.append(point_of(dealer.deal(messages[-1])))
+    # What the validators will find must hold of the secrets: a flipped bit would be taken for a fault of ours.
+    z, p = norm_values(messages, project(elements, dealer.roots[0]), challenge, points, bound)
     if p != extension.square(z):
         raise UpdateError(
             "PROOF_FALSE",
             "The update's norm proof does not hold: this machine has miscomputed.",
             "Prepare the update again; where that happens twice, test the machine's memory and numpy.",
         )
+    return dealer
 
 
 def _checked(update: npt.ArrayLike, parameters: Parameters) -> Integers:

@@ -36,6 +36,7 @@ HEAD = {
     "model_size": 100,
     "round": 7,
     "round_state": "finalised",
+    "called": 0,
 }
 
 

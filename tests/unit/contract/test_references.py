@@ -198,6 +198,8 @@ def test_whose_direction_t_plus_1_reject_goes_to_the_end_of_the_row() -> None:
     assert settlement is not None and not settlement.with_reference
     assert all(update.by_reputation for update in settlement.updates)
     assert faults(consortium) == {MSPS[1]: 1}
+    assert settlement.reference_by == MSPS[1]
+    assert consortium.round(1).references[0].committed_by == MSPS[1], "the row of a settled round is what it was"
     begun(consortium, 2)
     assert row(consortium, 2) == [MSPS[2], MSPS[3], MSPS[0], MSPS[1]]
 

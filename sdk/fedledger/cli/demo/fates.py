@@ -13,7 +13,6 @@ from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import AccusationRecord, SettledUpdate, SettlementRecord
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
-from fedledger_chaincode.rules.references import chosen
 from fedledger_chaincode.rules.trust import LEVELS
 from fedledger_chaincode.transactions.context import insurance_account, participant_account, stake_account
 
@@ -146,9 +145,8 @@ def _fault(
         return "convicted", "it is proven to have told false values"
     if None in rulings:
         return "accused", "its values contradict the others', who outvote it; it is asked to show its shares"
-    used = chosen(view.references)
     rejecting = sum(1 for record in view.attestations if record.attestation.reference == "rejected")
-    if used is not None and used.committed_by == msp and rejecting > spec.aggregation.tolerated_faults:
+    if settlement.reference_by == msp and rejecting > spec.aggregation.tolerated_faults:
         return "rejected", "others compute another reference direction than it gave; its turn comes after all others'"
     hidden = {reference.committed_by for reference in view.references if reference.revealed is None}
     if msp in hidden:
