@@ -112,7 +112,7 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         ledger=opened.ledger,
         task=task,
         msp=profile.msp_id,
-        store=ValidatorStore(profile.store),
+        store=ValidatorStore.own(profile.store),
         sealing_key=sealing_key(profile.sealing_key),
         initial_model=definition.initial_model(),
         reference_update=partial(reference_update, definition)

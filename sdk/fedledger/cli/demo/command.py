@@ -136,7 +136,7 @@ def _conclude(
     shared = model_command.fetch(opened, task, newest)
     comparison = compare(definition, data, shared)
     messages.print("Auditing the ledger from its first block on...")
-    audit = verify_network(opened.network, chaincode=opened.profile.chaincode)
+    audit = verify_network(opened.network, allowed=opened.profile.stores, chaincode=opened.profile.chaincode)
     members = opened.ledger.members(task)
     report = None
     if cast.attack is not None:
