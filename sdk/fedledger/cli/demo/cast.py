@@ -105,11 +105,13 @@ def _work(
         try:
             if role == "validator":
                 checking = validator.build(opened, task, None)
-                validator.get_ready(checking)
-                (corrupted_validator(checking, attack) if attack else checking).run(stop)
+                with validator.held(opened.profile, task):
+                    validator.get_ready(checking)
+                    (corrupted_validator(checking, attack) if attack else checking).run(stop)
             else:
                 training = participant.build(opened, task, None, organisation.name)
-                (corrupted_participant(training, attack) if attack else training).run(stop)
+                with training.journal.held(task):
+                    (corrupted_participant(training, attack) if attack else training).run(stop)
         except Exception as error:
             on_failure(f"{organisation.name} {role}", error)
 
