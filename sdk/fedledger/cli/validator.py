@@ -12,6 +12,7 @@ import typer
 from fedledger.agents.duties import Duty
 from fedledger.agents.lock import only_one
 from fedledger.agents.reference import ReferenceMemory
+from fedledger.agents.steps import Step
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import PATIENCE_SECONDS, Validator
 from fedledger.cli.output import Format, messages, show, tokens
@@ -77,7 +78,7 @@ def run(
 
         def taken(duty: Duty) -> None:
             steps.append(duty)
-            messages.print(f"Round {duty.round}: {_SAID[duty.step]}.", markup=False)
+            messages.print(told(duty), markup=False)
 
         validator.on_step = taken
         with held(opened.profile, task):
@@ -96,6 +97,11 @@ def run(
         f"Stopped; task {task} is {state}." if stop.is_set() else f"Task {task} is {state}.",
         output,
     )
+
+
+def told(duty: Duty) -> str:
+    """A step that was taken, in a sentence."""
+    return f"Round {duty.round}: {Step(duty.step).words}."
 
 
 def build(opened: Session, task: str, package: str | None) -> Validator:
@@ -155,18 +161,3 @@ def sealing_key(path: Path) -> SealingKey:
     make_private_folder(path.parent)
     write_private(path, key.to_pem())
     return key
-
-
-_SAID = {
-    "open": "opened",
-    "close": "closed",
-    "attest": "the updates' shares are checked",
-    "dispute": "the dispute is opened",
-    "reveal": "the share of a contested update is shown",
-    "judge": "the shares that were shown are judged",
-    "settle": "settled",
-    "share": "the sum of shares is posted",
-    "report": "the new model is reported",
-    "finalise": "finalised",
-    "abort": "aborted",
-}
