@@ -5,18 +5,26 @@ What is read is handed on as it is; ``verify`` judges it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from fabric_protos.common import ledger_pb2
 
 from fedledger.audit.archive import Archive, ArchiveSummary, write_archive
-from fedledger.audit.artifacts import ArtifactSource, DamagedArtifact, named_stores, referenced_artifacts
+from fedledger.audit.artifacts import (
+    ArtifactSource,
+    DamagedArtifact,
+    largest_artifact,
+    named_stores,
+    referenced_artifacts,
+    specified_tasks,
+)
 from fedledger.audit.contract_versions import Versions
 from fedledger.audit.errors import ArchiveError
 from fedledger.audit.report import AuditReport
 from fedledger.audit.verify import CHAINCODE, verify
 from fedledger.gateway.network import Network
+from fedledger.identity.profile import DEFAULT_STORES
 from fedledger.store import ArtifactStore, StoreError
 
 _ARTIFACTS = "artifacts"
@@ -59,13 +67,18 @@ def verify_blocks(
     blocks: Iterable[bytes],
     *,
     artifacts: ArtifactSource | None = None,
+    allowed: Collection[str] = DEFAULT_STORES,
     trusted_genesis: str | None = None,
     chaincode: str = CHAINCODE,
     versions: Versions | None = None,
 ) -> AuditReport:
-    """Audit blocks; without ``artifacts`` those are used that lie in the stores that validators name on the ledger."""
+    """Audit blocks; without ``artifacts`` those are used that lie in the stores that validators name on the ledger.
+
+    Args:
+        allowed: the protocols by which such stores may be opened: ``Profile.stores``.
+    """
     if artifacts is None:
-        artifacts = stores = LedgerStores(chaincode)
+        artifacts = stores = LedgerStores(chaincode, allowed=allowed)
         blocks = stores.watched(blocks)
     return verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode, versions=versions)
 
@@ -74,11 +87,12 @@ def verify_network(
     network: Network,
     *,
     artifacts: ArtifactSource | None = None,
+    allowed: Collection[str] = DEFAULT_STORES,
     trusted_genesis: str | None = None,
     chaincode: str = CHAINCODE,
     versions: Versions | None = None,
 ) -> AuditReport:
-    """Audit the blocks of a peer up to the one that is its newest now.
+    """Audit the blocks of a peer up to the one that is its newest now; see ``verify_blocks``.
 
     Raises:
         EventsError, EvaluateError: the peer cannot be asked.
@@ -87,6 +101,7 @@ def verify_network(
     return verify_blocks(
         network_blocks(network),
         artifacts=artifacts,
+        allowed=allowed,
         trusted_genesis=trusted_genesis,
         chaincode=chaincode,
         versions=versions,
@@ -94,13 +109,18 @@ def verify_network(
 
 
 def export_blocks(
-    blocks: Iterable[bytes], out: Path, *, artifacts: ArtifactSource | None = None, chaincode: str = CHAINCODE
+    blocks: Iterable[bytes],
+    out: Path,
+    *,
+    artifacts: ArtifactSource | None = None,
+    allowed: Collection[str] = DEFAULT_STORES,
+    chaincode: str = CHAINCODE,
 ) -> ArchiveSummary:
     """Write blocks, and the models and aggregate shares that they refer to, into one file for ``verify_file``.
 
     Nothing is judged: a ledger that somebody tampered with is exported as it is. A damaged artifact counts as missing.
     """
-    stores = LedgerStores(chaincode)
+    stores = LedgerStores(chaincode, allowed=allowed)
     source = stores if artifacts is None else artifacts
 
     def undamaged(digest: str) -> bytes | None:
@@ -113,10 +133,15 @@ def export_blocks(
 
 
 def export_network(
-    network: Network, out: Path, *, artifacts: ArtifactSource | None = None, chaincode: str = CHAINCODE
+    network: Network,
+    out: Path,
+    *,
+    artifacts: ArtifactSource | None = None,
+    allowed: Collection[str] = DEFAULT_STORES,
+    chaincode: str = CHAINCODE,
 ) -> ArchiveSummary:
     """Write the ledger of a peer into one file, as ``export_blocks``."""
-    return export_blocks(network_blocks(network), out, artifacts=artifacts, chaincode=chaincode)
+    return export_blocks(network_blocks(network), out, artifacts=artifacts, allowed=allowed, chaincode=chaincode)
 
 
 def network_blocks(network: Network) -> Iterator[bytes]:
@@ -124,7 +149,7 @@ def network_blocks(network: Network) -> Iterator[bytes]:
     info = ledger_pb2.BlockchainInfo.FromString(
         network.get_contract("qscc").evaluate_transaction("GetChainInfo", network.name)
     )
-    with network.block_events(start_block=0, end_block=info.height - 1) as events:
+    with network.block_events(start_block=0, end_block=info.height - 1, reconnect=True) as events:
         for block in events:
             yield block.SerializeToString(deterministic=True)
 
@@ -133,33 +158,55 @@ class LedgerStores:
     """The artifact stores that validators name on a ledger, learnt from its blocks as they pass by.
 
     Every copy of an artifact is read: one that is damaged is told even where another store has a good one. A store
-    that cannot be reached holds nothing.
+    that cannot be reached, or must not be opened, holds nothing.
     """
 
-    def __init__(self, chaincode: str = CHAINCODE, urls: Iterable[str] = ()) -> None:
-        """Args: urls: validators' stores that are known beforehand."""
+    def __init__(
+        self, chaincode: str = CHAINCODE, urls: Iterable[str] = (), allowed: Collection[str] = DEFAULT_STORES
+    ) -> None:
+        """
+        Args:
+            urls: validators' stores that are known beforehand.
+            allowed: the protocols that may be opened.
+        """
         self._chaincode = chaincode
-        self._urls = dict.fromkeys(url.rstrip("/") for url in urls)
+        self._allowed = frozenset(allowed)
+        self._stores: dict[str, ArtifactStore] = {}
+        self._largest_of: dict[str, int] = {}
+        """Bytes of the largest artifact that a task can have."""
+        self._largest: dict[str, int] = {}
+        """The same by digest, of those that the ledger refers to."""
+        self._add(urls)
 
     def watched(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same blocks; the stores that they name are remembered."""
+        """The same blocks; the stores that they name are remembered, and the artifacts that they refer to."""
         for block in blocks:
-            self._urls |= dict.fromkeys(url.rstrip("/") for url in named_stores(block, self._chaincode))
+            self._add(named_stores(block, self._chaincode))
+            self._largest_of |= {s.task: largest_artifact(s) for s in specified_tasks(block, self._chaincode)}
+            for digest, task in referenced_artifacts(block, self._chaincode).items():
+                self._largest[digest] = max(self._largest.get(digest, 0), self._largest_of.get(task, 0))
             yield block
 
     def __call__(self, digest: str) -> bytes | None:
         """The artifact, None where no store has it; raises ``DamagedArtifact``."""
+        largest = self._largest.get(digest)
+        if largest is None:
+            return None
         found = None
-        for url in self._urls:
-            copy = _copy(f"{url}/{_ARTIFACTS}", digest)
+        for store in self._stores.values():
+            copy = _copy(store, digest, largest)
             found = copy if found is None else found
         return found
 
+    def _add(self, urls: Iterable[str]) -> None:
+        for url in urls:
+            self._stores.setdefault(url.rstrip("/"), ArtifactStore(url, self._allowed, area=(_ARTIFACTS,)))
 
-def _copy(url: str, digest: str) -> bytes | None:
+
+def _copy(store: ArtifactStore, digest: str, largest: int) -> bytes | None:
     try:
-        return ArtifactStore(url).get(digest)
+        return store.get(digest, largest, at_most=True)
     except StoreError as error:
-        if error.code == "ARTIFACT_CORRUPT":
-            raise DamagedArtifact(digest, url) from error
+        if error.code in ("ARTIFACT_CORRUPT", "ARTIFACT_TOO_LARGE"):
+            raise DamagedArtifact(digest, store.url) from error
         return None

@@ -44,7 +44,9 @@ def export(
 ) -> None:
     """Write all blocks, models and aggregate shares into one file that can be verified offline."""
     with session(*_auditor(folder, config, profile)) as opened:
-        summary = export_network(opened.network, out, chaincode=chaincode or opened.profile.chaincode)
+        summary = export_network(
+            opened.network, out, allowed=opened.profile.stores, chaincode=chaincode or opened.profile.chaincode
+        )
     show(
         {
             "file": str(out),
@@ -86,7 +88,13 @@ def verify(
         else:
             opened = stack.enter_context(session(*_auditor(folder, config, profile)))
             named = chaincode or opened.profile.chaincode
-            report = verify_network(opened.network, trusted_genesis=genesis, chaincode=named, versions=versions)
+            report = verify_network(
+                opened.network,
+                allowed=opened.profile.stores,
+                trusted_genesis=genesis,
+                chaincode=named,
+                versions=versions,
+            )
     show(report.document(), lines(report), output)
     if not report.ok:
         raise typer.Exit(ExitCode.FAILED)

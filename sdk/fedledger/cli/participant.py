@@ -130,8 +130,9 @@ def run(
         participant = build(opened, task, package, data, key)
         participant.on_contribution = contributed
         participant.on_evaluation = _evaluated
-        messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.", markup=False)
-        participant.run(stop)
+        with participant.journal.held(task):
+            messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.", markup=False)
+            participant.run(stop)
         state = opened.ledger.task(task).record.state
     show(
         {
@@ -168,7 +169,9 @@ def build(opened: Session, task: str, package: str | None, data: str | None, key
         definition=definition,
         data=definition.load_data(source),
         key=private,
-        journal=Journal(profile.participant if key is None else profile.participant / pseudonym_of(private)),
+        journal=Journal(
+            profile.participant if key is None else profile.participant / pseudonym_of(private), profile.channel
+        ),
         site=Path(source).stem,
         reports=key is None,
     )

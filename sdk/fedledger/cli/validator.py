@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fedledger.agents.duties import Duty
+from fedledger.agents.lock import only_one
 from fedledger.agents.openings import OpeningMemory
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
@@ -26,6 +28,7 @@ from fedledger.cli.session import (
 )
 from fedledger.errors import BadInputError
 from fedledger.identity.files import make_private_folder, read_private, write_private
+from fedledger.identity.profile import Profile
 from fedledger.secure_aggregation import SealingKey
 from fedledger.training import load_task
 from fedledger.training.reference import reference_update
@@ -78,9 +81,10 @@ def run(
             messages.print(f"Round {duty.round}: {duty.words}.", markup=False)
 
         validator.on_step = taken
-        get_ready(validator)
-        messages.print(f"The validator of {validator.msp} works on {task}.", markup=False)
-        validator.run(stop)
+        with held(opened.profile, task):
+            get_ready(validator)
+            messages.print(f"The validator of {validator.msp} works on {task}.", markup=False)
+            validator.run(stop)
         state = opened.ledger.task(task).record.state
     show(
         {
@@ -102,26 +106,41 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         BadInputError: the profile names no file for the sealing key, or the package is not the agreed one.
     """
     profile = opened.profile
+    key = _key_file(profile)
+    definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
+    return Validator(
+        ledger=opened.ledger,
+        task=task,
+        msp=profile.msp_id,
+        store=ValidatorStore.own(profile.store),
+        sealing_key=sealing_key(key),
+        initial_model=definition.initial_model(),
+        reference_update=partial(reference_update, definition)
+        if definition.settings.robustness.trust_weighting == "reference-data"
+        else None,
+        memory=ReferenceMemory(key.parent),
+        openings=OpeningMemory(key.parent),
+    )
+
+
+def held(profile: Profile, task: str) -> AbstractContextManager[None]:
+    """Keep other processes from being the profile's validator of the task while the context lasts.
+
+    Raises:
+        FedledgerError: ``AGENT_RUNS``, one is.
+    """
+    folder = profile.validator or _key_file(profile).parent
+    return only_one(folder / "locks" / profile.channel / f"{task}.lock", f"validator of task {task}")
+
+
+def _key_file(profile: Profile) -> Path:
     if profile.sealing_key is None:
         raise BadInputError(
             "PROFILE_MALFORMED",
             f"Profile {profile.name} names no file for the sealing key.",
             'Add sealing_key = "FILE".',
         )
-    definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
-    return Validator(
-        ledger=opened.ledger,
-        task=task,
-        msp=profile.msp_id,
-        store=ValidatorStore(profile.store),
-        sealing_key=sealing_key(profile.sealing_key),
-        initial_model=definition.initial_model(),
-        reference_update=partial(reference_update, definition)
-        if definition.settings.robustness.trust_weighting == "reference-data"
-        else None,
-        memory=ReferenceMemory(profile.sealing_key.parent),
-        openings=OpeningMemory(profile.sealing_key.parent),
-    )
+    return profile.sealing_key
 
 
 def get_ready(validator: Validator) -> None:

@@ -25,6 +25,7 @@ from fedledger.gateway.errors import (
     EvaluateError,
     GatewayError,
     SubmitError,
+    says_denied,
 )
 from fedledger.gateway.event_stream import CloseableIterator, OpenStream
 
@@ -189,7 +190,8 @@ class GatewayClient:
 
     def _passed_over(self, connection: Connection, failure: GatewayError) -> bool:
         """Note what a failure tells about the gateway; returns whether the next one is to be asked."""
-        if _is_of_no_use(failure):
+        failure.by_further_gateway = not self._connections.is_first(connection)
+        if _is_of_no_use(failure) or (failure.by_further_gateway and says_denied(failure)):
             self._connections.failed(connection)
             return True
         if failure.status is grpc.StatusCode.DEADLINE_EXCEEDED and isinstance(failure, _WRITE_NOTHING):
@@ -222,7 +224,7 @@ def _is_of_no_use(failure: GatewayError) -> bool:
 
 def _by_nobody(failures: Sequence[GatewayError]) -> GatewayError:
     """The first gateway's failure, which tells how many others failed."""
-    first, *others = failures
+    first, *others = sorted(failures, key=lambda failure: failure.by_further_gateway)
     if not others:
         return first
     return type(first)(

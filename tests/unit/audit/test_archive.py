@@ -133,12 +133,14 @@ class TestValidatorsStores:
         return urls
 
     def test_have_what_the_audit_needs(self, audited: TrainingConsortium, stores: list[str]) -> None:
-        assert verify_blocks(audited.ledger.blocks, artifacts=LedgerStores(urls=stores)).complete
+        known = LedgerStores(urls=stores)
+        assert verify_blocks(known.watched(audited.ledger.blocks), artifacts=known).complete
 
     def test_are_read_copy_by_copy(self, audited: TrainingConsortium, stores: list[str], tmp_path: Path) -> None:
         (damaged,) = [path for path in (tmp_path / "b").rglob("*") if path.name == next(iter(audited.artifacts))]
         damaged.write_bytes(b"something else")
-        report = verify_blocks(audited.ledger.blocks, artifacts=LedgerStores(urls=stores))
+        known = LedgerStores(urls=stores)
+        report = verify_blocks(known.watched(audited.ledger.blocks), artifacts=known)
         assert not report.ok
         assert f"{tmp_path}/b/artifacts" in report.check("models").detail
 

@@ -23,6 +23,7 @@ from fedledger.cli.engines import Engine, Network, network_at
 from fedledger.cli.output import MICRO, Format, messages, show
 from fedledger.cli.session import FormatOption, Session, connected, quiet_tensorflow
 from fedledger.errors import BadInputError, ExitCode, FedledgerError
+from fedledger.ledger.patient import PatientLedger
 from fedledger.training import TaskDefinition
 from fedledger_chaincode.messages.views import MemberView
 
@@ -64,7 +65,7 @@ def demo(
             messages.print(f"{cast.attacker.name}, attack {attack.value}: {EXPLAINED[attack]}", markup=False)
         task = cast.agree(definition)
         cast.enlist(task)
-        with connected(cast.profile(members[0], "auditor")) as opened:
+        with connected(cast.onlooker()) as opened:
             agreed = definition.agree(opened.ledger.task(task).record.spec)
             rows = _rounds(opened, cast, task, agreed, place, as_processes)
             _conclude(opened, cast, task, agreed, rows, place, output)
@@ -94,7 +95,7 @@ def _rounds(
         return line if cast.attack is None else f"{line}\n{pages.fates(row)}"
 
     watch = RoundWatch(
-        opened.ledger,
+        PatientLedger(opened.network, opened.profile.chaincode),
         task,
         cast.sites,
         on_row=lambda row: messages.print(told(row), markup=False),
@@ -137,7 +138,7 @@ def _conclude(
     shared = model_command.fetch(opened, task, newest)
     comparison = compare(definition, data, shared)
     messages.print("Auditing the ledger from its first block on...")
-    audit = verify_network(opened.network, chaincode=opened.profile.chaincode)
+    audit = verify_network(opened.network, allowed=opened.profile.stores, chaincode=opened.profile.chaincode)
     members = opened.ledger.members(task)
     report = None
     if cast.attack is not None:

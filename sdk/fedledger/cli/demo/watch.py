@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from fedledger.cli.demo.fates import Books, Fate, ValidatorFate, participant_fates, validator_fates
 from fedledger.gateway import ChaincodeEvent, CloseableIterator
-from fedledger.ledger import LedgerEvent, TaskLedger
+from fedledger.ledger import LedgerEvent
+from fedledger.ledger.patient import GivenUp, PatientLedger
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
@@ -67,7 +69,7 @@ class RoundRow:
 class RoundWatch:
     """Turns the events of one task into rows; each row is complete when all sites have judged its model."""
 
-    ledger: TaskLedger
+    ledger: PatientLedger
     task: str
     sites: Mapping[str, str]
     """Site by MSP id."""
@@ -86,6 +88,7 @@ class RoundWatch:
     _ruled: set[tuple[int, str, str]] = field(default_factory=set)
     """Rulings heard of: round, participant, accused validator."""
     _events: CloseableIterator[ChaincodeEvent] | None = None
+    _given_up: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._books = Books(self.task)
@@ -95,9 +98,14 @@ class RoundWatch:
         return self.ledger.task(self.task).record.spec
 
     def follow(self) -> None:
-        """Read events from the first block until the task has ended and its last row is complete, or ``give_up``."""
-        with closing(self.ledger.events(start_block=0)) as events:
+        """Read events from the first block until the task has ended and its last row is complete, or ``give_up``.
+
+        A peer that goes away is waited for, or another one is asked, where the profile names any.
+        """
+        with suppress(GivenUp), closing(self.ledger.events(start_block=0)) as events:
             self._events = events
+            if self._given_up.is_set():
+                return
             for raw in events:
                 event = LedgerEvent.decode(raw)
                 if event.task == self.task:
@@ -107,6 +115,8 @@ class RoundWatch:
 
     def give_up(self) -> None:
         """Let ``follow`` return; from any thread."""
+        self._given_up.set()
+        self.ledger.give_up()
         if self._events is not None:
             self._events.close()
 
