@@ -100,7 +100,7 @@ class Channel:
 
         Args:
             genesis: hex header hash of the genesis block that is trusted; None trusts the one that the peer has.
-            contracts: wheels of other releases, where the contract was upgraded.
+            contracts: wheels of other releases, for versions of the contract that do not come with this one.
         """
         from fedledger.audit import contract_versions, verify_network
 

@@ -1,7 +1,8 @@
 """Whether accepted updates are known to be within the clip norm: what the proof of each task's protocol is worth.
 
-Protocol 1 accepts an update on the values of n - t validators, of which t may be lies, opened on polynomials of degree
-2t: they say nothing when one of the honest is missing. Nothing can be wrong by this check; it says what was not proven.
+Protocol 1 opens its proof on a polynomial of degree 2t. Where the value of one honest validator is missing 2t of them
+are left, which t lies can complete to a polynomial that is zero at zero, whatever the update. Nothing can be wrong by
+this check; it says what was not proven.
 """
 
 from __future__ import annotations

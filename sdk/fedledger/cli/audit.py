@@ -73,8 +73,8 @@ def verify(
         list[Path] | None,
         typer.Option(
             "--contract",
-            help="Wheel of another release, or folder with its fedledger_chaincode, where the contract was upgraded; "
-            "may be repeated.",
+            help="Wheel of another release, or folder with its fedledger_chaincode, for a version of the contract that "
+            "does not come with this one, or in its place; may be repeated.",
         ),
     ] = None,
     output: FormatOption = Format.TEXT,

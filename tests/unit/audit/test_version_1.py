@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ def valid_transactions(block_bytes: bytes) -> Iterator[EndorserTransaction]:
             transaction = EndorserTransaction.parse(envelope)
             if transaction.chaincode_name == CHAINCODE:
                 yield transaction
+
+
+def test_it_is_the_one_that_was_made(kept: Kept) -> None:
+    page = (kept.path.parent / "README.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{kept.path.name}` |"))
+    assert hashlib.sha256(kept.path.read_bytes()).hexdigest() in row
 
 
 def test_it_holds_what_it_is_kept_for(kept: Kept) -> None:

@@ -102,14 +102,14 @@ def test_a_field_without_a_default_has_to_be_there() -> None:
 def test_unknown_fields_survive_a_rewrite(unknown: dict[str, Any]) -> None:
     read = HeadRecord.decode(canonical(HEAD | unknown))
     rewritten = read.model_copy(update={"round": 8, "round_state": "open"})
-    assert json.loads(rewritten.canonical()) == HEAD | unknown | {"round": 8, "round_state": "open"}
+    assert written(rewritten) >= fields(HEAD | unknown | {"round": 8, "round_state": "open"})
 
 
 @given(unknown=unknown_to(CohortEntry))
 def test_unknown_fields_of_a_part_survive_while_the_part_does(unknown: dict[str, Any]) -> None:
     entry = {"participant": digest("p"), "msp": MSPS[0], "quarantined": False, "reputation": 5} | unknown
     read = CohortRecord.decode(canonical({"participants": [entry], "validators": []}))
-    assert json.loads(read.canonical())["participants"] == [entry]
+    assert written(read.participants[0]) >= fields(entry)
 
 
 @given(unknown=unknown_to(BalanceRecord))
@@ -120,15 +120,15 @@ def test_unknown_fields_survive_when_the_record_at_a_key_is_made_anew(unknown: d
     for balance in (7, 9):
         state.put("balance/org:A", BalanceRecord(balance=balance))
     state.put("balance/org:B", BalanceRecord(balance=1))
-    assert json.loads(stub.writes["balance/org:A"] or b"") == {"balance": 9} | unknown
-    assert stub.writes["balance/org:B"] == b'{"balance":1}'
+    assert fields(json.loads(stub.writes["balance/org:A"] or b"")) >= fields({"balance": 9} | unknown)
+    assert not json.loads(stub.writes["balance/org:B"] or b"").keys() & unknown.keys()
 
 
 @given(unknown=unknown_to(BalanceRecord))
 def test_a_record_that_brings_an_unknown_field_keeps_its_own(unknown: dict[str, Any]) -> None:
     before = BalanceRecord.decode(canonical({"balance": 1} | dict.fromkeys(unknown, "before")))
     after = BalanceRecord.decode(canonical({"balance": 2} | unknown))
-    assert json.loads(after.carrying(before).canonical()) == {"balance": 2} | unknown
+    assert written(after.carrying(before)) >= fields({"balance": 2} | unknown)
 
 
 def test_a_message_inside_a_record_is_as_it_was_signed() -> None:
@@ -209,6 +209,15 @@ def test_no_transaction_of_a_whole_task_loses_what_it_does_not_know() -> None:
     for number in (1, 2):
         consortium.through(number)
     assert consortium.view().record.state == "completed"
+
+
+def fields(document: dict[str, Any]) -> set[tuple[str, bytes]]:
+    """Names with the bytes of their values: what a later version adds does no harm."""
+    return {(name, canonical([value])) for name, value in document.items()}
+
+
+def written(record: Record) -> set[tuple[str, bytes]]:
+    return fields(json.loads(record.canonical()))
 
 
 def stub_over(world: dict[str, bytes]) -> ReplayStub:
