@@ -139,7 +139,7 @@ class Split:
         meeting = sorted(self.shared)
         wrong_z = sharing(dice, t, points, {0: z1, **{j: z[j] for j in meeting}})
         wrong_p = sharing(
-            dice, t, points, {0: squared(z1 if self.wrong_is_true else root), **{j: p[j] for j in meeting}}
+            dice, t, points, {0: squared(z1 if self.wrong_is_true else wrong_root), **{j: p[j] for j in meeting}}
         )
         wrong_c = sharing(dice, t, points, {j: c[j] for j in meeting})
         honest = [j for j in points if j not in corrupt]

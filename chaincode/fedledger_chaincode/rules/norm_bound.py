@@ -7,6 +7,7 @@ docs/protocol/secure-aggregation.md, sections 3.2 and 12.2. The statement is PIN
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from fedledger_chaincode.rules.field import MODULUS
 
@@ -47,23 +48,23 @@ class NormBound:
         if (2 * self.dimension + 1) * self.window > MODULUS:
             raise ValueError(f"an update of {self.dimension} numbers is too long for a norm proof")
 
-    @property
+    @cached_property
     def bound(self) -> int:
         """B = C_q^2: the largest sum of squares."""
         return self.quantised_norm**2
 
-    @property
+    @cached_property
     def norm_bits(self) -> int:
         """Bits of the squared norm N, and of B - N."""
         return self.bound.bit_length()
 
-    @property
+    @cached_property
     def window(self) -> int:
         """W: each projection y lies in -W + 1 .. W. A power of two, so that bits alone bound it."""
         least = -(-_WINDOW_TENTHS * self.quantised_norm // 10) + 1
         return 1 << (least - 1).bit_length()
 
-    @property
+    @cached_property
     def window_bits(self) -> int:
         """Bits of y + W - 1."""
         return (2 * self.window - 1).bit_length()

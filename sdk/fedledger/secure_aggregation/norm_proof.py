@@ -61,7 +61,8 @@ def last_message(vector: Elements, mask: Elements) -> Elements:
         mask: uint64[2], mu.
     """
     squares = folding.squares_beyond(np.concatenate([mask.reshape(2, 1), vector], axis=1))
-    return np.concatenate([mask, extension.to_message(np.delete(squares, 1, axis=1))])
+    sent = np.concatenate([squares[:, :1], squares[:, 2:]], axis=1)
+    return np.concatenate([mask, extension.to_message(sent)])
 
 
 def bits_of(values: Sequence[int], width: int) -> Elements:

@@ -64,7 +64,8 @@ def norm_values(
         points: drawn from the roots after it, R the last.
     """
     first, projection_bits, *folds, last = messages
-    update, norm_bits, polynomial = np.split(first, [bound.dimension, bound.dimension + 2 * bound.norm_bits])
+    end = bound.dimension + 2 * bound.norm_bits
+    update, norm_bits, polynomial = first[: bound.dimension], first[bound.dimension : end], first[end:]
     vector = challenged_vector(update, np.concatenate([norm_bits, projection_bits]), challenge)
     claim = plus(
         inner(folding.basis(2 * ROWS - 1, challenge.point), polynomial),
@@ -108,8 +109,8 @@ def _window_terms(projections: Sequence[int], bits: Elements, challenge: Challen
 def _completed(values: Elements, claim: Extended, nodes: int, implied: int) -> Elements:
     """P(0..2 nodes - 2) with the value that is not sent: those at ``implied`` .. nodes - 1 add up to the claim."""
     missing = plus(claim, scaled(extension.total(values[:, implied : nodes - 1]), -1))
-    column = np.array(missing, dtype=np.uint64)
-    return np.insert(values, implied, column, axis=1)
+    column = np.array(missing, dtype=np.uint64).reshape(2, 1)
+    return np.concatenate([values[:, :implied], column, values[:, implied:]], axis=1)
 
 
 def _numbers(bits: Elements, width: int) -> Elements:

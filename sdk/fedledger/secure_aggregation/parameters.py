@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Self
 
 from fedledger.secure_aggregation.errors import ParametersError
@@ -78,22 +79,22 @@ class Parameters:
     def n(self) -> int:
         return self.validators
 
-    @property
+    @cached_property
     def norm_bound(self) -> NormBound | None:
         """The norm proof's parameters; None where the task asks for no proof."""
         return NormBound(self.quantised_norm, self.dimension) if self.proof == "norm" else None
 
-    @property
+    @cached_property
     def message_lengths(self) -> tuple[int, ...]:
         """Field elements of each message that is dealt."""
         return dealing.message_lengths(self, self.dimension)
 
-    @property
+    @cached_property
     def plaintext_bytes(self) -> int:
         """Size of what is sealed to one validator: salt, leaves, messages."""
         return dealing.plaintext_bytes(self, self.dimension)
 
-    @property
+    @cached_property
     def sealed_bytes(self) -> int:
         """Size of a validator's artifact."""
         return dealing.sealed_bytes(self, self.dimension)
