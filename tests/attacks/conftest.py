@@ -294,7 +294,7 @@ def site_of(game: Game, organisation: str, folder: Path, update: Sequence[float]
         definition=None,  # type: ignore[arg-type]
         data=None,  # type: ignore[arg-type]
         key=game.keys[organisation],
-        journal=Journal(folder / organisation),
+        journal=Journal(folder / organisation, "fedledger"),
         site=organisation,
     )
     agent.update = np.array(update, dtype=np.float32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from fedledger.agents.stopwatch import Stopwatch
-from fedledger.agents.stores import ValidatorStore, artifact_areas, find_artifact
+from fedledger.agents.stores import Areas, ValidatorStore, find_artifact
 from fedledger.ledger import TaskLedger
 from fedledger.secure_aggregation import AggregateError, Parameters, SealingKey, disclosable, judge_disclosure
 from fedledger.store import StoreError
@@ -114,6 +114,7 @@ class Disputes:
     stopwatch: Stopwatch
     patience: float
     """Seconds."""
+    areas: Areas
     _judged: dict[_Key, Vote] = field(default_factory=dict, repr=False)
     """What was fetched and judged: it does not change."""
     _next_try: dict[_Key, tuple[float, float]] = field(default_factory=dict, repr=False)
@@ -208,9 +209,7 @@ class Disputes:
             return None, due - now
         parameters = Parameters.of_task(spec)
         try:
-            plaintext = find_artifact(
-                artifact_areas(view, self.store.artifacts), case.shown.digest, parameters.plaintext_bytes
-            )
+            plaintext = find_artifact(self.areas(view), case.shown.digest, parameters.plaintext_bytes)
         except StoreError as reason:
             if key not in self._next_try:
                 _log.warning("a share is not to be had", round=number, validator=case.validator, reason=str(reason))

@@ -46,7 +46,7 @@ class Duty:
     @property
     def words(self) -> str:
         """What has happened when it was taken, as the rest of a sentence about the round."""
-        return self.step.words if self.phase is None else f"said to the others that {CLAIMS[self.phase]}"
+        return self.step.words if self.phase is None else f"the others are told that {CLAIMS[self.phase]}"
 
 
 @dataclass(frozen=True)

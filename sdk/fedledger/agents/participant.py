@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.own_faults import OwnFaults
 from fedledger.agents.stores import ValidatorStore, artifact_areas, find_model
 from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
+from fedledger.identity.profile import DEFAULT_STORES
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateContext, encode_update, prepare_update
 from fedledger.store import StoreError
@@ -45,9 +47,11 @@ _NOT_THIS_ROUND = frozenset(
         "SUSPENDED",
         "TASK_STATE",
         "ORGANISATION_SUSPENDED",
+        "JOURNAL_DAMAGED",
     )
 )
-"""The ledger's reasons to go on without an update; the next round may be another matter."""
+"""Reasons to go on without an update; the next round may be another matter."""
+_OWN_FAULT = frozenset(("EQUIVOCATION",))
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ class Participant:
     site: str
     reports: bool = True
     """Whether its evaluations go on the ledger, which takes them from certificates only."""
+    allowed: Collection[str] = DEFAULT_STORES
+    """Protocols of validators' stores that are opened: ``Profile.stores``."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch: nothing is given after the agreement's end."""
     on_contribution: Callable[[Contribution], None] | None = None
@@ -107,9 +113,16 @@ class Participant:
         return self.ledger.leave_task(self.task)
 
     def run(self, stop: threading.Event) -> None:
-        """Contribute to each round until the task has ended or ``stop`` is set."""
+        """Contribute to each round until the task has ended or ``stop`` is set.
+
+        Raises:
+            FedledgerError: ``EQUIVOCATION``, something else has signed another update of a round with this key.
+            GatewayError: the ledger does not accept this identity.
+        """
+        faults = OwnFaults(self.step, _OWN_FAULT)
         with LedgerBell(self.ledger, self.task) as bell:
-            keep_stepping(self.step, bell, stop, name=f"participant {self.site}")
+            keep_stepping(faults.step, bell, stop, name=f"participant {self.site}")
+        faults.raise_found()
 
     def step(self) -> float | None:
         """Do what is to do now; returns the seconds to wait at most, None when the task has ended."""
@@ -118,7 +131,7 @@ class Participant:
         if head is not None and self._evaluated < head.version:
             self._try_to_evaluate(view)
         if view.record.state in ("completed", "stopped", "rejected"):
-            return None
+            return None if head is None or self._evaluated >= head.version else _IDLE_SECONDS
         if head is None or head.round_state != "open" or self._is_over(view):
             return _IDLE_SECONDS
         current = self.ledger.round(self.task, head.round)
@@ -126,10 +139,10 @@ class Participant:
             return _IDLE_SECONDS
         try:
             self._contribute(view, current)
-        except LedgerRefusal as refusal:
-            if refusal.code not in _NOT_THIS_ROUND:
+        except FedledgerError as error:
+            if error.code not in _NOT_THIS_ROUND:
                 raise
-            _log.warning("the round went on without this update", site=self.site, round=head.round, reason=str(refusal))
+            _log.warning("the round goes on without this update", site=self.site, round=head.round, reason=str(error))
             return _IDLE_SECONDS
         return 0.0
 
@@ -156,7 +169,7 @@ class Participant:
             pending = self._prepare(view, current, result)
             self.journal.write(self.task, number, pending)
             if self._is_over(view) or not self._is_wanted(self.ledger.round(self.task, number)):
-                _log.warning("the round went on without this update", site=self.site, round=number)
+                _log.warning("the round goes on without this update", site=self.site, round=number)
                 return
         self._deliver(view, current, pending)
         (outcome,) = self.ledger.submit_updates([pending.signed])
@@ -177,7 +190,7 @@ class Participant:
         spare = view.record.spec.aggregation.tolerated_faults
         for validator, sealed in zip(current.cohort.validators, pending.sealed, strict=True):
             try:
-                store = ValidatorStore(validator.store)
+                store = ValidatorStore(validator.store, self.allowed)
                 store.shares_of(self.channel, self.task, current.record.round).put(sealed)
             except StoreError as reason:
                 if not spare:
@@ -231,8 +244,10 @@ class Participant:
         try:
             self._evaluate(view)
         except (StoreError, LedgerRefusal, BadInputError) as reason:
-            version = None if view.head is None else view.head.version
+            version = self._evaluated if view.head is None else view.head.version
             _log.warning("the model is not evaluated", site=self.site, version=version, reason=str(reason))
+            if not isinstance(reason, StoreError):
+                self._evaluated = version
 
     def _evaluate(self, view: TaskView) -> None:
         if view.head is None:
@@ -255,7 +270,7 @@ class Participant:
         self._evaluated = version
 
     def _model(self, view: TaskView, version: int) -> bytes:
-        return find_model(self.ledger, self.task, artifact_areas(view), version)
+        return find_model(self.ledger, self.task, artifact_areas(view, allowed=self.allowed), version)
 
 
 def pseudonym_of(key: PrivateKey) -> str:

@@ -16,7 +16,7 @@ from fedledger.agents.reference import (
     last_step,
     read_direction,
 )
-from fedledger.agents.stores import artifact_areas, find_artifact, find_model
+from fedledger.agents.stores import Areas, find_artifact, find_model
 from fedledger.ledger import TaskLedger
 from fedledger.secure_aggregation import AggregateError, encode_direction
 from fedledger.secure_aggregation.encoding import Integers
@@ -42,6 +42,7 @@ class ReferenceDuties:
     update: ReferenceUpdate | None
     """How it trains on the reference data; None when it cannot."""
     memory: ReferenceMemory | None = field(repr=False)
+    areas: Areas
     _computed: tuple[int, Integers] | None = field(default=None, repr=False)
     """The own direction of the newest round."""
 
@@ -70,7 +71,7 @@ class ReferenceDuties:
         version = current.record.base_version
         if version == 0:
             return None, "none"
-        stores = artifact_areas(view, self.artifacts)
+        stores = self.areas(view)
         before, base = (find_model(self.ledger, self.task, stores, number) for number in (version - 1, version))
         direction = last_step(view.record.spec, before, base)
         return (None, "none") if direction is None else (direction, "used")
@@ -84,7 +85,7 @@ class ReferenceDuties:
             return None, "none"
         try:
             size = ELEMENT_BYTES * spec.model.parameter_count
-            content = find_artifact(artifact_areas(view, self.artifacts), reference.revealed.digest, size)
+            content = find_artifact(self.areas(view), reference.revealed.digest, size)
         except StoreError:
             if patient:
                 raise
@@ -172,7 +173,7 @@ class ReferenceDuties:
         if self.update is None:
             return None
         spec, number = view.record.spec, current.record.round
-        base = find_model(self.ledger, self.task, artifact_areas(view, self.artifacts), current.record.base_version)
+        base = find_model(self.ledger, self.task, self.areas(view), current.record.base_version)
         try:
             direction = encode_direction(self.update(base, number), spec.aggregation.quantised_norm)
         except Exception as reason:

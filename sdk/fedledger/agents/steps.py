@@ -1,35 +1,36 @@
-"""The steps that validators take, each with the words in which it is told; there is no step without words."""
+"""The steps that a validator takes, each with the words in which it is told: nobody adds one and forgets the other."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
 
 
 class Step(StrEnum):
-    """What a validator can do next; the value is its name in documents."""
+    """One step; its value is its name in logs and documents."""
 
     words: str
-    """What has happened when it was taken, as the rest of a sentence about a round."""
+    """What has been done with the round, as said after "Round 3:"."""
 
-    def __new__(cls, name: str, words: str) -> Self:
-        step = str.__new__(cls, name)
-        step._value_ = name
-        step.words = words
-        return step
+    def __new__(cls, value: str, words: str = "") -> Step:
+        if not words:
+            raise TypeError(f"the step {value} has no words")
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.words = words
+        return member
 
     CALL = "call", "called: who takes part is fixed now"
     OPEN = "open", "opened"
     COMMIT_REFERENCE = "commit-reference", "the own reference direction is committed to"
+    CLAIM_LATE = "claim-late", "what is missing is said to be late"
     CLOSE = "close", "closed"
-    REVEAL_REFERENCE = "reveal-reference", "the own reference direction is shown"
+    REVEAL_REFERENCE = "reveal-reference", "the own reference direction is revealed"
     ATTEST = "attest", "the updates' shares are checked"
     SETTLE = "settle", "settled"
+    DISCLOSE = "disclose", "the shares that others doubt are disclosed"
+    VOTE_DEALING = "vote-dealing", "voted on shares that others have disclosed, or have not"
     SHARE = "share", "the sum of shares is posted"
     REPORT = "report", "the new model is reported"
     FINALISE = "finalise", "finalised"
     ABORT = "abort", "aborted"
-    CLAIM_LATE = "claim-late", "said to others that it is late"
-    DISCLOSE = "disclose", "shares that others doubt are shown"
-    JUDGE = "judge", "shares that others have shown, or have not, are judged"
-    CONCLUDE = "conclude", "the task is ended"
+    CONCLUDE = "conclude", "it does not come any more: the task is ended"

@@ -6,7 +6,7 @@ models stay. A store's URL is another organisation's word: which protocols it ma
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from fedledger.identity.profile import DEFAULT_STORES
 from fedledger.ledger import TaskLedger
@@ -19,6 +19,10 @@ from fedledger_chaincode.messages.views import TaskView
 
 _SHARES = "shares"
 _ARTIFACTS = "artifacts"
+
+
+Areas = Callable[[TaskView], "list[ArtifactStore]"]
+"""Where an agent looks for artifacts of a task, by the protocols that its profile allows."""
 
 
 class ValidatorStore:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from traceback import format_exception
@@ -20,6 +20,7 @@ from fedledger.agents.disputes import Disputes, cases, doubted, manifests_of
 from fedledger.agents.duties import Duty, Own, duties, phase_of
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.openings import OpeningMemory
+from fedledger.agents.own_faults import OwnFaults
 from fedledger.agents.reference import ReferenceMemory, ReferenceUpdate
 from fedledger.agents.reference_duties import ReferenceDuties
 from fedledger.agents.steps import Step
@@ -27,6 +28,7 @@ from fedledger.agents.stopwatch import Stopwatch
 from fedledger.agents.stores import ValidatorStore, artifact_areas, find_model
 from fedledger.errors import FedledgerError
 from fedledger.gateway import GatewayError
+from fedledger.identity.profile import DEFAULT_STORES
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.outcome import outcome, settled_sum
 from fedledger.secure_aggregation import (
@@ -41,7 +43,7 @@ from fedledger.secure_aggregation import (
     opening_of,
 )
 from fedledger.secure_aggregation.encoding import Integers
-from fedledger.store import StoreError
+from fedledger.store import ArtifactStore, StoreError
 from fedledger_chaincode.messages.records import SettlementRecord, ValidatorRecord
 from fedledger_chaincode.messages.round import (
     AbortRequest,
@@ -91,6 +93,8 @@ class Validator:
     sealing_key: SealingKey = field(repr=False)
     patience: float = PATIENCE_SECONDS
     """Seconds; see ``duties``."""
+    allowed: Collection[str] = DEFAULT_STORES
+    """Protocols of other validators' stores that are opened: ``Profile.stores``."""
     now: Callable[[], float] = time.monotonic
     """Seconds since any moment, never set back: the stopwatch of all deadlines."""
     clock: Callable[[], float] = time.time
@@ -116,10 +120,17 @@ class Validator:
     def __post_init__(self) -> None:
         self._stopwatch = Stopwatch(self.now)
         self._references = ReferenceDuties(
-            self.ledger, self.task, self.store.artifacts, self.reference_update, self.memory
+            self.ledger, self.task, self.store.artifacts, self.reference_update, self.memory, self._areas
         )
         self._disputes = Disputes(
-            self.ledger, self.task, self.msp, self.store, self.sealing_key, Stopwatch(self.now), self.patience
+            self.ledger,
+            self.task,
+            self.msp,
+            self.store,
+            self.sealing_key,
+            Stopwatch(self.now),
+            self.patience,
+            self._areas,
         )
 
     def register(self) -> ValidatorRecord:
@@ -135,9 +146,16 @@ class Validator:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Do what is to do until the task has ended and nothing is disputed in it, or ``stop`` is set."""
+        """Do what is to do until the task has ended and nothing is disputed in it, or ``stop`` is set.
+
+        Raises:
+            LedgerRefusal: this identity is no registered validator of the task.
+            GatewayError: the ledger does not accept this identity.
+        """
+        faults = OwnFaults(self.step, _OWN_FAULT)
         with LedgerBell(self.ledger, self.task) as bell:
-            keep_stepping(self.step, bell, stop, name=f"validator {self.msp}")
+            keep_stepping(faults.step, bell, stop, name=f"validator {self.msp}")
+        faults.raise_found()
 
     def step(self) -> float | None:
         """Do what is possible now; returns the seconds to wait at most, None when there is nothing left to do."""
@@ -153,6 +171,10 @@ class Validator:
         if view.record.state in ("completed", "stopped", "rejected") and not disputed:
             return None
         return min(waits, default=_IDLE_SECONDS)
+
+    def _areas(self, view: TaskView) -> list[ArtifactStore]:
+        """Where artifacts are looked for, in the own store first."""
+        return artifact_areas(view, self.store.artifacts, self.allowed)
 
     # --- one step after another
 
@@ -185,7 +207,7 @@ class Validator:
                 later.append(seconds)
                 return voted
 
-            waits.append(self._attempt(Duty(Step.JUDGE, number), judge))
+            waits.append(self._attempt(Duty(Step.VOTE_DEALING, number), judge))
             waits += later
         return waits
 
@@ -347,7 +369,7 @@ class Validator:
 
     def _report(self, view: TaskView, current: RoundView) -> None:
         spec, version = view.record.spec, current.record.base_version
-        own_first = artifact_areas(view, self.store.artifacts)
+        own_first = self._areas(view)
         shares = self._aggregates(view, current)
         base = find_model(self.ledger, self.task, own_first, version)
         momentum = spec.training.server_optimizer.momentum
@@ -375,8 +397,8 @@ class Validator:
             if msp not in _settlement(current).summers:
                 continue
             try:
-                area = self.store.artifacts if msp == self.msp else ValidatorStore(stores[msp]).artifacts
-                found[msp] = area.get(record.share.digest, size)
+                store = self.store if msp == self.msp else ValidatorStore(stores[msp], self.allowed)
+                found[msp] = store.artifacts.get(record.share.digest, size)
             except StoreError as reason:
                 _log.warning("aggregate share not to be had", validator=msp, reason=str(reason))
         return found

@@ -173,6 +173,7 @@ def build(opened: Session, task: str, package: str | None, data: str | None, key
             profile.participant if key is None else profile.participant / pseudonym_of(private), profile.channel
         ),
         site=Path(source).stem,
+        allowed=profile.stores,
         reports=key is None,
     )
 

@@ -78,7 +78,7 @@ def run(
 
         def taken(duty: Duty) -> None:
             steps.append(duty)
-            messages.print(f"Round {duty.round}: {duty.words}.", markup=False)
+            messages.print(told(duty), markup=False)
 
         validator.on_step = taken
         with held(opened.profile, task):
@@ -99,6 +99,11 @@ def run(
     )
 
 
+def told(duty: Duty) -> str:
+    """A step that was taken, in a sentence."""
+    return f"Round {duty.round}: {duty.words}."
+
+
 def build(opened: Session, task: str, package: str | None) -> Validator:
     """The validator agent of a profile; its sealing key is made when the file is not there.
 
@@ -113,13 +118,14 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         task=task,
         msp=profile.msp_id,
         store=ValidatorStore.own(profile.store),
+        allowed=profile.stores,
         sealing_key=sealing_key(key),
         initial_model=definition.initial_model(),
         reference_update=partial(reference_update, definition)
         if definition.settings.robustness.trust_weighting == "reference-data"
         else None,
-        memory=ReferenceMemory(key.parent),
-        openings=OpeningMemory(key.parent),
+        memory=ReferenceMemory(_folder(profile) / "references" / profile.channel),
+        openings=OpeningMemory(_folder(profile) / "openings" / profile.channel),
     )
 
 
@@ -129,8 +135,12 @@ def held(profile: Profile, task: str) -> AbstractContextManager[None]:
     Raises:
         FedledgerError: ``AGENT_RUNS``, one is.
     """
-    folder = profile.validator or _key_file(profile).parent
-    return only_one(folder / "locks" / profile.channel / f"{task}.lock", f"validator of task {task}")
+    return only_one(_folder(profile) / "locks" / profile.channel / f"{task}.lock", f"validator of task {task}")
+
+
+def _folder(profile: Profile) -> Path:
+    """Where the validator keeps what it must remember."""
+    return profile.validator or _key_file(profile).parent
 
 
 def _key_file(profile: Profile) -> Path:

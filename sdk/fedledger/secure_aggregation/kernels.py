@@ -24,7 +24,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Q = np.uint64(MODULUS)
 _ZERO = np.uint64(0)
 _THREE = np.uint64(3)
+_EIGHT = np.uint64(8)
 _BITS = np.uint64(61)
+_RUN = 1024
+"""Elements handled at a time, so that they stay in the first cache."""
 LAZY = 32
 """Products below 2^122 that 128 bits can add up, with room to spare."""
 
@@ -109,20 +112,33 @@ def dot(left: Elements, right: Elements) -> np.uint64:
 
 @compiled
 def evaluate(constant: Elements, coefficients: Elements, point: int, out: Elements) -> None:
-    """Horner's rule at one point for many polynomials.
+    """Horner's rule at one point for many polynomials, a run of them at a time.
 
     Args:
         constant: uint64[m], the secrets.
         coefficients: uint64[t, m], those of x, x^2, ..., x^t.
         out: uint64[m], overwritten.
     """
-    degree = coefficients.shape[0]
-    x = np.uint64(point)
-    for i in range(constant.shape[0]):
-        value = coefficients[degree - 1, i]
-        for k in range(degree - 2, -1, -1):
-            value = add(multiply(value, x), coefficients[k, i])
-        out[i] = add(multiply(value, x), constant[i])
+    degree, length = coefficients.shape
+    for start in range(0, length, _RUN):
+        end = min(start + _RUN, length)
+        values = coefficients[degree - 1, start:end]
+        for k in range(degree - 2, -2, -1):
+            added = coefficients[k, start:end] if k >= 0 else constant[start:end]
+            _horner_step(values, np.uint64(point), added, out[start:end])
+            values = out[start:end]
+
+
+@compiled
+def _horner_step(values: Elements, x: np.uint64, added: Elements, out: Elements) -> None:
+    """out = values x + added; products by less than eight fit into one word, and are vectorised."""
+    if x < _EIGHT:
+        for i in range(out.shape[0]):
+            product = values[i] * x
+            out[i] = add(reduced((product & _Q) + (product >> _BITS)), added[i])
+    else:
+        for i in range(out.shape[0]):
+            out[i] = add(multiply(values[i], x), added[i])
 
 
 @compiled
