@@ -187,10 +187,14 @@ class Stage:
 
     def settle_down(self) -> float:
         """Let honest agents step until none of them does anything; returns the seconds that they want to wait then."""
+        idle = 0
         for _ in range(_MOST_PASSES):
-            before = self.progress
-            waits = [self.step(*agent) for agent in self.agents()]
-            if self.progress == before:
+            before, head = self.progress, self.view().head
+            roles = ("participant", "validator") if head is not None and head.round_state == "open" else ("validator",)
+            waits = [self.step(*agent) for agent in self.agents() if agent[0] in roles]
+            # Who waits for another one in the row has seen its turn come in the pass after.
+            idle = idle + 1 if self.progress == before else 0
+            if idle == 2:
                 return min((wait for wait in waits if wait is not None), default=0.0)
         self.find("honest agents come to rest", f"still at work after {_MOST_PASSES} passes")
         raise Broken

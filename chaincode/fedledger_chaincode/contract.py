@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
+from fedledger_chaincode.messages.texts import check_text
 from fedledger_chaincode.state import WorldState
 from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
@@ -194,7 +195,10 @@ def _argument(name: str, argument: str, kind: ArgumentKind, value: bytes) -> Any
     if kind == "prose":
         if not text.strip():
             raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty.", "Say it in a few words.")
-        return text
+        try:
+            return check_text(text)
+        except ValueError as error:
+            raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument}: {error}.", "Write plain text.") from None
     if kind == "text":
         if not text or "/" in text or "\x00" in text:
             raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty or holds a slash or a zero byte.")

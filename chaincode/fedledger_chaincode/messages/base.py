@@ -13,9 +13,10 @@ import re
 from typing import Annotated, Any, Self, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.texts import check_text
 
 MICRO = 1_000_000
 """Micro-units: every amount, rate and score on the ledger is an integer number of millionths."""
@@ -31,7 +32,23 @@ Natural = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER)]
 Positive = Annotated[int, Field(ge=1, le=MAXIMUM_INTEGER)]
 Fraction = Annotated[int, Field(ge=0, le=MICRO)]
 """A number in [0, 1] in micro-units."""
-Text = Annotated[str, Field(max_length=2_000)]
+
+
+def _check(text: str, info: ValidationInfo) -> str:
+    return check_text(text) if info.context is _INCOMING else text
+
+
+def _check_line(text: str, info: ValidationInfo) -> str:
+    return check_text(text, one_line=True) if info.context is _INCOMING else text
+
+
+_INCOMING = object()
+"""Context of what a client sends. What is on a ledger already stays readable, whatever it holds."""
+
+Text = Annotated[str, Field(max_length=2_000), AfterValidator(_check)]
+"""What a client sends holds no hidden character but line feeds."""
+Line = Annotated[str, Field(max_length=2_000), AfterValidator(_check_line)]
+"""What a client sends holds no hidden character at all."""
 
 
 class Value(BaseModel):
@@ -49,12 +66,12 @@ class Value(BaseModel):
 
     @classmethod
     def decode(cls, received: bytes) -> Self:
-        """Parse canonical bytes.
+        """Parse canonical bytes. Texts of messages that clients send are checked, texts of records are not.
 
         Raises:
             ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong, or that the bytes are not canonical.
         """
-        message = cls._parsed(received)
+        message = cls._parsed(received, _INCOMING)
         if message.canonical() != received:
             raise ContractError(
                 400,
@@ -65,9 +82,9 @@ class Value(BaseModel):
         return message
 
     @classmethod
-    def _parsed(cls, received: bytes) -> Self:
+    def _parsed(cls, received: bytes, context: object) -> Self:
         try:
-            return cls.model_validate_json(received)
+            return cls.model_validate_json(received, context=context)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "message"
@@ -93,7 +110,7 @@ class Evolving(Value):
         Raises:
             ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong.
         """
-        return cls._parsed(received)
+        return cls._parsed(received, None)
 
 
 class Record(Evolving):

@@ -13,6 +13,7 @@ from fedledger_chaincode.messages.base import (
     Digest,
     Fraction,
     Identifier,
+    Line,
     MspId,
     Natural,
     Positive,
@@ -306,7 +307,7 @@ class TaskSpec(Value):
     schema_: Literal["fedledger/task/1", "fedledger/task/2"] = Field(alias="schema", default="fedledger/task/2")
     """Names the protocol by which the task's rounds go."""
     task: Identifier
-    title: Text
+    title: Line
     purpose: Text
     """What the model may be used for: the purpose limitation of the data-sharing agreement, in words."""
     agreement: AgreementSpec = AgreementSpec()

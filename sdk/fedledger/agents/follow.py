@@ -16,7 +16,7 @@ import structlog
 
 from fedledger.errors import FedledgerError
 from fedledger.gateway import ChaincodeEvent, CloseableIterator, EvaluateError, GatewayError
-from fedledger.gateway.errors import refuses_identity
+from fedledger.gateway.errors import CLOSED, FORKED, refuses_identity
 from fedledger.ledger import LedgerEvent, TaskLedger
 from fedledger.store import StoreError
 
@@ -24,6 +24,7 @@ _log = structlog.get_logger(__name__)
 RECONNECT_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 _STOP_CHECK_SECONDS = 0.25
+_EQUIVOCATION = "EQUIVOCATION"
 
 
 class Troubles:
@@ -135,7 +136,8 @@ def keep_stepping(
     tells it, since a refused endorsement may be another organisation's word.
 
     Raises:
-        GatewayError: the identity is refused, such as after its certificate's end.
+        GatewayError: the identity is refused, such as after its certificate's end, or the connection has been closed.
+        FedledgerError: ``EQUIVOCATION``, something else signs with this agent's key; going on would cost its stake.
     """
     troubles = Troubles(agent=name)
     pause = RECONNECT_SECONDS
@@ -143,7 +145,7 @@ def keep_stepping(
         try:
             seconds = step()
         except Exception as error:
-            if isinstance(error, EvaluateError) and refuses_identity(error):
+            if _ends(error):
                 raise
             troubles.tell("not possible now, will try again", error, pause)
             stop.wait(pause)
@@ -154,6 +156,17 @@ def keep_stepping(
             return
         if seconds > 0:
             bell.wait(min(seconds, longest_wait), stop)
+
+
+def _ends(error: Exception) -> bool:
+    """Whether going on is of no use, for a reason that nobody else can bring about."""
+    if isinstance(error, EvaluateError) and refuses_identity(error):
+        return True
+    if type(error) is GatewayError:
+        # Of no phase: this process's own doing.
+        return error.code in (CLOSED, FORKED)
+    # Committed, not only said by a peer: that would be a LedgerRefusal.
+    return type(error) is FedledgerError and error.code == _EQUIVOCATION
 
 
 def _message(error: Exception) -> str:

@@ -12,7 +12,7 @@ from fedledger.audit.contract_versions import contract_versions
 from fedledger.audit.report import AuditReport, Outcome
 from fedledger.audit.sources import export_network, verify_file, verify_network
 from fedledger.audit.verify import CHAINCODE
-from fedledger.cli.output import Format, show
+from fedledger.cli.output import Format, safe, show
 from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, session
 from fedledger.errors import BadInputError, ExitCode
 from fedledger.identity.profile import FILE_NAME, profile_names
@@ -111,7 +111,7 @@ _MARKS = {
 
 def lines(report: AuditReport) -> list[str]:
     """One line per check, and the verdict."""
-    found = [f"{_MARKS[check.outcome]:8} {check.name}: {check.detail}" for check in report.checks]
+    found = [f"{_MARKS[check.outcome]:8} {check.name}: {safe(check.detail)}" for check in report.checks]
     if not report.ok:
         where = "" if report.first_bad_block is None else f" The first bad block is {report.first_bad_block}."
         return [*found, f"The ledger of channel {report.channel} is NOT as it should be.{where}"]

@@ -15,7 +15,7 @@ from fedledger.agents.openings import OpeningMemory
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import PATIENCE_SECONDS, Validator
-from fedledger.cli.output import Format, messages, show, tokens
+from fedledger.cli.output import Format, say, show, tokens
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
@@ -78,12 +78,12 @@ def run(
 
         def taken(duty: Duty) -> None:
             steps.append(duty)
-            messages.print(told(duty), markup=False)
+            say(told(duty))
 
         validator.on_step = taken
         with held(opened.profile, task):
             get_ready(validator)
-            messages.print(f"The validator of {validator.msp} works on {task}.", markup=False)
+            say(f"The validator of {validator.msp} works on {task}.")
             validator.run(stop)
         state = opened.ledger.task(task).record.state
     show(

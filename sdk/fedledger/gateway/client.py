@@ -19,7 +19,9 @@ import grpc
 from fedledger.gateway.connections import Connection, Connections
 from fedledger.gateway.deadlines import Deadlines
 from fedledger.gateway.errors import (
+    CLOSED,
     FINDS_NOBODY,
+    FORKED,
     CommitStatusError,
     EndorseError,
     EvaluateError,
@@ -63,6 +65,7 @@ class GatewayClient:
         self._connections = connections
         self._deadlines = deadlines
         self._process_id = os.getpid()
+        self._closed = False
 
     def evaluate(self, request: Any, timeout: float | None = None) -> Any:
         """Run a query on a peer; returns ``EvaluateResponse``, raises ``EvaluateError`` (``GATEWAYS_DISAGREE``)."""
@@ -145,7 +148,8 @@ class GatewayClient:
         return self._open(lambda connection: connection.deliver.DeliverFiltered, iter((request,)), unpack, timeout)
 
     def close(self) -> None:
-        """Close the gRPC channels; every call under way is cancelled."""
+        """Close the gRPC channels; every call under way is cancelled, and a later one refused (``CLOSED``)."""
+        self._closed = True
         self._connections.close()
 
     def _call(
@@ -176,7 +180,7 @@ class GatewayClient:
 
     def _answer(self, connection: Connection, call: _Call, failures: list[GatewayError]) -> Any:
         """What a gateway answers; None when the next one is to be asked, with the reason added to ``failures``."""
-        self._refuse_forked()
+        self._refuse_unusable()
         try:
             answer = call.method(connection)(call.request, timeout=max(call.until - time.monotonic(), 0.0))
         except grpc.RpcError as error:
@@ -199,15 +203,17 @@ class GatewayClient:
         return False
 
     def _open(self, method: Method, request: Any, unpack: Unpack[T], timeout: float | None) -> CloseableIterator[T]:
-        self._refuse_forked()
+        self._refuse_unusable()
         connection = self._connections.in_order()[0]
         call = method(connection)(request, timeout=self._deadlines.events if timeout is None else timeout)
         return OpenStream(call, unpack, lambda failure: self._passed_over(connection, failure))
 
-    def _refuse_forked(self) -> None:
+    def _refuse_unusable(self) -> None:
+        if self._closed:
+            raise GatewayError(CLOSED, "The gateway has been closed.", "Connect again.")
         if os.getpid() != self._process_id:
             raise GatewayError(
-                "FORKED",
+                FORKED,
                 "The gateway was connected by the parent process and its gRPC channel does not survive a fork.",
                 "Connect in the process that uses the gateway, or start processes by spawn.",
             )

@@ -34,6 +34,8 @@ _REMEDIES = {
 }
 _STORE_ELSEWHERE = "Send less at once: large data belongs into the artifact store, and its digest onto the ledger."
 CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
+CLOSED, FORKED = "CLOSED", "FORKED"
+"""What this process itself has done to its connection."""
 _RECOGNISED = (
     ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again.", ExitCode.FAILED),
     ("client identity expired", CERTIFICATE_EXPIRED, "Renew the certificate at your CA.", ExitCode.CONNECTION),

@@ -14,7 +14,9 @@ from fedledger.agents import follow
 from fedledger.agents.follow import LedgerBell, Troubles, keep_stepping
 from fedledger.errors import FedledgerError
 from fedledger.gateway import ChaincodeEvent, CloseableIterator, EndorseError, EvaluateError, GatewayError
+from fedledger.ledger import LedgerRefusal
 from fedledger.store import StoreError
+from fedledger_chaincode.errors import ContractFault
 
 TASK = "study"
 
@@ -185,6 +187,25 @@ def test_who_is_refused_when_asking_at_home_ends(error: GatewayError) -> None:
 )
 def test_another_organisations_peer_cannot_end_an_agent_by_saying_that_it_is_refused(error: GatewayError) -> None:
     run(steps(error, 0.0, error, None))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GatewayError("CLOSED", "The gateway has been closed."),
+        GatewayError("FORKED", "The gateway was connected by the parent process."),
+        FedledgerError("EQUIVOCATION", "Another manifest was signed with this key."),
+    ],
+)
+def test_what_this_agents_own_side_has_done_ends_it(error: FedledgerError) -> None:
+    with pytest.raises(FedledgerError):
+        run(steps(0.0, error))
+
+
+@pytest.mark.parametrize("code", ["EQUIVOCATION", "CLOSED", "FORKED"])
+def test_a_peer_that_says_the_same_does_not(code: str) -> None:
+    refusal = LedgerRefusal(ContractFault(409, code, "Says another organisation's peer."))
+    run(steps(refusal, EndorseError(code, "", status=grpc.StatusCode.ABORTED), 0.0, refusal, None))
 
 
 def test_another_organisations_gateway_cannot_either() -> None:

@@ -12,7 +12,7 @@ from fedledger.audit.report import AuditReport
 from fedledger.cli.audit import lines
 from fedledger.cli.demo.comparison import Comparison
 from fedledger.cli.demo.watch import RoundRow
-from fedledger.cli.output import facts, table, tokens
+from fedledger.cli.output import facts, safe, table, tokens
 from fedledger_chaincode.messages.views import MemberView
 
 _MARKS = {"accepted": "+", "absent": "."}
@@ -43,7 +43,7 @@ def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
     spent = max(row.epsilon.values(), default=0.0)
     privacy = f"{spent:.2f}, left {max(0.0, budget - spent):.2f}" if budget else "no privacy"
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
-    ended = "" if row.state == "finalised" else f"  aborted: {row.reason}"
+    ended = "" if row.state == "finalised" else f"  aborted: {safe(row.reason)}"
     refused = "".join(f"\n       {site}: {verdict}" for site, verdict in row.refused.items())
     figures = f"{worst:>5}  {privacy:>15}  {seconds:>7}  {row.block:>5}"
     return f"{row.round:>5}  {'  '.join(cells)}    {figures}{ended}{refused}"
