@@ -37,7 +37,7 @@ _LONGEST = 40
 
 @dataclass
 class Words:
-    """What has been seen of digests, names and numbers: whatever is told anew is often told of something that exists."""
+    """What has been seen of digests, names and numbers: what is told is often told of something that exists."""
 
     digests: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -160,12 +160,12 @@ def _distorted(document: Json, rng: Random) -> Json:
 def message_bytes(document: Json, rng: Random) -> bytes:
     """The document as it should be encoded, mostly."""
     with_fault = rng.random()
-    if with_fault > 0.1:
+    if with_fault > 0.04:
         try:
             return canonical(document)
         except ContractError:
             pass
-    text = json.dumps(document, indent=1 if with_fault < 0.05 else None)
+    text = json.dumps(document, indent=1 if with_fault < 0.02 else None)
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""The network on which many tasks are played: four organisations on one embedded ledger, with everybody's connection."""
+"""The network on which tasks are played: four organisations on one embedded ledger, with everybody's connection."""
 
 from __future__ import annotations
 

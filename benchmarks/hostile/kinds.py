@@ -86,8 +86,8 @@ def specification(task: str, kind: Kind, organisations: Sequence[str]) -> TaskSp
             "sampling_rate": 100_000,
             "steps_per_round": 10,
             "delta_pico": 10_000_000,
-            "epsilon_budget": BUDGET * MICRO,
-            "epsilon_schedule": [number * MICRO for number in range(1, BUDGET + 1)],
+            "epsilon_budget": 3 * BUDGET * MICRO,
+            "epsilon_schedule": [3 * number * MICRO for number in range(1, BUDGET + 1)],
         },
         "robustness": trust,
         "incentive": {

@@ -7,7 +7,8 @@ training of a model. Time passes by ``Hands`` alone.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ _TICK = 0.05
 _MOST_PASSES = 60
 _MOST_WAITS = 60
 """Of one round: its phases have four deadlines."""
+_LONGEST_WAIT = 15.0
+"""Seconds, below every deadline."""
 _EXAMPLES = 100
 
 
@@ -112,8 +115,10 @@ class Stage:
     sites: dict[str, Site] = field(default_factory=dict)
     """Honest participants, by organisation."""
     findings: list[Finding] = field(default_factory=list)
-    log: list[Mapping[str, Any]] = field(default_factory=list, repr=False)
+    log: list[MutableMapping[str, Any]] = field(default_factory=list, repr=False)
     """What agents have logged since it was looked at last."""
+    notes: deque[str] = field(default_factory=lambda: deque(maxlen=8))
+    """The newest reasons that honest agents gave for what they could not do."""
     progress: int = 0
     """Steps that honest agents have taken."""
 
@@ -169,6 +174,8 @@ class Stage:
             self.find(f"no honest {role} raises out of its step", f"{organisation}: {trace}")
             return None
         for entry in self._logged():
+            if "reason" in entry:
+                self.notes.append(f"{organisation}'s {role}: {entry['event']}: {str(entry['reason'])[-300:]}")
             trace = next((text for text in entry.values() if isinstance(text, str) and "Traceback (" in text), "")
             if trace:
                 self.find(f"no step of an honest {role} fails for a reason of its own", f"{organisation}: {trace}")
@@ -176,7 +183,7 @@ class Stage:
             self.find(f"no honest {role} ends before its task", organisation)
         return seconds
 
-    def _logged(self) -> list[Mapping[str, Any]]:
+    def _logged(self) -> list[MutableMapping[str, Any]]:
         found = list(self.log)
         self.log.clear()
         return found
@@ -192,10 +199,11 @@ class Stage:
             before, head = self.progress, self.view().head
             roles = ("participant", "validator") if head is not None and head.round_state == "open" else ("validator",)
             waits = [self.step(*agent) for agent in self.agents() if agent[0] in roles]
-            # Who waits for another one in the row has seen its turn come in the pass after.
             idle = idle + 1 if self.progress == before else 0
-            if idle == 2:
-                return min((wait for wait in waits if wait is not None), default=0.0)
+            wait = min((wait for wait in waits if wait is not None), default=0.0)
+            # Who waits for another one in the row, or could not take a step, looks again in the pass after.
+            if idle and (wait > _TICK or idle == 2):
+                return wait
         self.find("honest agents come to rest", f"still at work after {_MOST_PASSES} passes")
         raise Broken
 
@@ -209,8 +217,7 @@ class Stage:
         if head is None:
             raise AssertionError("the task is not active")
         number = head.round + 1 if head.idle else head.round
-        for _ in range(_MOST_WAITS):
-            wait = self.settle_down()
+        for _ in self._waiting():
             view = self.view()
             if view.record.state != "active":
                 return None
@@ -218,19 +225,28 @@ class Stage:
                 current = self.round(number)
                 if current.record.state in ENDED:
                     return current
-            self.hands.seconds += max(wait, _TICK)
+        view = self.view()
         state = "not begun" if view.head is None or view.head.round < number else self.round(number).record.state
         self.find("the round ends", f"round {number} is {state} after {_MOST_WAITS} waits")
         raise Broken
 
     def settle_disputes(self) -> None:
         """Go on until every accusation has its ruling; rounds go on meanwhile."""
-        for _ in range(_MOST_WAITS):
-            wait = self.settle_down()
+        for _ in self._waiting():
             if not self.view().accusations:
                 return
-            self.hands.seconds += max(wait, _TICK)
         self.find("a ruling always comes", f"{self.view().accusations}")
+
+    def _waiting(self) -> Iterator[None]:
+        """Let honest agents come to rest, again and again, and time pass between: more and more while nothing happens,
+        for who cannot take a step tries again at once."""
+        least = _TICK
+        for _ in range(_MOST_WAITS):
+            before = self.progress
+            wait = self.settle_down()
+            yield
+            least = _TICK if self.progress > before else min(2 * least, _LONGEST_WAIT)
+            self.hands.seconds += max(wait, least)
 
     def _taken(self, _: Duty | Contribution) -> None:
         self.progress += 1

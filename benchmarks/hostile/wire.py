@@ -1,4 +1,4 @@
-"""What a member can send over its connection: any bytes to any transaction, with the time that it likes, now or later."""
+"""What a member can send over its connection: any bytes to any transaction, with any time, now or later."""
 
 from __future__ import annotations
 

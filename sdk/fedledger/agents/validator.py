@@ -7,6 +7,7 @@ keeps it from no other step: other members' faults never end it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -63,6 +64,9 @@ _log = structlog.get_logger(__name__)
 PATIENCE_SECONDS = 1.0
 """How long each validator waits for the one before it in the row."""
 _IDLE_SECONDS = 5.0
+_MOST_ERASED = 100
+"""Rounds whose shares are erased at one look: after a start there may be many, and others wait for this validator."""
+_ERASE_PAUSE_SECONDS = 30.0
 _NOT_YET = frozenset(
     (
         "TOO_EARLY",
@@ -112,10 +116,11 @@ class Validator:
     _since: dict[Duty, float] = field(default_factory=dict, repr=False)
     _failed: set[Duty] = field(default_factory=set, repr=False)
     """Steps that were tried and could not be taken, until they are."""
-    _erased_until: int = 0
-    """Sealed shares of rounds up to this one are erased, but for those of ``_held``."""
-    _held: set[int] = field(default_factory=set, repr=False)
-    """Rounds whose sealed shares may still have to be shown."""
+    _seen_until: int = 0
+    """The last round that was seen to be over."""
+    _to_erase: set[int] = field(default_factory=set, repr=False)
+    """Rounds that are over and whose sealed shares are not erased."""
+    _erase_again_at: float = field(default=-math.inf, repr=False)
 
     def __post_init__(self) -> None:
         self._stopwatch = Stopwatch(self.now)
@@ -420,19 +425,20 @@ class Validator:
         if head is None:
             return
         over = head.round if head.idle else head.round - 1
+        self._to_erase |= {*range(self._seen_until + 1, over + 1)}
+        self._seen_until = max(self._seen_until, over)
         held = {number for number, current in disputed.items() if doubted(view, current, self.msp)}
-        due = {*range(self._erased_until + 1, over + 1), *self._held} - held
-        self._held = {number for number in held if number <= over}
-        self._erased_until = max(self._erased_until, over)
-        for number in sorted(due):
+        due = sorted(self._to_erase - held) if self.now() >= self._erase_again_at else []
+        for number in due[:_MOST_ERASED]:
             try:
                 self.store.erase(self.ledger.channel, self.task, number)
             except StoreError as reason:
                 _log.warning("sealed shares not erased", round=number, reason=str(reason))
-                self._held.add(number)
-                continue
+                self._erase_again_at = self.now() + _ERASE_PAUSE_SECONDS
+                return
             self._references.forget(number)
             self.openings.forget(self.task, number)
+            self._to_erase.discard(number)
 
 
 def _settlement(current: RoundView) -> SettlementRecord:

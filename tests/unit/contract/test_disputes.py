@@ -1,4 +1,4 @@
-"""Disputes about dealing decide of stakes alone: who is ruled to be at fault, when, once, and what is held until then."""
+"""Disputes about dealing decide of stakes alone: who is found at fault, when, once, and what is held until then."""
 
 from __future__ import annotations
 

@@ -13,10 +13,11 @@ from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import CohortEntry, ModelRecord
 from fedledger_chaincode.messages.round import AbortRequest, JoinRequest, PrivacyStatement
 from fedledger_chaincode.messages.views import ModelRecords, SubmissionResults
+from fedledger_chaincode.rules.dealing import sealed_bytes
 from fedledger_chaincode.rules.settlement import Judged, Rules, weigh
 from fedledger_chaincode.rules.submission import agreed_privacy
 from tests.unit.contract.histories import BEYOND_NORM
-from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium, digest, task_spec
+from tests.unit.contract.ledger import CHANNEL, MSPS, ONE_DEALING, WITHIN_NORM, Consortium, digest, task_spec
 from tests.unit.contract.test_tasks import refused
 
 WITHOUT_PRIVACY = PrivacyStatement(mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0)
@@ -136,6 +137,59 @@ def test_a_second_different_update_is_equivocation_both_are_kept_and_stake_is_ta
     assert verdicts[cheat] == "refused: equivocation"
     assert consortium.balances()[f"stake:heart:{cheat}"] == 50_000_000
     assert sum(consortium.balances().values()) == consortium.supply()
+
+
+def test_an_equivocation_is_told_whatever_else_the_batch_holds() -> None:
+    consortium = Consortium.active()
+    second = consortium.ledger.actor(MSPS[0], "participant", name="ward two")
+    consortium.ledger.submit(second, "JoinTask", JoinRequest(task="heart"))
+    consortium.open(1)
+    consortium.submit(MSPS[0], 1)
+    cheating = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1, num_examples=101))
+    honest = consortium.manifest(MSPS[0], 1, participant=second.pseudonym)
+    actor = consortium.participants[MSPS[0]]
+    signed = consortium.signed(MSPS[0], honest, second.key)
+    consortium.ledger.submit(actor, "SubmitUpdates", cheating, signed)
+    name, fields = consortium.ledger.said[-1]
+    assert (name, fields["participants"], fields["received"]) == ("EquivocationProven", [actor.pseudonym], 1)
+    assert len(consortium.round(1).updates) == 2
+
+
+def test_a_third_manifest_does_not_change_the_proof_of_the_first_two() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for number in (100, 101):
+        consortium.submit(MSPS[0], 1, num_examples=number)
+    (proof,) = consortium.round(1).equivocations
+    before = dict(consortium.ledger.world)
+    for number in (102, 101):
+        results = SubmissionResults.decode(consortium.submit(MSPS[0], 1, num_examples=number)).results
+        assert [result.code for result in results] == ["EQUIVOCATION"]
+    assert consortium.round(1).equivocations == (proof,)
+    assert consortium.ledger.world == before
+
+
+@pytest.mark.parametrize("proof", ["none", "norm"])
+def test_a_sealed_share_has_the_size_that_follows_from_the_task(proof: str) -> None:
+    """What is told to be longer is never fetched: it is refused before anybody looks for it."""
+    consortium = Consortium.active(task_spec(aggregation={"proof": proof}))
+    consortium.open(1)
+    shares = consortium.manifest(MSPS[0], 1).shares
+    expected = sealed_bytes(consortium.spec.aggregation, consortium.spec.model.parameter_count)
+    for size in (1, expected - 1, expected + 1, 1 << 52):
+        strange = (*shares[:3], shares[3].model_copy(update={"size": size}))
+        with refused("SHARE_SIZE"):
+            consortium.submit(MSPS[0], 1, shares=strange)
+    consortium.submit(MSPS[0], 1, shares=shares)
+
+
+@pytest.mark.parametrize("proof", ["none", "norm"])
+def test_what_is_opened_is_what_the_task_asks_for(proof: str) -> None:
+    consortium = Consortium.active(task_spec(aggregation={"proof": proof}))
+    consortium.opened(1)
+    other = ONE_DEALING if proof == "norm" else WITHIN_NORM
+    with refused("OPENING"):
+        consortium.attest(MSPS[0], 1, openings={consortium.pseudonym(MSPS[1]): other})
 
 
 def test_one_bad_manifest_in_a_batch_is_named_and_the_others_count() -> None:
