@@ -4,13 +4,14 @@
 play is a task of its own on an embedded ledger, with the honest agents of the three other organisations; its moves
 follow from the seed. After each move everything is checked that docs/threat-model.md promises, and at the end of each
 ledger it is audited. Prints what was done, how often and how it was answered, what the ledger made of it, and what was
-found, with the moves that find it; with ``--least`` without those that are not needed. Ends with 1 when something was
-found.
+found, with the moves that find it; with ``--least`` without those that are not needed. ``--moves`` plays given ones
+again. Ends with 1 when something was found.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import itertools
 import sys
 import tempfile
@@ -41,6 +42,7 @@ class Run:
         self.until = time.monotonic() + 60 * arguments.minutes
         self.rng = Random(arguments.seed)
         self.least = arguments.least
+        self.moves_given = [Move(*each) for each in ast.literal_eval(arguments.moves)]
         kinds = tuple(Kind) if arguments.kind is None else (Kind(arguments.kind),)
         members = ORGANISATIONS if arguments.organisation is None else (arguments.organisation,)
         self.cast = itertools.cycle([(kind, member) for member in members for kind in kinds])
@@ -70,7 +72,7 @@ class Run:
         """The plays of one ledger; returns which organisations were hostile: the same one in all of them."""
         kind, hostile = next(self.cast)
         for _ in range(PLAYS):
-            moves = random_moves(self.rng, MOVES)
+            moves = self.moves_given or random_moves(self.rng, MOVES)
             with setting.play(kind, hostile) as playing:
                 for move in moves:
                     playing.make(move)
@@ -78,7 +80,8 @@ class Run:
             self.plays += 1
             self.moves += len(playing.moves)
             self._look_at(setting, kind, hostile, playing)
-            if self.is_over:
+            if self.is_over or self.moves_given:
+                self.until = 0.0 if self.moves_given else self.until
                 break
             kind = next(each for each, member in self.cast if member == hostile)
         return {hostile}
@@ -127,8 +130,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of all moves (default: %(default)s)")
     parser.add_argument("--organisation", choices=ORGANISATIONS, help="the hostile one; else each in turn")
     parser.add_argument("--kind", choices=[kind.value for kind in Kind], help="of task; else each in turn")
+    parser.add_argument("--moves", default="[]", help="[(name, seed), ...] of one play, as it was printed")
     parser.add_argument("--least", action="store_true", help="look for the least moves that find the same")
-    configure_logging(verbose=False, quiet=True)
+    configure_logging(verbose=False, quiet=False)
     run = Run(parser.parse_args())
     run.on_ledgers()
     tell(run)

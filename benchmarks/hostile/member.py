@@ -5,6 +5,7 @@ It has an agent of each kind that works as it should when a play says so: most h
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -107,6 +108,8 @@ class HostileMember:
             memory=ReferenceMemory(stage.folder / "hostile" / "references"),
             openings=OpeningMemory(stage.folder / "hostile" / "openings"),
         )
+        # An earlier play may have left anything there.
+        remove(Path(me.store.url))
         me.helper.register()
         me.learn_names()
         return me
@@ -280,6 +283,14 @@ class HostileMember:
         if answer.taken:
             self.helper.sealing_key = key
         return answer
+
+
+def remove(place: Path) -> None:
+    """Whatever is there, without following a link."""
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 Act = Callable[[HostileMember], None]

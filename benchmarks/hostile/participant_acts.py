@@ -183,7 +183,7 @@ def send_honest(me: HostileMember) -> None:
     manifest = _manifest(me, key, prepared)
     me.remember(manifest, prepared)
     _deliver(me, prepared, faithful=1.0)
-    _submit(me, _signed(key, manifest))
+    me.say("participant", "SubmitUpdates", canonical(_signed(key, manifest)))
 
 
 @act("send an update with lies in its dealing", "open")

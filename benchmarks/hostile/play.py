@@ -113,7 +113,7 @@ class Play:
         """All moves as they can be made again, and what was found."""
         moves = ", ".join(f"({move.name!r}, {move.seed})" for move in self.moves)
         found = "\n".join([*map(str, self.findings), *(f"  {note}" for note in dict.fromkeys(self.stage.notes))])
-        return f"--kind {self.stage.kind.value} --organisation {self.stage.hostile} --moves \"[{moves}]\"\n{found}"
+        return f'--kind {self.stage.kind.value} --organisation {self.stage.hostile} --moves "[{moves}]"\n{found}'
 
 
 @dataclass

@@ -7,14 +7,13 @@ change or remove those that it has put there itself. Who can do more there has t
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from fedledger.errors import FedledgerError
 
 from .kinds import zero_model
-from .member import HostileMember, act
+from .member import HostileMember, act, remove
 from .stage import CHANNEL
 
 _HUGE = 1 << 40
@@ -48,7 +47,7 @@ def _replace(me: HostileMember, place: Path) -> None:
     """Put something else in the place of a file, or of its folder."""
     if me.rng.random() < 0.15:
         place = place.parent
-    _remove(place)
+    remove(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     match me.rng.randrange(7):
         case 0:
@@ -68,17 +67,10 @@ def _replace(me: HostileMember, place: Path) -> None:
             place.symlink_to(next(iter(me.stage.validators.values())).store.url)
 
 
-def _remove(place: Path) -> None:
-    if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
-    else:
-        place.unlink(missing_ok=True)
-
-
 @act("empty its own store", "open", "closed", "settled")
 def empty(me: HostileMember) -> None:
     with suppress(OSError):
-        _remove(Path(me.store.artifacts.url) if me.rng.random() < 0.5 else Path(me.store.url))
+        remove(Path(me.store.artifacts.url) if me.rng.random() < 0.5 else Path(me.store.url))
         me.told[me.act, "done"] += 1
 
 
@@ -86,7 +78,7 @@ def empty(me: HostileMember) -> None:
 def mend(me: HostileMember) -> None:
     with suppress(OSError, FedledgerError):
         if me.rng.random() < 0.5:
-            _remove(Path(me.store.url))
+            remove(Path(me.store.url))
         me.store.artifacts.put(zero_model())
         me.told[me.act, "done"] += 1
 

@@ -20,14 +20,15 @@ OTHERS = ORGANISATIONS[1:]
 NORM = 1 << 24
 
 
-def play(game: Game, send: Callable[[], None]) -> None:
+def play(game: Game, send: Callable[[], None], cheat: str = CHEAT) -> None:
     """A round in which one participant cheats and three are honest."""
+    others = [organisation for organisation in ORGANISATIONS if organisation != cheat]
     game.open()
-    for organisation in OTHERS:
+    for organisation in others:
         game.send(organisation, game.honest(organisation))
     send()
     game.work(until=("finalised", "aborted"))
-    assert {game.verdicts()[organisation] for organisation in OTHERS} == {"accepted"}
+    assert {game.verdicts()[organisation] for organisation in others} == {"accepted"}
     assert game.view().record.state == "finalised"
 
 
@@ -147,18 +148,24 @@ def test_two_ciphertexts_that_were_swapped_are_unreadable(game: Game) -> None:
     assert game.verdicts()[CHEAT] == "unreadable"
 
 
-def test_a_copy_of_anothers_commitment_does_not_keep_its_owners_update_from_being_opened(game: Game) -> None:
-    before, owner = game.stake(CHEAT), OTHERS[0]
+@pytest.mark.parametrize(
+    ("cheat", "owner"),
+    [pytest.param("cleveland", "hungary", id="before its owner"), pytest.param("hungary", "cleveland", id="after it")],
+)
+def test_a_copy_of_anothers_commitment_keeps_its_owners_update_neither_from_being_opened_nor_from_being_summed(
+    game: Game, cheat: str, owner: str
+) -> None:
+    before = game.stake(cheat)
 
     def copied() -> None:
-        game.send(CHEAT, replace(game.honest(CHEAT), root=game.pending[owner].signed.manifest.root))
+        game.send(cheat, replace(game.honest(cheat), root=game.pending[owner].signed.manifest.root))
 
-    play(game, copied)
-    assert game.verdicts()[CHEAT] == "unreadable"
-    assert game.stake(CHEAT) == before
+    play(game, copied, cheat)
+    assert game.verdicts()[cheat] == "unreadable"
+    assert game.stake(cheat) == before
     for record in game.view().attestations:
         reasons = {finding.participant: finding.reason for finding in record.attestation.findings}
-        assert reasons[game.pseudonym(CHEAT)] == "ROOT_MISMATCH"
+        assert reasons[game.pseudonym(cheat)] == "ROOT_MISMATCH"
         assert reasons[game.pseudonym(owner)] == ""
 
 

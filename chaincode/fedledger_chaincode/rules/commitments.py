@@ -52,7 +52,7 @@ class UpdateContext:
 
 def frame(tag: bytes, *parts: bytes) -> bytes:
     """An injective encoding of a tag and parts: each preceded by its length, eight bytes little-endian."""
-    return b"".join([piece for part in (tag, *parts) for piece in (integer(len(part)), part)])
+    return b"".join([piece for part in (tag, *parts) for piece in (len(part).to_bytes(8, "little"), part)])
 
 
 def integer(value: int) -> bytes:

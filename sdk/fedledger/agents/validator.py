@@ -349,15 +349,15 @@ class Validator:
     # --- shares of the sum
 
     def _share(self, view: TaskView, current: RoundView) -> None:
-        wanted = self._wanted(current)
-        manifests = {manifest.root: manifest for manifest in manifests_of(current).values()}
-        accumulator = Accumulator(Parameters.of_task(view.record.spec), self._point(view), wanted)
-        for root, _ in wanted.weights:
-            opened = self._open(view, manifests[root])
+        manifests = manifests_of(current)
+        accumulator = Accumulator(Parameters.of_task(view.record.spec), self._point(view), self._wanted(current))
+        # By participant: anybody may put another's root into its own manifest.
+        for participant, _ in _settlement(current).weights():
+            opened = self._open(view, manifests[participant])
             if not isinstance(opened, OpenedShare):
                 raise AggregateError(
                     "SHARE_LOST",
-                    f"The share of the accepted update {root[:16]} cannot be used: {opened}.",
+                    f"The share of the accepted update of {participant[:16]} cannot be used: {opened}.",
                     "The other validators finish the round; check this validator's artifact store.",
                 )
             accumulator.add(opened)

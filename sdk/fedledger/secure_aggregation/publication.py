@@ -25,7 +25,6 @@ from fedledger_chaincode.rules.commitments import (
     leaf_digest,
     root_digest,
 )
-from fedledger_chaincode.rules.dealing import DIGEST_BYTES
 from fedledger_chaincode.rules.field import ELEMENT_BYTES
 
 _SEAL = b"fedledger/seal/1"
@@ -42,7 +41,10 @@ class PreparedUpdate:
 
 
 class Dealer:
-    """The messages of one update, each shared and committed to before the next can be made of its root."""
+    """The messages of one update, each shared and committed to before the next can be made of its root.
+
+    Shares are computed twice, to be committed to and to be sealed: no more than one validator's are in memory at once.
+    """
 
     def __init__(
         self,
@@ -57,31 +59,32 @@ class Dealer:
         self._context = context
         self._salts = salts
         self._coefficients = coefficients
-        self._initial = initial_root(context, parameters.proof)
+        self._plaintext = np.empty(parameters.plaintext_bytes // ELEMENT_BYTES, dtype="<u8")
+        self._dealings: list[Dealing] = []
         self._leaves: list[bytes] = []
-        self._offset = (SALT_BYTES + DIGEST_BYTES * parameters.validators * len(coefficients)) // ELEMENT_BYTES
-        self._plaintexts = [
-            np.empty(parameters.plaintext_bytes // ELEMENT_BYTES, dtype="<u8") for _ in range(parameters.validators)
-        ]
+        self._initial = initial_root(context, parameters.proof)
         self.roots: list[bytes] = []
         """R_1, R_2, ..., as far as messages have been dealt."""
 
     def deal(self, message: Elements) -> bytes:
         """Share the next message with every validator; the root that commits to it and to all before it."""
-        dealing = Dealing(message, self._coefficients[len(self.roots)])
         previous = self.roots[-1] if self.roots else self._initial
-        place = slice(self._offset, self._offset + message.shape[0])
+        self._dealings.append(Dealing(message, self._coefficients[len(self.roots)]))
+        share = self._plaintext[: message.shape[0]]
         leaves = []
-        for validator, (salt, plaintext) in enumerate(zip(self._salts, self._plaintexts, strict=True), start=1):
-            dealing.share_into(validator, plaintext[place])
-            leaves.append(leaf_digest(previous, validator, salt, plaintext[place].data))
-        self._offset = place.stop
+        for validator, salt in enumerate(self._salts, start=1):
+            self.write_share(len(self._dealings), validator, share)
+            leaves.append(leaf_digest(previous, validator, salt, share.data))
         self._leaves += leaves
         self.roots.append(root_digest(previous, leaves))
         return self.roots[-1]
 
+    def write_share(self, message: int, validator: int, out: Elements) -> None:
+        """Validator j's share of message k, both counted from 1, written to uint64[m]."""
+        self._dealings[message - 1].share_into(validator, out)
+
     def seal(self, sealing_keys: Sequence[str]) -> PreparedUpdate:
-        """Seal salt, leaves and shares to each validator, once all messages are dealt; what was sealed is dropped.
+        """Seal salt, leaves and shares to each validator, once all messages are dealt.
 
         Args:
             sealing_keys: hex public keys of validators 1..n.
@@ -89,11 +92,16 @@ class Dealer:
         Raises:
             UpdateError: ``SEALING_KEY``, a key is malformed.
         """
-        leaves = b"".join(self._leaves)
+        plaintext, leaves = self._plaintext.data.cast("B"), b"".join(self._leaves)
         sealed = []
         for validator, (salt, key) in enumerate(zip(self._salts, sealing_keys, strict=True), start=1):
-            plaintext = self._plaintexts.pop(0).data.cast("B")
-            plaintext[: SALT_BYTES + len(leaves)] = salt + leaves
+            start = SALT_BYTES + len(leaves)
+            plaintext[:start] = salt + leaves
+            start //= ELEMENT_BYTES
+            for message, dealing in enumerate(self._dealings, start=1):
+                end = start + dealing.secret.shape[0]
+                self.write_share(message, validator, self._plaintext[start:end])
+                start = end
             sealed.append(seal(plaintext, key, sealing_info(self._context, validator)))
         shares = (SealedShareReference(digest=hashlib.sha256(data).hexdigest(), size=len(data)) for data in sealed)
         return PreparedUpdate(self.roots[-1].hex(), tuple(shares), tuple(sealed))

@@ -17,13 +17,14 @@ from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 _KEY_BYTES = 32
 _BLOCK = memoryview(bytes(1 << 20))
 _MASK = np.uint64(MODULUS)
+_FROM_ZERO = modes.CTR(bytes(16))
 
 
 class SecretElements:
     """A stream of uniform secret elements: AES-256-CTR under a fresh key from the operating system."""
 
     def __init__(self) -> None:
-        self._stream = Cipher(algorithms.AES(os.urandom(_KEY_BYTES)), modes.CTR(bytes(16))).encryptor()
+        self._stream = Cipher(algorithms.AES(os.urandom(_KEY_BYTES)), _FROM_ZERO).encryptor()
 
     def draw(self, *shape: int) -> Elements:
         """uint64 elements of the given shape, exactly uniform: q itself is drawn again."""
@@ -49,7 +50,7 @@ class PublicStream:
 
     def __init__(self, seed: bytes) -> None:
         key = hashlib.sha256(seed).digest()[:16]
-        self._stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+        self._stream = Cipher(algorithms.AES(key), _FROM_ZERO).encryptor()
 
     def read(self, count: int) -> bytes:
         """The next ``count`` bytes."""

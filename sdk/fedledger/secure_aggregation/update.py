@@ -41,13 +41,13 @@ class UpdateRandomness:
     @classmethod
     def draw(cls, parameters: Parameters) -> Self:
         """Fresh, from the operating system's generator (section 2.3)."""
-        secret = SecretElements()
+        t, lengths = parameters.tolerated_faults, parameters.message_lengths
+        ends = np.cumsum([2, *(t * length for length in lengths)])
+        mask, *coefficients = np.split(SecretElements().draw(int(ends[-1])), ends[:-1])
         return cls(
             salts=tuple(os.urandom(SALT_BYTES) for _ in range(parameters.validators)),
-            mask=secret.draw(2),
-            coefficients=tuple(
-                secret.draw(parameters.tolerated_faults, length) for length in parameters.message_lengths
-            ),
+            mask=mask,
+            coefficients=tuple(part.reshape(t, -1) for part in coefficients),
         )
 
 

@@ -15,10 +15,8 @@ from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.norm_proof import bits_of
 from fedledger.secure_aggregation.projections import project
 from fedledger.secure_aggregation.publication import Dealer
-from fedledger.secure_aggregation.sharing import Dealing
 from fedledger.secure_aggregation.transcript import challenge_of, point_of
 from fedledger.secure_aggregation.update import UpdateRandomness
-from fedledger_chaincode.rules.commitments import leaf_digest, root_digest
 from fedledger_chaincode.rules.field import MODULUS, centred
 from fedledger_chaincode.rules.norm_bound import LONGEST_LAST, NormBound
 
@@ -95,23 +93,21 @@ class _CheatingDealer(Dealer):
     """Deals and seals what the lies make of each message."""
 
     lies: tuple[Secrets, Tamper, Tamper] = (as_they_are, honest, honest)
+    _sealing = False
 
     def deal(self, message: Elements) -> bytes:
-        secrets, before, after = self.lies
-        number = len(self.roots) + 1
-        dealing = Dealing(secrets(number, message), self._coefficients[number - 1])
-        previous = self.roots[-1] if self.roots else self._initial
-        place = slice(self._offset, self._offset + message.shape[0])
-        leaves = []
-        for validator, (salt, plaintext) in enumerate(zip(self._salts, self._plaintexts, strict=True), start=1):
-            share = before(number, validator, dealing.share(validator))
-            plaintext[place] = share
-            leaves.append(leaf_digest(previous, validator, salt, plaintext[place].data))
-            plaintext[place] = after(number, validator, share)
-        self._offset = place.stop
-        self._leaves += leaves
-        self.roots.append(root_digest(previous, leaves))
-        return self.roots[-1]
+        return super().deal(self.lies[0](len(self.roots) + 1, message))
+
+    def write_share(self, message: int, validator: int, out: Elements) -> None:
+        super().write_share(message, validator, out)
+        _, before, after = self.lies
+        out[:] = before(message, validator, out)
+        if self._sealing:
+            out[:] = after(message, validator, out)
+
+    def seal(self, sealing_keys: Sequence[str]) -> PreparedUpdate:
+        self._sealing = True
+        return super().seal(sealing_keys)
 
 
 def off_by_one(validator: int, position: int, message: int = 1) -> Tamper:
