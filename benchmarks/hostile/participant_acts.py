@@ -120,9 +120,18 @@ def _damaged(sealed: bytes, others: Sequence[bytes], rng: Random) -> bytes | Non
     return rng.choice((None, b"", sealed[:-1], sealed + b"\0", bytes(flipped), rng.choice(others), rng.randbytes(99)))
 
 
-def _honest(me: HostileMember, key: PrivateKey) -> PreparedUpdate:
+def honest(me: HostileMember, key: PrivateKey) -> PreparedUpdate:
+    """An update as it should be."""
     update = np.array(me.rng.choice(_WITHIN), dtype=np.int64)
     return prepare_update(update, me.parameters, me.context(pseudonym_of(key)), me.sealing_keys())
+
+
+def send(me: HostileMember, key: PrivateKey, prepared: PreparedUpdate, *, faithful: float = 1.0) -> None:
+    """Deliver an update and submit its manifest, encoded as it should be."""
+    manifest = _manifest(me, key, prepared)
+    me.remember(manifest, prepared)
+    _deliver(me, prepared, faithful=faithful)
+    me.say("participant", "SubmitUpdates", canonical(_signed(key, manifest)))
 
 
 def _lies(rng: Random, messages: int) -> tuple[Sequence[int], dict[str, Any]]:
@@ -179,27 +188,19 @@ def _cheating(me: HostileMember, key: PrivateKey) -> PreparedUpdate:
 @act("send an update as it should be", "open")
 def send_honest(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
-    prepared = _honest(me, key)
-    manifest = _manifest(me, key, prepared)
-    me.remember(manifest, prepared)
-    _deliver(me, prepared, faithful=1.0)
-    me.say("participant", "SubmitUpdates", canonical(_signed(key, manifest)))
+    send(me, key, honest(me, key))
 
 
 @act("send an update with lies in its dealing", "open")
 def send_cheating(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
-    prepared = _cheating(me, key)
-    manifest = _manifest(me, key, prepared)
-    me.remember(manifest, prepared)
-    _deliver(me, prepared, faithful=me.rng.choice((1.0, 0.8)))
-    _submit(me, _signed(key, manifest))
+    send(me, key, _cheating(me, key), faithful=me.rng.choice((1.0, 0.8)))
 
 
 @act("send an update that some cannot read", "open")
 def send_unreadable(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
-    prepared = _cheating(me, key) if me.rng.random() < 0.3 else _honest(me, key)
+    prepared = _cheating(me, key) if me.rng.random() < 0.3 else honest(me, key)
     if me.rng.random() < 0.3:
         order = me.rng.sample(range(4), 4)
         prepared = replace(
@@ -207,16 +208,13 @@ def send_unreadable(me: HostileMember) -> None:
             shares=tuple(prepared.shares[index] for index in order),
             sealed=tuple(prepared.sealed[index] for index in order),
         )
-    manifest = _manifest(me, key, prepared)
-    me.remember(manifest, prepared)
-    _deliver(me, prepared, faithful=0.6)
-    _submit(me, _signed(key, manifest))
+    send(me, key, prepared, faithful=0.6)
 
 
 @act("send what others have sealed or committed to", "open")
 def send_copied(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
-    prepared = _honest(me, key)
+    prepared = honest(me, key)
     manifest = _manifest(me, key, prepared)
     others = [update.signed.manifest for update in me.current.updates] if me.current is not None else []
     if others:
@@ -235,7 +233,7 @@ def equivocate(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
     documents = []
     for _ in range(me.rng.choice((2, 2, 3))):
-        prepared = _honest(me, key)
+        prepared = honest(me, key)
         manifest = _manifest(me, key, prepared)
         me.remember(manifest, prepared)
         _deliver(me, prepared, faithful=0.9)
@@ -252,7 +250,7 @@ def send_mutated(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
     if me.current is None:
         return
-    prepared = _honest(me, key)
+    prepared = honest(me, key)
     document = _signed(key, _manifest(me, key, prepared))
     document["manifest"] = mutated(document["manifest"], me.words, me.rng)
     _submit(me, _resigned(key, document))
@@ -262,7 +260,7 @@ def send_mutated(me: HostileMember) -> None:
 def send_batch(me: HostileMember) -> None:
     documents = list(me.words.messages.get("SubmitUpdates", []))
     for key in me.rng.sample(me.names, min(len(me.names), 3)):
-        prepared = _honest(me, key)
+        prepared = honest(me, key)
         documents.append(_signed(key, _manifest(me, key, prepared)))
         _deliver(me, prepared, faithful=0.9)
     chosen = [me.rng.choice(documents) for _ in range(me.rng.choice((2, 5, 20)))]
@@ -287,7 +285,7 @@ def replay(me: HostileMember) -> None:
 @act("name sizes and digests that nobody has", "open")
 def send_sizes(me: HostileMember) -> None:
     key = me.rng.choice(me.names)
-    manifest = _manifest(me, key, _honest(me, key))
+    manifest = _manifest(me, key, honest(me, key))
     sizes = (1, 2**31, 2**53 - 1, manifest.shares[0].size)
     shares = tuple(
         SealedShareReference(digest=me.words.digest(me.rng), size=me.rng.choice(sizes)) for _ in manifest.shares

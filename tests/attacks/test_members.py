@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +87,31 @@ def test_a_step_that_fails_for_whatever_reason_keeps_a_validator_from_no_other(g
     game.validators.update(before)
     reported = {record.validator for record in game.view().reports}
     assert len(reported) >= game.spec.aggregation.quorum
+
+
+def test_a_share_that_its_store_does_not_give_keeps_nobody_from_telling_of_the_others(
+    game: Game, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a file that whoever put it into a folder of many owners lets nobody else read."""
+    game.open()
+    for organisation in ORGANISATIONS:
+        game.send(organisation, game.honest(organisation))
+    forbidden = {share.digest for share in game.pending[ODD].signed.manifest.shares}
+    ask = os.stat
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        if path in forbidden:
+            raise PermissionError(f"{path} is somebody else's")
+        return ask(path, **options)
+
+    monkeypatch.setattr("fedledger.store.folder.os.stat", stat)
+    game.work(until=("closed",))
+    for validator in game.validators.values():
+        validator.step()
+    assert game.view().attestations == (), "it may be there in a moment"
+    game.hands.ahead += game.spec.deadlines.attestations / 2
+    game.work(until=("finalised",))
+    assert game.verdicts() == dict.fromkeys(ORGANISATIONS, "accepted") | {ODD: "unreadable"}
 
 
 def test_an_update_that_is_ready_when_the_round_has_closed_does_not_leave_its_site(

@@ -312,9 +312,7 @@ class Validator:
         if current.fixed is None:
             raise AssertionError("a closed round without a fixed set")
         manifests, number = manifests_of(current), current.record.round
-        waited = self._stopwatch.waited(number, "attestations")
-        patient = waited < view.record.spec.deadlines.attestations / 2
-        reference, said = self._references.agreed(view, current, patient=patient)
+        reference, said = self._references.agreed(view, current, patient=self._is_patient(view, number))
         return Attestation(
             task=self.task,
             round=number,
@@ -330,6 +328,10 @@ class Validator:
             return UpdateFinding(participant=manifest.participant, readable=False, reason=opened)
         return UpdateFinding(participant=manifest.participant, readable=True, opening=opening_of(opened, reference))
 
+    def _is_patient(self, view: TaskView, number: int) -> bool:
+        """Whether there is time before an attestation is late to try again what cannot be had now."""
+        return self._stopwatch.waited(number, "attestations") < view.record.spec.deadlines.attestations / 2
+
     def _point(self, view: TaskView) -> int:
         return view.record.spec.aggregation.validators.index(self.msp) + 1
 
@@ -340,7 +342,8 @@ class Validator:
         try:
             sealed: bytes | None = shares.get(manifest.shares[point - 1].digest, parameters.sealed_bytes)
         except StoreError as reason:
-            if reason.code == "STORE_UNAVAILABLE":
+            # Whoever put it there may have put it so that it alone cannot be read: the others' updates do not wait.
+            if reason.code == "STORE_UNAVAILABLE" and self._is_patient(view, manifest.round):
                 raise
             sealed = None
         opened = open_share(sealed, manifest, parameters, point, self.sealing_key)

@@ -7,7 +7,7 @@ alike; only sums of squares are computed by the participant alone.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ def sums_of_squares(vector: Elements) -> Elements:
     # Gram matrices of x, y and x + y give those of (x + iy)^2 = x^2 - y^2 + i((x + y)^2 - x^2 - y^2).
     both = vector[0].copy()
     kernels.accumulate(both, _ONE, vector[1])
-    of_real, of_imaginary, of_both = (_gram(_rows(part)) for part in (*vector, both))
+    of_real, of_imaginary, of_both = (_gram(_rows(part, np.uint64)) for part in (*vector, both))
     real, imaginary = of_real.copy(), of_both
     kernels.accumulate(real, _MINUS_ONE, of_imaginary)
     for part in (of_real, of_imaginary):
@@ -86,7 +86,7 @@ def sums_of_squares_of_integers(integers: Integers) -> Elements:
 
     Exact in double precision then, in whatever order a library adds: every partial sum is an integer below 2^53.
     """
-    rows = _rows(integers.astype(np.float64))
+    rows = _rows(integers, np.float64)
     gram = np.empty(ROWS * ROWS, dtype=np.uint64)
     kernels.to_elements((rows @ rows.T).astype(np.int64).reshape(-1), gram)
     return _quadratic_forms(gram)
@@ -111,9 +111,9 @@ def _folded(vector: Elements, weights: Elements) -> Elements:
     return out
 
 
-def _rows(vector: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
-    """[l, M], zeros beyond the end."""
-    rows = np.zeros((ROWS, columns(vector.shape[0])), dtype=vector.dtype)
+def _rows(vector: npt.NDArray[Any], kind: type[_Scalar]) -> npt.NDArray[_Scalar]:
+    """[l, M] of that kind of number, zeros beyond the end."""
+    rows = np.zeros((ROWS, columns(vector.shape[0])), dtype=kind)
     rows.reshape(-1)[: vector.shape[0]] = vector
     return rows
 

@@ -25,7 +25,7 @@ from fedledger.secure_aggregation.publication import Dealer, PreparedUpdate
 from fedledger.secure_aggregation.randomness import SecretElements
 from fedledger.secure_aggregation.transcript import challenge_of, point_of
 from fedledger_chaincode.rules.commitments import SALT_BYTES, UpdateContext
-from fedledger_chaincode.rules.norm_bound import LONGEST_LAST
+from fedledger_chaincode.rules.norm_bound import LONGEST_LAST, NormBound
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,27 +92,40 @@ def deal_update(
         UpdateError: ``PROOF_FALSE``.
     """
     dealer = Dealer(parameters, context, randomness.salts, randomness.coefficients)
-    elements = np.empty(parameters.dimension, dtype=np.uint64)
-    kernels.to_elements(update, elements)
+    first = np.empty(parameters.message_lengths[0], dtype=np.uint64)
+    kernels.to_elements(update, first[: parameters.dimension])
     bound = parameters.norm_bound
     if bound is None:
-        dealer.deal(np.concatenate([elements, randomness.mask]))
+        first[parameters.dimension :] = randomness.mask
+        dealer.deal(first)
         return dealer
     norm_bits = norm_proof.norm_bits(update, bound)
-    messages = [np.concatenate([elements, norm_bits, folding.sums_of_squares_of_integers(update)])]
-    projection_bits = norm_proof.projection_bits(update, dealer.deal(messages[0]), bound)
+    squares = folding.sums_of_squares_of_integers(update)
+    first[parameters.dimension :] = np.concatenate([norm_bits, squares])
+    projection_bits = norm_proof.projection_bits(update, dealer.deal(first), bound)
     if projection_bits is None:
         return None
-    messages.append(projection_bits)
-    challenge, points = challenge_of(dealer.deal(projection_bits), bound), []
+    _deal_proof(first, projection_bits, randomness.mask, bound, dealer)
+    return dealer
+
+
+def _deal_proof(first: Elements, projection_bits: Elements, mask: Elements, bound: NormBound, dealer: Dealer) -> None:
+    """The second message and those after it (sections 5.5 to 5.7), and a look at what the validators will find.
+
+    Raises:
+        UpdateError: ``PROOF_FALSE``.
+    """
+    elements, norm_bits = first[: bound.dimension], first[bound.dimension :][: 2 * bound.norm_bits]
+    messages, points = [first, projection_bits], []
+    challenge = challenge_of(dealer.deal(projection_bits), bound)
     vector = norm_proof.challenged_vector(elements, np.concatenate([norm_bits, projection_bits]), challenge)
     while vector.shape[1] > LONGEST_LAST:
         messages.append(norm_proof.fold_message(vector))
         points.append(point_of(dealer.deal(messages[-1])))
         vector = folding.fold(vector, points[-1])
-    messages.append(norm_proof.last_message(vector, randomness.mask))
+    messages.append(norm_proof.last_message(vector, mask))
     points.append(point_of(dealer.deal(messages[-1])))
-    # What the validators will find must hold of the secrets: a flipped bit would be taken for a fault of ours.
+    # It must hold of the secrets: a flipped bit would be taken for a fault of ours.
     z, p = norm_values(messages, project(elements, dealer.roots[0]), challenge, points, bound)
     if p != extension.square(z):
         raise UpdateError(
@@ -120,7 +133,6 @@ def deal_update(
             "The update's norm proof does not hold: this machine has miscomputed.",
             "Prepare the update again; where that happens twice, test the machine's memory and numpy.",
         )
-    return dealer
 
 
 def _checked(update: npt.ArrayLike, parameters: Parameters) -> Integers:
