@@ -1,7 +1,8 @@
 """What the hostile organisation puts into stores, and takes out of them.
 
-Into its own store it may put anything. In others' stores it does what a participant can do there: put artifacts, and
-change or remove those that it has put there itself. Who can do more there has that validator among the t.
+Into its own store it may put anything. In others' stores it does what a participant has to be able to do there: put
+artifacts, and until a round is closed change and remove those that it has put there itself. Whoever can do more in a
+validator's store has that validator among the t.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from fedledger.errors import FedledgerError
 
 from .kinds import zero_model
-from .member import HostileMember, act, remove
+from .member import HostileMember, NotNow, act, remove
 from .stage import CHANNEL
 
 _HUGE = 1 << 40
@@ -94,8 +95,10 @@ def litter(me: HostileMember) -> None:
             me.told[me.act, "put"] += 1
 
 
-@act("take back what it put into others' stores", "open", "closed", "settled")
+@act("take back what it put into others' stores", "open")
 def take_back(me: HostileMember) -> None:
+    if me.phase != "open":
+        raise NotNow
     mine = [place for place in me.uploads if place.is_file()]
     for place in me.rng.sample(mine, min(len(mine), me.rng.choice((1, 2, 8)))):
         with suppress(OSError):

@@ -49,6 +49,9 @@ from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import Context, reply
 from fedledger_chaincode.transactions.lateness import certain_time, claims, is_late, references_in_row
 
+_MOST_NAMED = 10
+"""MSP ids in a reason, whose length is limited."""
+
 
 def call_round(context: Context, task: str, number: int) -> bytes:
     """``CallRound(task, round)`` by a validator: membership does not change until ``OpenRound`` has read it, so that
@@ -146,7 +149,9 @@ def _cohort(context: Context, spec: TaskSpec, number: int, clock: int) -> tuple[
     if ends_at is not None and max(context.now, clock) >= ends_at:
         return cohort, f"the agreement ended at {ends_at}"
     if missing:
-        return cohort, f"the validators of {', '.join(missing)} have not registered"
+        named = ", ".join(missing[:_MOST_NAMED])
+        others = f" and {len(missing) - _MOST_NAMED} others" if len(missing) > _MOST_NAMED else ""
+        return cohort, f"the validators of {named}{others} have not registered"
     if not are_enough(spec, participants):
         return cohort, (
             f"{len(participants)} participants of {len(_owners(participants))} organisations may contribute; a round "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -80,6 +80,15 @@ class AuditReport:
             if check.name == name:
                 return check
         raise KeyError(name)
+
+    def with_detail(self, name: str, detail: str) -> AuditReport:
+        """The report with something more in one check's detail, unless it is empty."""
+        if not detail:
+            return self
+        changed = (
+            replace(each, detail=f"{each.detail}; {detail}") if each.name == name else each for each in self.checks
+        )
+        return replace(self, checks=tuple(changed))
 
     def document(self) -> dict[str, object]:
         """The report as JSON values."""

@@ -21,6 +21,7 @@ from fedledger.audit.artifacts import (
 )
 from fedledger.audit.contract_versions import Versions
 from fedledger.audit.errors import ArchiveError
+from fedledger.audit.findings import CheckName
 from fedledger.audit.report import AuditReport
 from fedledger.audit.verify import CHAINCODE, verify
 from fedledger.gateway.network import Network
@@ -77,10 +78,11 @@ def verify_blocks(
     Args:
         allowed: the protocols by which such stores may be opened: ``Profile.stores``.
     """
+    stores = LedgerStores(chaincode, allowed=allowed)
     if artifacts is None:
-        artifacts = stores = LedgerStores(chaincode, allowed=allowed)
-        blocks = stores.watched(blocks)
-    return verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode, versions=versions)
+        artifacts, blocks = stores, stores.watched(blocks)
+    report = verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode, versions=versions)
+    return report.with_detail(CheckName.MODELS.value, stores.told())
 
 
 def verify_network(
@@ -157,8 +159,9 @@ def network_blocks(network: Network) -> Iterator[bytes]:
 class LedgerStores:
     """The artifact stores that validators name on a ledger, learnt from its blocks as they pass by.
 
-    Every copy of an artifact is read: one that is damaged is told even where another store has a good one. A store
-    that cannot be reached, or must not be opened, holds nothing.
+    Every copy of an artifact is read, and those that are damaged are told. They count as missing: what lies in a store
+    is its owner's doing, and makes no ledger wrong. A store that cannot be reached, or must not be opened, holds
+    nothing.
     """
 
     def __init__(
@@ -176,6 +179,8 @@ class LedgerStores:
         """Bytes of the largest artifact that a task can have."""
         self._largest: dict[str, int] = {}
         """The same by digest, of those that the ledger refers to."""
+        self._damaged: dict[tuple[str, str], None] = {}
+        """Digest and place of copies that are not what they should be."""
         self._add(urls)
 
     def watched(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -188,25 +193,31 @@ class LedgerStores:
             yield block
 
     def __call__(self, digest: str) -> bytes | None:
-        """The artifact, None where no store has it; raises ``DamagedArtifact``."""
+        """The artifact, None where no store has it whole."""
         largest = self._largest.get(digest)
         if largest is None:
             return None
         found = None
         for store in self._stores.values():
-            copy = _copy(store, digest, largest)
+            copy = self._copy(store, digest, largest)
             found = copy if found is None else found
         return found
+
+    def told(self) -> str:
+        """What is damaged, in a few words; empty when nothing is."""
+        if not self._damaged:
+            return ""
+        digest, place = next(iter(self._damaged))
+        return f"{len(self._damaged)} damaged copies count as missing, the first is {digest[:16]} in {place}"
 
     def _add(self, urls: Iterable[str]) -> None:
         for url in urls:
             self._stores.setdefault(url.rstrip("/"), ArtifactStore(url, self._allowed, area=(_ARTIFACTS,)))
 
-
-def _copy(store: ArtifactStore, digest: str, largest: int) -> bytes | None:
-    try:
-        return store.get(digest, largest, at_most=True)
-    except StoreError as error:
-        if error.code in ("ARTIFACT_CORRUPT", "ARTIFACT_TOO_LARGE"):
-            raise DamagedArtifact(digest, store.url) from error
-        return None
+    def _copy(self, store: ArtifactStore, digest: str, largest: int) -> bytes | None:
+        try:
+            return store.get(digest, largest, at_most=True)
+        except StoreError as error:
+            if error.code in ("ARTIFACT_CORRUPT", "ARTIFACT_TOO_LARGE"):
+                self._damaged[digest, store.url] = None
+            return None

@@ -201,3 +201,16 @@ def test_the_outlook_says_whether_a_round_would_open() -> None:
     for msp in MSPS[:2]:
         consortium.ledger.submit(consortium.participants[msp], "LeaveTask", "heart")
     assert consortium.view().outlook == "waits"
+
+
+def test_a_round_without_most_of_very_many_validators_is_over_before_it_opens() -> None:
+    """Otherwise whoever calls it keeps the others from registering for ever."""
+    msps = sorted(f"{number:02d}{'x' * 45}" for number in range(64))
+    spec = task_spec(organisations=msps, aggregation={"validators": msps, "minimum_accepted": 3})
+    consortium = Consortium.founded(spec)
+    consortium.propose()
+    for msp in msps[: spec.majority]:
+        consortium.approve(msp)
+    consortium.register(msps[0])
+    assert consortium.open(1).void
+    consortium.register(msps[1])
