@@ -1,7 +1,9 @@
-"""What a participant has prepared and not yet seen settled: one update per round, whatever is killed when.
+"""What a participant has prepared and not yet seen settled: one update per round, one evaluation of a model version,
+whatever is killed when.
 
 An update is written here before any part of it leaves. After a crash the same shares and the same manifest are sent
-again; training again would spend privacy twice and sign a second manifest, which is a fault.
+again; training again would spend privacy twice and sign a second manifest, which is a fault. An evaluation with noise
+is kept for the same reason.
 
 Layout: ``<folder>/journal/<channel>/<task>/<round>/``; a round's folder appears whole, by a rename.
 """
@@ -16,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedledger.agents.lock import only_one
-from fedledger.errors import FedledgerError
+from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.files import make_private_folder, read_private, rename, write_private
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.round import SignedManifest
+from fedledger_chaincode.messages.round import EvaluationReport, SignedManifest
 
+_EVALUATION = "evaluation.json"
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PART = ".part"
@@ -88,6 +91,28 @@ class Journal:
                 f"The update that was prepared in {place} cannot be read: {error}.",
                 "Sit this round out; delete the folder when the round is over.",
             ) from error
+
+    def keep_evaluation(self, report: EvaluationReport) -> None:
+        """Keep what is told of a model version, in the place of what was told of an earlier one."""
+        make_private_folder(self._task(report.task))
+        write_private(self._task(report.task) / _EVALUATION, report.canonical())
+
+    def evaluation(self, task: str, version: int) -> EvaluationReport | None:
+        """What is told of a model version, None when nothing was kept.
+
+        Raises:
+            BadInputError: ``JOURNAL_DAMAGED``, the file was changed by something else.
+        """
+        place = self._task(task) / _EVALUATION
+        if not place.exists():
+            return None
+        try:
+            kept = EvaluationReport.decode(read_private(place))
+        except ContractError as error:
+            raise BadInputError(
+                "JOURNAL_DAMAGED", f"The evaluation in {place} cannot be read: {error}.", "Delete the file."
+            ) from error
+        return kept if kept.version == version else None
 
     def forget_before(self, task: str, number: int) -> None:
         """Erase the updates of earlier rounds, and what a process that was killed left of any."""

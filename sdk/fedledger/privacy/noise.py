@@ -54,7 +54,7 @@ class Coins:
         while (beyond := np.flatnonzero(drawn > np.uint64(limit))).size:
             drawn[beyond] = self._words("<u8", beyond.size)
         # The quotient by a scalar is vectorised, the remainder is not.
-        return drawn - drawn // np.uint64(bound) * np.uint64(bound)
+        return np.asarray(drawn - drawn // np.uint64(bound) * np.uint64(bound))
 
     def one_in(self, bound: int, size: int) -> Flags:
         """Coins that show heads once in ``bound`` times, for bounds up to 128."""
@@ -193,13 +193,15 @@ def _is_kept(u: Words, v: Words, sigma: int, coins: Coins) -> Flags:
     # For v = 0 the square is that of 1 - u / sigma.
     kept = coins.exp_half_square(np.where(v == 0, np.uint64(sigma) - u, u), sigma)
     # exp(-w^2 / 2) is w^2 coins, exp(-w u / sigma) is w coins.
-    for trials, flip in (
-        (w * w, lambda left: coins.exp_half(left.size)),
-        (w, lambda left: coins.exp_ratio(u[left], sigma)),
-    ):
-        left, flips = np.flatnonzero(kept & (trials > 0)), np.uint64(0)
-        while left.size:
-            shown, flips = flip(left), flips + np.uint64(1)
-            kept[left[~shown]] = False
-            left = left[shown & (trials[left] > flips)]
+    _all_heads(kept, w * w, lambda left: coins.exp_half(left.size))
+    _all_heads(kept, w, lambda left: coins.exp_ratio(u[left], sigma))
     return kept
+
+
+def _all_heads(kept: Flags, trials: Words, flip: Callable[[npt.NDArray[np.intp]], Flags]) -> None:
+    """Keep only that for which all of its ``trials`` coins show heads."""
+    left, flips = np.flatnonzero(kept & (trials > 0)), 0
+    while left.size:
+        shown, flips = flip(left), flips + 1
+        kept[left[~shown]] = False
+        left = left[shown & (trials[left] > flips)]
