@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,6 @@ from fedledger.agents.participant import pseudonym_of
 from fedledger.identity.keys import KeyType, generate_key, public_key_der, sign
 from fedledger_chaincode.contract import TRANSACTIONS
 from fedledger_chaincode.messages.round import Admission, SignedAdmission
-from fedledger_chaincode.messages.tokens import MintProposal
 
 from .grammar import STRANGE, arguments_of, message_bytes, mutated
 from .member import HostileMember, act
@@ -55,11 +55,19 @@ def allow(me: HostileMember) -> None:
 @act("mint", "idle", "open", "settled")
 def mint(me: HostileMember) -> None:
     recipient = me.rng.choice((f"org:{me.msp}", f"insurance:{me.stage.task}", "org:HungaryMSP"))
-    proposal = MintProposal(
-        task=me.stage.task, recipient=recipient, amount=me.rng.choice((1, 10**12, 2**53 - 1)), reason=_text(me) or "x"
-    )
-    me.say("governor", "ProposeMint", proposal)
-    me.say("governor", "VoteMint", me.stage.task, proposal.sha256(), me.rng.choice(("approve", "reject", "both")))
+    amount = me.rng.choice((1, 10**12, 2**53 - 1))
+    reason = me.rng.choice(("Because.", _text(me)))
+    proposal = {
+        "schema": "fedledger/mint/1",
+        "task": me.stage.task,
+        "recipient": recipient,
+        "amount": amount,
+        "reason": reason,
+    }
+    content = message_bytes(proposal, me.rng)
+    me.say("governor", "ProposeMint", content)
+    name = hashlib.sha256(content).hexdigest()
+    me.say("governor", "VoteMint", me.stage.task, name, me.rng.choice(("approve", "reject", "both")))
 
 
 _TERMS: tuple[Callable[[dict[str, Any]], None], ...] = (

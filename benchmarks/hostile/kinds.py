@@ -16,8 +16,8 @@ from fedledger_chaincode.messages.task import TaskSpec
 DIMENSION = 4
 ROUNDS = 1_000
 """More than are ever played."""
-BUDGET = 60
-"""Rounds for which a privacy budget lasts."""
+BUDGET = 4
+"""Rounds for which a privacy budget lasts, where there is one."""
 MICRO = 1_000_000
 _TENSORS = (Tensor("kernel", (3, 1)), Tensor("bias", (1,)))
 DIRECTION = np.array([0.8, -0.6, 0.0, 0.0], dtype=np.float32)
@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """Its norm is proven, and it is compared with a direction from reference data."""
     LAST_STEP = "last-step"
     """The same with the last step of the model."""
+    BUDGET = "budget"
+    """As the first, with differential privacy and a budget that is soon spent: then the task ends."""
 
 
 def specification(task: str, kind: Kind, organisations: Sequence[str]) -> TaskSpec:
@@ -79,16 +81,7 @@ def specification(task: str, kind: Kind, organisations: Sequence[str]) -> TaskSp
             "minimum_accepted": 3,
             "proof": "none" if kind is Kind.DEALING else "norm",
         },
-        "privacy": {
-            "mechanism": "dp-sgd",
-            "noise_multiplier": 1_100_000,
-            "record_clip_norm": MICRO,
-            "sampling_rate": 100_000,
-            "steps_per_round": 10,
-            "delta_pico": 10_000_000,
-            "epsilon_budget": 3 * BUDGET * MICRO,
-            "epsilon_schedule": [3 * number * MICRO for number in range(1, BUDGET + 1)],
-        },
+        "privacy": _privacy(BUDGET if kind is Kind.BUDGET else 0),
         "robustness": trust,
         "incentive": {
             "endowment": 3_000 * MICRO,
@@ -105,15 +98,29 @@ def specification(task: str, kind: Kind, organisations: Sequence[str]) -> TaskSp
         "reputation": {
             "initial": 500_000,
             "memory": 800_000,
-            "agreement_weight": 0 if kind is Kind.NORM or kind is Kind.DEALING else 200_000,
+            "agreement_weight": 200_000,
             "reliability_weight": 500_000,
-            "honesty_weight": 500_000 if kind is Kind.NORM or kind is Kind.DEALING else 300_000,
+            "honesty_weight": 300_000,
             "quarantine_threshold": 200_000,
             "quarantine_rounds": 3,
         },
         "deadlines": {"updates": 60, "attestations": 40, "aggregates": 40, "disputes": 20},
     }
     return TaskSpec.model_validate_json(json.dumps(document))
+
+
+def _privacy(rounds: int) -> dict[str, Any]:
+    """A budget for so many rounds; without one no privacy."""
+    return {
+        "mechanism": "dp-sgd" if rounds else "none",
+        "noise_multiplier": 1_100_000 if rounds else 0,
+        "record_clip_norm": MICRO if rounds else 0,
+        "sampling_rate": 100_000 if rounds else 0,
+        "steps_per_round": 10 if rounds else 0,
+        "delta_pico": 10_000_000 if rounds else 0,
+        "epsilon_budget": 3 * rounds * MICRO,
+        "epsilon_schedule": [3 * number * MICRO for number in range(1, rounds + 1)],
+    }
 
 
 def zero_model() -> bytes:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from pydantic import ValidationError
+
 from fedledger.errors import FedledgerError
 
 from . import governor_acts, participant_acts, store_acts, validator_acts  # noqa: F401  they fill the table of acts
@@ -96,7 +98,7 @@ class Play:
         self.member.rng, self.member.act = rng, name
         try:
             ACTS[name].act(self.member)
-        except (NotNow, FedledgerError, OSError) as reason:
+        except (NotNow, FedledgerError, ValidationError, OSError) as reason:
             self.member.failed(reason)
 
     def _race(self, rng: Random) -> None:

@@ -73,7 +73,10 @@ class Promises:
             if current.fixed is not None:
                 self._charged.update(u.participant for u in current.fixed.updates if u.participant in self._owners)
             self._check_model(current)
-        self._check_members()
+        if view.record.state == "active":
+            self._check_members()
+        elif not self._are_spent():
+            self.stage.find("no task ends before its budgets are spent", f"{view.record.state}: {view.record.reason}")
         return view
 
     def check_end(self) -> None:
@@ -90,6 +93,10 @@ class Promises:
     def _check_round(self, current: RoundView) -> None:
         record, settlement = current.record, current.settlement
         if record.state == "open":
+            return
+        if record.void:
+            if not self._are_spent():
+                self._find("every round opens", current, record.reason)
             return
         if record.state == "aborted" and settlement is None:
             self._find("no round is aborted before it is settled", current, record.reason)
@@ -117,6 +124,11 @@ class Promises:
         self._check_company(current)
         self._check_lies(current)
         self._check_norm(current)
+
+    def _are_spent(self) -> bool:
+        """Whether honest participants have no budget left."""
+        allowed = self.stage.spec.privacy.allowed_contributions()
+        return allowed is not None and all(self._charged[each] >= allowed for each in self._owners)
 
     def _check_abort(self, current: RoundView) -> None:
         settlement = current.settlement

@@ -64,20 +64,21 @@ _SMALL_ORDER = (
 
 @act("attest what is true", "closed")
 def attest(me: HostileMember) -> None:
-    _attest(me, lies=0.0)
+    attest_with(me, lies=0.0)
 
 
 @act("attest with lies", "closed")
 def attest_falsely(me: HostileMember) -> None:
-    _attest(me, lies=me.rng.choice((0.3, 0.7, 1.0)))
+    attest_with(me, lies=me.rng.choice((0.3, 0.7, 1.0)))
 
 
 @act("attest others than the fixed set", "closed")
 def attest_another_set(me: HostileMember) -> None:
-    _attest(me, lies=0.2, strange=True)
+    attest_with(me, lies=0.2, strange=True)
 
 
-def _attest(me: HostileMember, *, lies: float, strange: bool = False) -> None:
+def attest_with(me: HostileMember, *, lies: float, strange: bool = False) -> None:
+    """Attest with so many lies, or also of updates that are not in the fixed set."""
     if me.current is None or me.current.fixed is None:
         return
     reference = me.reference()
@@ -95,10 +96,15 @@ def _attest(me: HostileMember, *, lies: float, strange: bool = False) -> None:
             case _:
                 findings[0] = findings[0].model_copy(update={"participant": me.words.digest(me.rng)})
     said: Any = "used" if reference is not None else "none"
-    if me.rng.random() < lies:
+    if me.rng.random() < (lies if _compares(me) else 0.1 * lies):
         said = me.rng.choice(("none", "used", "rejected"))
     attestation = Attestation(task=me.stage.task, round=me.number, findings=tuple(findings), reference=said)
     me.say("validator", "AttestUpdates", attestation)
+
+
+def _compares(me: HostileMember) -> bool:
+    """Whether the task has a reference direction at all."""
+    return me.stage.spec.robustness.trust_weighting != "off"
 
 
 def _falsified(finding: UpdateFinding, rng: Random) -> UpdateFinding:

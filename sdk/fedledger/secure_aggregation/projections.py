@@ -29,7 +29,7 @@ _TOGETHER = 9
 """Bytes handled together: their buckets, 18 kB, stay in the first cache."""
 assert _BYTES % _TOGETHER == 0, "bytes are handled in whole groups"
 
-_Q = np.uint64(MODULUS)
+_EIGHT = np.uint64(8)
 _CODES = np.arange(256)
 _SIGNS: Integers = np.stack([(_CODES >> 2 * m & 1) + (_CODES >> 2 * m + 1 & 1) - 1 for m in range(4)], axis=1)
 """int64[256, 4]: the signs that a byte stands for: of two bits 00 is -1, 01 and 10 are 0, 11 is 1, lowest first."""
@@ -73,13 +73,13 @@ def _signs(root: bytes, dimension: int) -> Iterator[tuple[int, Signs]]:
 
 @compiled
 def _add_elements(elements: Elements, signs: Signs, buckets: Elements) -> None:
-    """buckets[c, signs[i, c]] += elements[i]."""
+    """buckets[c, signs[i, c]] += elements[i], mod q in any representation: what does not fit counts 2^64 = 8."""
     for first in range(0, _BYTES, _TOGETHER):
         for i in range(elements.shape[0]):
             value = elements[i]
             for c in range(first, first + _TOGETHER):
                 total = buckets[c, signs[i, c]] + value
-                buckets[c, signs[i, c]] = min(total, total - _Q)
+                buckets[c, signs[i, c]] = total + _EIGHT if total < value else total
 
 
 @compiled
