@@ -31,6 +31,8 @@ HELD_OUT = "held-out records"
 """Whose privacy is that of published evaluations; no MSP id has a space."""
 EVALUATION_NORM = 1_414_214
 """L2 bound, in micro-units, of what one record adds to the sums of an evaluation: right or wrong, and its loss."""
+LEAST_EVALUATION_NOISE = 100_000
+"""One evaluation then costs an epsilon of 92 at a delta of 1e-5; what costs more takes long to reckon, too."""
 LEAST_FLOOR = 250_000
 """Least ``equal_share`` where weights follow an estimate of contribution."""
 LEAST_AGREEMENT_FACTOR = MICRO // 2
@@ -296,6 +298,8 @@ class EvaluationTerms(Value):
         noisy = self.published == "noisy"
         if noisy != (self.noise_multiplier > 0) or noisy != bool(self.epsilon_schedule):
             raise ValueError("a noise_multiplier and an epsilon_schedule belong to noisy evaluations, which need both")
+        if noisy and self.noise_multiplier < LEAST_EVALUATION_NOISE:
+            raise ValueError(f"a noise_multiplier below {LEAST_EVALUATION_NOISE} hides nothing")
         if list(self.epsilon_schedule) != sorted(self.epsilon_schedule):
             raise ValueError("epsilon_schedule decreases")
         return self

@@ -38,6 +38,14 @@ class PendingUpdate:
     """Sealed share of validator 1, 2, ..., n."""
 
 
+@dataclass(frozen=True)
+class KeptEvaluation:
+    """What was decided to be told of a model version."""
+
+    report: EvaluationReport | None
+    """None where that is nothing."""
+
+
 class Journal:
     """Pending updates in a folder that only its owner can read."""
 
@@ -92,13 +100,14 @@ class Journal:
                 "Sit this round out; delete the folder when the round is over.",
             ) from error
 
-    def keep_evaluation(self, report: EvaluationReport) -> None:
-        """Keep what is told of a model version, in the place of what was told of an earlier one."""
-        make_private_folder(self._task(report.task))
-        write_private(self._task(report.task) / _EVALUATION, report.canonical())
+    def keep_evaluation(self, task: str, version: int, report: EvaluationReport | None) -> None:
+        """Keep what is told of a model version, which may be nothing, in the place of what was told of another."""
+        make_private_folder(self._task(task))
+        told = report.canonical() if report is not None else b""
+        write_private(self._task(task) / _EVALUATION, b"%d\n%s" % (version, told))
 
-    def evaluation(self, task: str, version: int) -> EvaluationReport | None:
-        """What is told of a model version, None when nothing was kept.
+    def evaluation(self, task: str, version: int) -> KeptEvaluation | None:
+        """What is told of a model version, None when it was not decided yet.
 
         Raises:
             BadInputError: ``JOURNAL_DAMAGED``, the file was changed by something else.
@@ -106,13 +115,14 @@ class Journal:
         place = self._task(task) / _EVALUATION
         if not place.exists():
             return None
+        number, _, told = read_private(place).partition(b"\n")
         try:
-            kept = EvaluationReport.decode(read_private(place))
-        except ContractError as error:
+            kept = EvaluationReport.decode(told) if told else None
+            return KeptEvaluation(kept) if int(number) == version else None
+        except (ContractError, ValueError) as error:
             raise BadInputError(
                 "JOURNAL_DAMAGED", f"The evaluation in {place} cannot be read: {error}.", "Delete the file."
             ) from error
-        return kept if kept.version == version else None
 
     def forget_before(self, task: str, number: int) -> None:
         """Erase the updates of earlier rounds, and what a process that was killed left of any."""

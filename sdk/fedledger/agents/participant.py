@@ -268,7 +268,7 @@ class Participant:
         """What the agreement lets it tell of a version, the same after a restart: noise is drawn once."""
         kept = self.journal.evaluation(self.task, version)
         if kept is not None:
-            return kept
+            return kept.report
         member = self.ledger.member(self.task, self.pseudonym).member
         try:
             check_due(spec, member, self.ledger.model(self.task, version))
@@ -276,8 +276,7 @@ class Participant:
             _log.debug("nothing is told of this version", site=self.site, version=version, reason=str(reason))
             return None
         report = report_of(self.definition.of_organisation(member.msp), spec, version, model, self.data.test)
-        if report is not None:
-            self.journal.keep_evaluation(report)
+        self.journal.keep_evaluation(self.task, version, report)
         return report
 
     def _model(self, view: TaskView, version: int) -> bytes:

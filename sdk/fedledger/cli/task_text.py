@@ -7,7 +7,7 @@ from typing import Any
 
 from fedledger.cli.output import MICRO, safe, tokens
 from fedledger_chaincode.messages.records import ConsentRecord
-from fedledger_chaincode.messages.task import OwnPrivacy, PrivacySpec, RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import EvaluationTerms, OwnPrivacy, PrivacySpec, RobustnessSpec, TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
 
@@ -65,6 +65,7 @@ def agreement_of(spec: TaskSpec) -> dict[str, object]:
         "purpose": spec.purpose,
         "allowed uses": ", ".join(spec.agreement.purposes),
         "examples": f"at least {spec.agreement.minimum_examples}, told in steps of {spec.agreement.example_step}",
+        "evaluations": _evaluations(spec.agreement.evaluations),
         "ends": _end(spec),
         "model": f"{spec.model.model_id}, {spec.model.parameter_count} parameters",
         "training": f"{spec.training.algorithm}, {spec.training.rounds} rounds",
@@ -90,6 +91,20 @@ def _privacy(privacy: PrivacySpec) -> str:
 def _own_privacy(own: OwnPrivacy) -> str:
     judged = "" if own.agreement_factor == MICRO else f"; agreement divided by {own.agreement_factor / MICRO:g}"
     return _privacy(own.privacy) + judged
+
+
+def _evaluations(terms: EvaluationTerms) -> str:
+    """What is published of held-out records."""
+    if terms.published == "none":
+        return "none: nothing is published of how models do on held-out records"
+    steps = f"figures in steps of {terms.figure_step / MICRO:g}, numbers of records in steps of {terms.count_step}"
+    of = "of every version" if terms.every == 1 else f"of every {terms.every}th version"
+    if terms.published == "rounded":
+        return f"{of}, rounded: {steps}; without noise"
+    return (
+        f"{of}, with noise of multiplier {terms.noise_multiplier / MICRO:g}: {steps}; epsilon of a held-out record "
+        f"{terms.epsilon_schedule[-1] / MICRO:g} after {len(terms.epsilon_schedule)}"
+    )
 
 
 def _end(spec: TaskSpec) -> str:

@@ -13,7 +13,7 @@ around an integer m, rounded to k with probability proportional to exp(-(k - x)^
     t = 2 (exp(-2 pi^2 r^2) + exp(-8 pi^2 r^2) + ...) < 1.1e-34,
 
 for every m and k (Peikert 2010, *An Efficient and Parallel Gaussian Sampler for Lattices*, theorem 3.1; the proof is in
-docs/decisions/018-discrete-gaussian.md). So the discrete mechanism is, but for that factor in each coordinate, what
+docs/decisions/020-discrete-gaussian.md). So the discrete mechanism is, but for that factor in each coordinate, what
 remains of the continuous one of noise multiplier z after a rounding that knows no data, with or without sampling.
 Factors of all coordinates and steps together stay below 1 + ``SMOOTHING_LOSS``, which the accountant adds.
 """

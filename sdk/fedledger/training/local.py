@@ -5,6 +5,7 @@ Refuses to train on nothing, on one class, from weights that are not finite, and
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,8 +160,8 @@ def train_once(
 
 
 def l2_norm(vector: Float32Array) -> float:
-    """Euclidean norm in float64."""
-    return float(np.linalg.norm(vector.astype(np.float64)))
+    """Euclidean norm in float64. Not ``numpy.linalg.norm``, whose sums depend on how many threads BLAS has."""
+    return math.sqrt(float(np.square(vector, dtype=np.float64).sum()))
 
 
 def clip(update: Float32Array, clip_norm: float) -> tuple[Float32Array, float]:
