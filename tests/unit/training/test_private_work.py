@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from fedledger.privacy.agreement import LocalSteps, update_deviation
 from fedledger.privacy.grid import off_grid
@@ -14,8 +13,10 @@ from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training import Examples, LocalTrainer, TaskDefinition, flatten
 from fedledger.training.model import trainable_model
 from fedledger.training.private_work import PrivateWork
+from fedledger.training.runtime import tensorflow
 from fedledger.training.settings import Optimizer
 
+tf = tensorflow()
 CLIP = 1.0
 PLAIN = Optimizer(name="sgd", learning_rate=1.0)
 
