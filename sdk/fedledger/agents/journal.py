@@ -115,8 +115,8 @@ class Journal:
         place = self._task(task) / _EVALUATION
         if not place.exists():
             return None
-        number, _, told = read_private(place).partition(b"\n")
         try:
+            number, told = read_private(place).split(b"\n", maxsplit=1)
             kept = EvaluationReport.decode(told) if told else None
             return KeptEvaluation(kept) if int(number) == version else None
         except (ContractError, ValueError) as error:
