@@ -27,9 +27,7 @@ def trained(rounds: int = 1, **terms: Any) -> Consortium:
 def tell(consortium: Consortium, msp: str = MSPS[0], **figures: Any) -> EvaluationRecord:
     said: dict[str, Any] = {"version": 1, "examples": 100, "auc": 810_000, "accuracy": 740_000, "loss": 560_000}
     report = EvaluationReport(task=consortium.task, **said | figures)
-    return EvaluationRecord.decode(
-        consortium.ledger.submit(consortium.participants[msp], "ReportEvaluation", report)
-    )
+    return EvaluationRecord.decode(consortium.ledger.submit(consortium.participants[msp], "ReportEvaluation", report))
 
 
 def test_by_default_figures_have_two_decimals_and_numbers_of_records_are_tens() -> None:
@@ -103,6 +101,10 @@ class TestNoisy:
         with refused("EPSILON_SPENT"):
             tell(dear, version=2, auc=None)
 
+    def test_the_model_that_nobody_has_trained_is_not_told_of(self) -> None:
+        with refused("EVALUATION_NOT_DUE"):
+            tell(trained(**NOISY), version=0, auc=None)
+
     def test_a_new_name_tells_only_of_rounds_that_it_takes_part_in(self) -> None:
         consortium = trained(1, **NOISY)
         tell(consortium, auc=None)
@@ -137,7 +139,7 @@ class TestNoisy:
             task_spec(agreement={"evaluations": terms})
 
     def test_without_a_privacy_budget_there_is_nothing_to_charge(self) -> None:
-        privacy = {key: 0 for key in task_spec().privacy.model_dump()} | {"mechanism": "none", "epsilon_schedule": []}
+        privacy = dict.fromkeys(task_spec().privacy.model_dump(), 0) | {"mechanism": "none", "epsilon_schedule": []}
         with pytest.raises(ValueError, match="to whose budget"):
             task_spec(privacy=privacy, agreement={"evaluations": NOISY})
 

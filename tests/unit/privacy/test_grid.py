@@ -1,4 +1,4 @@
-"""The grid's promises, in exact arithmetic: no vector is longer than the clip norm, and the noise is as large as said."""
+"""The grid's promises, in exact arithmetic: no vector is longer than the clip norm, and noise is as large as said."""
 
 from __future__ import annotations
 

@@ -75,8 +75,8 @@ class Followed(Coins):
 
 
 class Exponential(Followed):
-    """Coins of probability exp(-g), whose exactness other tests show, in one flip each. Their probabilities are rational
-    and below the real ones by less than 1e-15.
+    """Coins of probability exp(-g), whose exactness other tests show, in one flip each. Their probabilities here are
+    rational, and below the real ones by less than 1e-15.
     """
 
     def exp_ratio(self, numerators: np.ndarray, denominator: int) -> np.ndarray:

@@ -67,7 +67,9 @@ def test_the_reference_data_are_records_that_no_hospital_holds(task: TaskDefinit
 
 
 @pytest.mark.parametrize("site", RECORDS)
-def test_the_held_out_records_depend_on_the_seed_and_not_on_the_file(task: TaskDefinition, site: str, tmp_path: Path) -> None:
+def test_the_held_out_records_depend_on_the_seed_and_not_on_the_file(
+    task: TaskDefinition, site: str, tmp_path: Path
+) -> None:
     copy = tmp_path / f"{site}.csv"
     shutil.copy(task.folder / "data" / f"{site}.csv", copy)
     first, again, other = task.load_data(site), task.load_data(copy), task.override(seed=2).load_data(site)

@@ -202,6 +202,7 @@ def test_without_noise_the_mean_is_that_of_tensorflow_privacys_own_query(
     import tensorflow_privacy as tfp
 
     updates = list(np.random.default_rng(5).normal(scale=0.02, size=(7, 9)).astype(np.float32))
+
     def answer(query: Any, kind: Any) -> np.ndarray:
         parameters = query.derive_sample_params(query.initial_global_state())
         total = query.initial_sample_state(tf.zeros(9, dtype=kind))

@@ -156,7 +156,7 @@ def test_the_schedule_of_noisy_evaluations_is_that_of_the_gaussian_mechanism_and
     agreement = spec.agreement.model_copy(
         update={"evaluations": terms.model_copy(update={"epsilon_schedule": cheaper})}
     )
-    with pytest.raises(BadInputError, match="EPSILON_UNDERSTATED.*held-out records"):
+    with pytest.raises(BadInputError, match=r"EPSILON_UNDERSTATED.*held-out records"):
         check_agreement(noisy, spec.model_copy(update={"agreement": agreement}))
 
 
