@@ -152,7 +152,7 @@ def _grid_sum_query() -> Any:
             return tf.constant(on_grid(clipped[np.newaxis], self._clip_norm)[0])
 
         def get_noised_result(self, sample_state: Any, global_state: Any) -> Any:
-            noisy = sample_state + next(self._noise)
+            noisy = np.asarray(sample_state) + next(self._noise)
             event = dp_accounting.GaussianDpEvent(self._noise_multiplier)
             return off_grid(noisy, self._clip_norm), global_state, event
 
