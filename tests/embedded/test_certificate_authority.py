@@ -93,7 +93,7 @@ def local(tmp_path, clock) -> Iterator[Served]:
 
 
 def validated(msp: Msp, credentials: Credentials, at: datetime | None = None) -> VerifiedIdentity:
-    return msp.validate(serialize_identity(msp.msp_id, credentials.certificate_pem), at or datetime.now(UTC))
+    return msp.identify(serialize_identity(msp.msp_id, credentials.certificate_pem))
 
 
 def refused(error: type[FedledgerError], code: str, call, *arguments, **options) -> FedledgerError:

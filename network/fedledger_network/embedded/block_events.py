@@ -12,7 +12,7 @@ from fabric_protos.peer import chaincode_event_pb2
 
 from fedledger.gateway.blocks import EmittedEvent, EndorserTransaction, parse_block, validation_codes
 from fedledger.gateway.blocks import parse_envelope_header as parse_header
-from fedledger_network.embedded.validation import VALID
+from fedledger.validation.codes import VALID
 
 _REMEMBERED_BLOCKS = 128
 

@@ -94,7 +94,9 @@ class EmbeddedNode:
         peers = self._peers(running, identities, consortium.chaincode)
         endorser = Endorser(peers, consortium.chaincode, world)
         running.callback(endorser.close)
-        orderer = Orderer(_consenters(identities), channel, store, world, consortium.blocks, view.committed)
+        orderer = Orderer(
+            _consenters(identities), channel, store, world, consortium.blocks, consortium.chaincode, view.committed
+        )
         running.callback(server.wait_for_stop)
         running.callback(view.close)
         running.callback(orderer.stop)
@@ -171,7 +173,8 @@ def _check_identities(channel: Channel, identities: tuple[OrganisationIdentities
         for wallet in (organisation.peer, organisation.orderer):
             certificate = wallet.load().certificate_pem
             try:
-                channel.identify(serialize_identity(organisation.msp_id, certificate), datetime.now(UTC))
+                identity = channel.identify(serialize_identity(organisation.msp_id, certificate))
+                identity.refuse_expired(datetime.now(UTC))
             except IdentityError as error:
                 raise NodeError(
                     "OTHER_IDENTITIES",

@@ -140,7 +140,9 @@ def check_signer(channel: Channel, creator: bytes, message: bytes, signature: by
         ProposalRefused: ``access denied``, and why; Fabric's peer keeps the reason to its log.
     """
     try:
-        channel.identify(creator, datetime.now(UTC)).verify(message, signature)
+        identity = channel.identify(creator)
+        identity.refuse_expired(datetime.now(UTC))
+        identity.verify(message, signature)
     except IdentityError as error:
         raise ProposalRefused(f"access denied: {error.code}: {error.message} {error.remedy}".rstrip()) from error
 

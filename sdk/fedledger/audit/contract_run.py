@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError
 
 from fedledger.audit.contract_versions import ContractFailure, Invoke, Versions
 from fedledger.audit.findings import CheckName, Finding
-from fedledger.audit.replayed_state import ReplayedState
 from fedledger.gateway.blocks import EndorserTransaction, NamespaceReadWriteSet
+from fedledger.validation.state import ReplayedState
 from fedledger_chaincode.contract import VERSION
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.replay import ReplayStub
@@ -83,7 +83,7 @@ def _run_again(transaction: EndorserTransaction, state: ReplayedState, invoke: I
         channel_id=transaction.header.channel_id,
         function=transaction.function,
         arguments=transaction.arguments[1:],
-        creator=transaction.creator,
+        creator=transaction.proposed_by.creator,
         timestamp=transaction.header.timestamp_ns // 1_000_000_000,
     )
     try:

@@ -13,7 +13,13 @@ from fedledger.audit.models import model_checks
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
-from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OTHER_VERSIONS, UNKNOWN_VERSIONS, TrustedLedger
+from fedledger.audit.trusted_ledger import (
+    OTHER_CHAINCODES,
+    OTHER_VERSIONS,
+    OUTSIDE_VALIDITY,
+    UNKNOWN_VERSIONS,
+    TrustedLedger,
+)
 from fedledger.audit.world import World
 from fedledger_chaincode.contract import VERSION
 
@@ -118,7 +124,8 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
         case CheckName.CONFIGURATION:
             return f"{count} configurations; {len(ledger.config.msps)} organisations now"
         case CheckName.CREATORS:
-            return f"{count} transactions signed under certificates of the channel's organisations"
+            outside = f"; {notes[OUTSIDE_VALIDITY]} outside their times" if notes[OUTSIDE_VALIDITY] else ""
+            return f"{count} transactions signed under certificates of the channel's organisations{outside}"
         case CheckName.ENDORSEMENTS:
             return f"{count} endorsements that satisfy the endorsement policy"
         case CheckName.CODES:

@@ -16,6 +16,7 @@ from fabric_protos.common import common_pb2
 from google.protobuf.message import DecodeError
 
 from fedledger.gateway.envelopes import (
+    ChaincodeName,
     EmittedEvent,
     Endorsement,
     EndorserTransaction,
@@ -23,6 +24,7 @@ from fedledger.gateway.envelopes import (
     Response,
     parse_envelope_header,
     proposal_hash,
+    recorded_id,
     transaction_id_of,
 )
 from fedledger.gateway.errors import BlockFormatError
@@ -42,6 +44,7 @@ from fedledger.gateway.read_write_sets import (
 
 __all__ = [
     "BlockSignature",
+    "ChaincodeName",
     "CollectionReadWriteSet",
     "EmittedEvent",
     "Endorsement",
@@ -69,6 +72,7 @@ __all__ = [
     "parse_read_write_sets",
     "proposal_hash",
     "recorded_commit_hash",
+    "recorded_id",
     "signed_block_bytes",
     "state_updates_bytes",
     "transaction_id_of",
