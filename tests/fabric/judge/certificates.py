@@ -12,9 +12,9 @@ from fedledger.identity import keys
 from fedledger.identity.msp import serialize_identity
 from tests.fabric.judge.channel import Role, out_of, role, rule_out_of
 from tests.fabric.judge.peer import JUDGE_MSP, JudgingPeer
-from tests.fabric.judge.transactions import CHAINCODE, LIFECYCLE, definition_of, signature_policy, transaction
 from tests.unit.identity.certificate_maker import Key
 from tests.unit.identity.certificate_table import Case, Table
+from tests.unit.validation.transaction_maker import CHAINCODE, LIFECYCLE, definition_of, signature_policy, transaction
 
 CHANNEL = "certificates"
 VALID = int(transaction_pb2.VALID)

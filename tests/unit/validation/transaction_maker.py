@@ -6,13 +6,19 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fabric_protos.common import common_pb2
 from fabric_protos.ledger.rwset import rwset_pb2
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
-from fabric_protos.peer import chaincode_pb2, policy_pb2, proposal_pb2, proposal_response_pb2, transaction_pb2
+from fabric_protos.peer import (
+    chaincode_pb2,
+    collection_pb2,
+    policy_pb2,
+    proposal_pb2,
+    proposal_response_pb2,
+)
 from fabric_protos.peer.lifecycle import chaincode_definition_pb2, db_pb2
 
 from fedledger.gateway.blocks import transaction_id_of
@@ -40,10 +46,16 @@ class Parts:
     signature_header: Any
     invocation: Any
     """``ChaincodeInvocationSpec``."""
-    action: Any
+    result: Any
     """``ChaincodeAction``: results, event, response, chaincode."""
     results: Any
     """``TxReadWriteSet``."""
+    action_header: bytes | None = None
+    """The action's signature header, where it is another one."""
+    proposal_hash: bytes | None = None
+    """The hash that the endorsers sign for, where it is another one."""
+    bytes_of: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    """What becomes of a message's bytes before they are hashed or signed, by the message's name."""
 
 
 Change = Callable[[Parts], None]
@@ -80,7 +92,7 @@ def parts_of(
         extension=proposal_pb2.ChaincodeHeaderExtension(chaincode_id=named),
         signature_header=common_pb2.SignatureHeader(creator=creator.identity, nonce=nonce),
         invocation=chaincode_pb2.ChaincodeInvocationSpec(chaincode_spec=spec),
-        action=proposal_pb2.ChaincodeAction(
+        result=proposal_pb2.ChaincodeAction(
             chaincode_id=chaincode_pb2.ChaincodeID(name=chaincode, version=VERSION),
             response=proposal_response_pb2.Response(status=200),
         ),
@@ -90,25 +102,42 @@ def parts_of(
 
 def assembled(parts: Parts, creator: Signs, endorsers: Iterable[Signs]) -> bytes:
     """The envelope of the parts, endorsed and signed."""
-    if not parts.channel_header.extension:
-        parts.channel_header.extension = parts.extension.SerializeToString()
-    channel_header = parts.channel_header.SerializeToString()
-    signature_header = parts.signature_header.SerializeToString()
-    request = proposal_pb2.ChaincodeProposalPayload(input=parts.invocation.SerializeToString()).SerializeToString()
-    if not parts.action.results:
-        parts.action.results = parts.results.SerializeToString()
-    answer = proposal_response_pb2.ProposalResponsePayload(
-        proposal_hash=hashlib.sha256(channel_header + signature_header + request).digest(),
-        extension=parts.action.SerializeToString(),
-    ).SerializeToString()
-    payload = transaction_pb2.ChaincodeActionPayload(chaincode_proposal_payload=request)
-    payload.action.proposal_response_payload = answer
-    for endorser in endorsers:
-        payload.action.endorsements.add(endorser=endorser.identity, signature=endorser.sign(answer + endorser.identity))
-    body = transaction_pb2.Transaction()
-    body.actions.add(header=signature_header, payload=payload.SerializeToString())
-    header = common_pb2.Header(channel_header=channel_header, signature_header=signature_header)
-    return sealed(common_pb2.Payload(header=header, data=body.SerializeToString()).SerializeToString(), creator)
+
+    def made(name: str, content: bytes) -> bytes:
+        return parts.bytes_of.get(name, bytes)(content)
+
+    extension = made("extension", parts.extension.SerializeToString())
+    parts.channel_header.extension = extension
+    channel_header = made("channel_header", parts.channel_header.SerializeToString())
+    signature_header = made("signature_header", parts.signature_header.SerializeToString())
+    action_header = signature_header if parts.action_header is None else parts.action_header
+    invocation = made("invocation", parts.invocation.SerializeToString())
+    request = made("request", fields((1, invocation)))
+    parts.result.results = made("results", parts.results.SerializeToString())
+    result = made("result", parts.result.SerializeToString())
+    hashed = hashlib.sha256(channel_header + action_header + request).digest()
+    answer = made("answer", fields((1, hashed if parts.proposal_hash is None else parts.proposal_hash), (2, result)))
+    endorsements = [
+        (2, fields((1, endorser.identity), (2, endorser.sign(answer + endorser.identity)))) for endorser in endorsers
+    ]
+    endorsed = made("endorsed", fields((1, answer), *endorsements))
+    action_payload = made("action_payload", fields((1, request), (2, endorsed)))
+    action = made("action", fields((1, action_header), (2, action_payload)))
+    body = made("transaction", fields((1, action)))
+    header = made("header", fields((1, channel_header), (2, signature_header)))
+    return sealed(made("payload", fields((1, header), (2, body))), creator)
+
+
+def fields(*contents: tuple[int, bytes]) -> bytes:
+    """A message of fields of bytes, in that order, be they empty or repeated."""
+    return b"".join(varint(number << 3 | 2) + varint(len(content)) + content for number, content in contents)
+
+
+def varint(number: int) -> bytes:
+    octets = b""
+    while number > 0x7F:
+        octets, number = octets + bytes((number & 0x7F | 0x80,)), number >> 7
+    return octets + bytes((number,))
 
 
 def sealed(payload: bytes, creator: Signs) -> bytes:
@@ -127,10 +156,17 @@ def written(namespace: str, *writes: tuple[str, bytes | None], reads: Sequence[A
 
 
 def definition_of(
-    chaincode: str, policy: Any, *, version: str = VERSION, sequence: int = 1, plugin: str = "vscc"
+    chaincode: str,
+    policy: Any,
+    *,
+    version: str = VERSION,
+    sequence: int = 1,
+    plugin: str = "vscc",
+    collections: Sequence[Any] = (),
 ) -> Any:
     """The results with which ``_lifecycle`` commits a chaincode's definition under an ``ApplicationPolicy``."""
-    fields = {
+    package = collection_pb2.CollectionConfigPackage(config=collections).SerializeToString()
+    contents = {
         "Sequence": db_pb2.StateData(Int64=sequence),
         "EndorsementInfo": _bytes(
             chaincode_definition_pb2.ChaincodeEndorsementInfo(version=version, endorsement_plugin="escc")
@@ -140,12 +176,17 @@ def definition_of(
                 validation_plugin=plugin, validation_parameter=policy.SerializeToString()
             )
         ),
-        "Collections": db_pb2.StateData(Bytes=b""),
+        "Collections": db_pb2.StateData(Bytes=package),
     }
-    writes = {f"namespaces/fields/{chaincode}/{name}": value.SerializeToString() for name, value in fields.items()}
-    metadata = db_pb2.StateMetadata(datatype="ChaincodeDefinition", fields=list(fields))
+    writes = {f"namespaces/fields/{chaincode}/{name}": value.SerializeToString() for name, value in contents.items()}
+    metadata = db_pb2.StateMetadata(datatype="ChaincodeDefinition", fields=list(contents))
     writes[f"namespaces/metadata/{chaincode}"] = metadata.SerializeToString()
     return written(LIFECYCLE, *sorted(writes.items()))
+
+
+def together(*results: Any) -> Any:
+    """The results of several namespaces in one."""
+    return rwset_pb2.TxReadWriteSet(ns_rwset=[entry for each in results for entry in each.ns_rwset])
 
 
 def _bytes(message: Any) -> Any:
