@@ -109,10 +109,16 @@ class GatewayService:
         return gateway_pb2.SubmitResponse()
 
     def CommitStatus(self, signed: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            request = gateway_pb2.CommitStatusRequest.FromString(signed.request)
-        except DecodeError as error:
-            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"invalid status request: {error}")
+        request = self._signed_request(
+            gateway_pb2.CommitStatusRequest, signed, "commit status request", "status request", context
+        )
+        for missing, message in (
+            (not request.identity, "no identity provided"),
+            (not request.channel_id, "no channel ID provided"),
+            (not request.transaction_id, "transaction ID should not be empty"),
+        ):
+            if missing:
+                self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
         self._check_reader(request.channel_id, request.identity, signed, context)
         until = time.monotonic() + (context.time_remaining() or _FOREVER)
         while context.is_active():
@@ -128,21 +134,28 @@ class GatewayService:
         return self.aborting.abort(context, grpc.StatusCode.CANCELLED, "the client has gone")
 
     def ChaincodeEvents(self, signed: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        try:
-            request = gateway_pb2.ChaincodeEventsRequest.FromString(signed.request)
-        except DecodeError as error:
-            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"invalid events request: {error}")
+        request = self._signed_request(
+            gateway_pb2.ChaincodeEventsRequest,
+            signed,
+            "chaincode events request",
+            "chaincode events request",
+            context,
+        )
         allowed = self._check_reader(request.channel_id, request.identity, signed, context)
         with self.streams.open(context):
-            number = self._start(request.start_position)
+            number = self._start(request, context)
             after = request.after_transaction_id
             while context.is_active() and not self.view.is_closed:
                 if not self.view.wait_for_height(number + 1):
                     continue
                 if allowed is not self.channel.get():
                     allowed = self._check_reader(request.channel_id, request.identity, signed, context)
-                events = self.events.of(number).after(after).of_chaincode(request.chaincode_id)
-                number, after = number + 1, ""
+                emitted = self.events.of(number)
+                number += 1
+                if after:
+                    # One that has no event is never passed, as at Fabric.
+                    emitted, after = emitted.after(after), "" if emitted.has(after) else after
+                events = emitted.of_chaincode(request.chaincode_id)
                 if events:
                     yield gateway_pb2.ChaincodeEventsResponse(events=events, block_number=number - 1)
             if context.is_active():
@@ -208,6 +221,14 @@ class GatewayService:
                     reason = f"an envelope of type {header.type} is no transaction"
         return self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, reason)
 
+    def _signed_request(self, kind: Any, signed: Any, what: str, invalid: str, context: grpc.ServicerContext) -> Any:
+        if not signed.request:
+            self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"a {what} is required")
+        try:
+            return kind.FromString(signed.request)
+        except DecodeError as error:
+            return self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"invalid {invalid}: {error}")
+
     def _check_reader(self, channel: str, identity: bytes, signed: Any, context: grpc.ServicerContext) -> Channel:
         """The configuration under which the client may read."""
         configuration = self.channel.get()
@@ -220,12 +241,16 @@ class GatewayService:
             self.aborting.abort(context, grpc.StatusCode.PERMISSION_DENIED, str(refusal))
         return configuration
 
-    def _start(self, position: Any) -> int:
-        kind = position.WhichOneof("Type")
-        if kind == "oldest":
-            return 0
-        if kind == "specified":
-            return int(position.specified.number)
-        if kind == "newest":
-            return self.view.height - 1
-        return self.view.height
+    def _start(self, request: Any, context: grpc.ServicerContext) -> int:
+        """The block of the transaction behind which to begin, if there is one, else what the position says."""
+        found = self.view.transaction(request.after_transaction_id) if request.after_transaction_id else None
+        if found is not None:
+            return found.block
+        match request.start_position.WhichOneof("Type"):
+            case "specified":
+                return int(request.start_position.specified.number)
+            case None | "next_commit":
+                return self.view.height
+            case kind:
+                message = f"invalid start position type: *orderer.SeekPosition_{kind.capitalize()}"
+                return self.aborting.abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)

@@ -43,8 +43,8 @@ class OrdererService:
                 self._take(envelope)
             except _Refused as refusal:
                 yield ab_pb2.BroadcastResponse(status=refusal.status, info=str(refusal))
-            else:
-                yield ab_pb2.BroadcastResponse(status=common_pb2.SUCCESS)
+                return
+            yield ab_pb2.BroadcastResponse(status=common_pb2.SUCCESS)
 
     def Deliver(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         return self.deliveries.deliver(requests, context, _status, _block)

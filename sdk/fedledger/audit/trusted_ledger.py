@@ -27,6 +27,7 @@ from fedledger.gateway.blocks import (
     Version,
     commit_hash,
     header_hash,
+    is_config,
     parse_envelope_header,
     recorded_commit_hash,
     recorded_id,
@@ -199,11 +200,11 @@ class TrustedLedger:
     # --- configuration
 
     def _last_config(self, block: Any) -> int:
-        return int(block.header.number) if _is_config(block) else self._tip.last_config
+        return int(block.header.number) if is_config(block) else self._tip.last_config
 
     def _configured(self, block: Any) -> ChannelConfig | None:
         """The configuration that a config block brings; None for any other block."""
-        if not _is_config(block):
+        if not is_config(block):
             return None
         payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(block.data.data[0]).payload)
         try:
@@ -217,7 +218,7 @@ def _trust(genesis: bytes) -> tuple[ChannelConfig, _Tip]:
         block = read_block(genesis)
         check_links(block, 0, b"")
         check_data(block)
-        if not _is_config(block):
+        if not is_config(block):
             raise GenesisError(
                 "NOT_GENESIS",
                 "The first block is no channel configuration.",
@@ -234,15 +235,6 @@ def _trust(genesis: bytes) -> tuple[ChannelConfig, _Tip]:
         ) from error
     config = ChannelConfig.from_config(header.channel_id, parse_config(payload.data).config)
     return config, _Tip(0, header_hash(block.header), recorded_commit_hash(block), 0)
-
-
-def _is_config(block: Any) -> bool:
-    if len(block.data.data) != 1:
-        return False
-    try:
-        return int(parse_envelope_header(block.data.data[0]).type) == int(common_pb2.CONFIG)
-    except BlockFormatError:
-        return False
 
 
 def _used_chaincode(block: Any) -> str:

@@ -66,6 +66,7 @@ __all__ = [
     "data_hash",
     "header_bytes",
     "header_hash",
+    "is_config",
     "last_config_index",
     "parse_block",
     "parse_envelope_header",
@@ -117,6 +118,16 @@ def parse_block(block_bytes: bytes) -> Any:
     if not block.HasField("header"):
         raise BlockFormatError("MALFORMED_BLOCK", "The block has no header.")
     return block
+
+
+def is_config(block: Any) -> bool:
+    """Whether a block's one transaction is a channel configuration."""
+    if len(block.data.data) != 1:
+        return False
+    try:
+        return int(parse_envelope_header(block.data.data[0]).type) == int(common_pb2.CONFIG)
+    except BlockFormatError:
+        return False
 
 
 def header_bytes(header: Any) -> bytes:

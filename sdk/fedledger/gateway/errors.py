@@ -36,9 +36,9 @@ _STORE_ELSEWHERE = "Send less at once: large data belongs into the artifact stor
 CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
 TOO_MANY_CALLS = "TOO_MANY_CALLS"
 _KEEP_STREAMS = (
-    "The peer also counts event streams that clients have closed, until its next event would have gone to them. Wait for"
-    " the next transactions, or ask whoever runs the peer to raise peer.limits.concurrency; keep one stream open instead"
-    " of opening many."
+    "The peer also counts event streams that clients have closed, until its next event would have gone to them. Wait"
+    " for the next transactions, or ask whoever runs the peer to raise peer.limits.concurrency; keep one stream open"
+    " instead of opening many."
 )
 _RECOGNISED = (
     ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again.", ExitCode.FAILED),

@@ -1,7 +1,7 @@
 """One open stream for all who listen to the same thing; who stops listening does not close it.
 
-A Fabric peer goes on counting a stream that its client has closed until the next event would have been sent, and refuses
-further calls of the whole organisation when it counts too many. So listeners come and go, and the stream stays.
+A Fabric peer goes on counting a stream that its client has closed until the next event would have been sent, and
+refuses further calls of the whole organisation when it counts too many. So listeners come and go, and the stream stays.
 """
 
 from __future__ import annotations
