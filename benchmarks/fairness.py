@@ -19,10 +19,9 @@ from fedledger.training import load_task
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import CohortEntry, StandingRecord
 from fedledger_chaincode.messages.task import RobustnessSpec, TaskSpec
-from fedledger_chaincode.rules.evidence import Judged
 from fedledger_chaincode.rules.reputation import updated_standing
 from fedledger_chaincode.rules.rewards import counted_shares, guaranteed_reward, participants_part, split_reward
-from fedledger_chaincode.rules.settlement import Rules, weigh
+from fedledger_chaincode.rules.settlement import Judged, Rules, weigh
 
 SIZES = (20, 40, 80, 150, 300, 600, 1_200, 2_000)
 """Records of the organisations; the smallest is first."""

@@ -1,16 +1,23 @@
 """What secure aggregation costs: per update, per round, in bytes and in memory; prints tables, asserts nothing.
 
-``python benchmarks/secure_aggregation.py [--dimensions 10000 100000 ...] [--rounds]``. One core. Every time is the
-best of several runs in this process, after the kernels are compiled. Ratios are to an unprotected sum (float64,
-total += weight * update) and to plain Shamir sharing of the same update (no commitments, no sealing, no proof).
+``python benchmarks/secure_aggregation.py [--dimensions 10000 100000 ...] [--rounds] [--before FOLDER]``. One core.
+Every time is the best of several runs in this process, after the kernels are compiled. Ratios are to an unprotected
+sum (float64, total += weight * update) and to plain Shamir sharing of the same update (no commitments, no sealing, no
+proof). With ``--before``, a checkout of an earlier release, nothing but updates with the norm proof is measured, with
+both releases by turns on the same inputs, in processor time.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import machine
@@ -72,10 +79,8 @@ class Case:
             base_model=context.base_model,
             agreement="00" * 32,
             num_examples=1,
-            root=prepared.root,
-            leaves=prepared.leaves,
-            shares=prepared.shares,
-            proof=prepared.proof,
+            # Manifests of earlier releases hold leaves, too.
+            **{name: value for name, value in vars(prepared).items() if name in Manifest.model_fields},
             privacy=PrivacyStatement(
                 mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0
             ),
@@ -88,15 +93,89 @@ class Case:
             raise SystemExit(f"validator {validator} cannot read its share: {opened.reason}")
         return opened
 
+    def validate(self, prepared: PreparedUpdate, manifest: Manifest, total: kernels.Elements) -> OpenedShare:
+        """All that a validator does with one update."""
+        share = self.open(prepared, manifest)
+        opening_of(share, self.reference if self.parameters.proof == "norm" else None)
+        kernels.accumulate(total, np.uint64(100), share.update)
+        return share
 
-def best(repeat: int, action: Callable[[], Result]) -> tuple[float, Result]:
+
+def best(
+    repeat: int, action: Callable[[], Result], clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, Result]:
     """Seconds of the fastest of ``repeat`` runs, and what the last returned."""
     fastest = float("inf")
     for _ in range(max(1, repeat)):
-        start = time.perf_counter()
+        start = clock()
         result = action()
-        fastest = min(fastest, time.perf_counter() - start)
+        fastest = min(fastest, clock() - start)
     return fastest, result
+
+
+def repetitions(dimension: int) -> int:
+    return max(2, min(30, 3_000_000 // dimension))
+
+
+class Release:
+    """A process of one release that does a participant's or a validator's work when it is asked to."""
+
+    def __init__(self, folder: Path, n: int, t: int, dimension: int) -> None:
+        packages = os.pathsep.join(str(folder / name) for name in ("sdk", "chaincode"))
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", *map(str, (n, t, dimension))],
+            env=os.environ | {"PYTHONPATH": packages, "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.bytes = self.ask("bytes")
+        """To each validator, of a manifest, of an opening."""
+
+    def ask(self, what: str) -> list[float]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(what, file=self._process.stdin, flush=True)
+        answer: list[float] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(n: int, t: int, dimension: int) -> None:
+    """Answer each line on standard input: the processor's seconds for a participant or a validator, or the bytes."""
+    case = Case.of(n, t, dimension, "norm")
+    prepared, manifest = case.prepare()
+    total = np.zeros(dimension, dtype=np.uint64)
+    opening = opening_of(case.validate(prepared, manifest, total), case.reference)
+    sizes = [len(prepared.sealed[0]), len(manifest.canonical()), len(opening.canonical())]
+    work = {"participant": case.prepare, "validator": lambda: case.validate(prepared, manifest, total)}
+    for line in sys.stdin:
+        answer = sizes if line == "bytes\n" else [best(1, work[line.strip()], time.process_time)[0]]
+        print(json.dumps(answer), flush=True)
+
+
+def compared(before: Path, n: int, t: int, dimensions: list[int]) -> Iterator[str]:
+    """Earlier release and this one by turns, so that a busy machine is busy for both; the best turn of each."""
+    here = Path(__file__).resolve().parents[1]
+    yield f"\nPer update with the norm proof, n = {n}, t = {t}, earlier release -> this one"
+    yield (
+        f"{'d':>9} {'participant, ms':>26} {'validator, ms':>26} {'bytes to each validator':>26} "
+        f"{'manifest':>15} {'opening':>13}"
+    )
+    for dimension in dimensions:
+        releases = [Release(folder, n, t, dimension) for folder in (before, here)]
+        columns = []
+        for role in ("participant", "validator"):
+            turns = [[release.ask(role)[0] for release in releases] for _ in range(20 * repetitions(dimension))]
+            old, new = (1e3 * min(side) for side in zip(*turns, strict=True))
+            columns.append(f"{old:.2f} -> {new:.2f} ({new / old:.2f}x)")
+        columns += [f"{old:,} -> {new:,}" for old, new in zip(*(release.bytes for release in releases), strict=True)]
+        for release in releases:
+            release.end()
+        yield "{:>9} {:>26} {:>26} {:>26} {:>15} {:>13}".format(dimension, *columns)
 
 
 def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
@@ -108,7 +187,7 @@ def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
         f"{'proof bytes':>12} {'peak MB':>8}"
     )
     for dimension in dimensions:
-        repeat = max(2, min(30, 3_000_000 // dimension))
+        repeat = repetitions(dimension)
         times: dict[str, tuple[float, float]] = {}
         sizes: dict[str, int] = {}
         for proof in ("none", "norm"):
@@ -116,13 +195,7 @@ def per_update(n: int, t: int, dimensions: list[int]) -> Iterator[str]:
             participant, (prepared, manifest) = best(repeat, case.prepare)
             total = np.zeros(dimension, dtype=np.uint64)
 
-            def validate(case: Case = case, total: kernels.Elements = total) -> None:
-                share = case.open(prepared, manifest)  # noqa: B023 (called within this iteration)
-                if share.proof_root is not None:
-                    opening_of(share, case.reference)
-                kernels.accumulate(total, np.uint64(100), share.update)
-
-            validator, _ = best(repeat, validate)
+            validator, _ = best(repeat, lambda: case.validate(prepared, manifest, total))  # noqa: B023
             times[proof] = participant, validator
             sizes[proof] = prepared.shares[0].size
         shamir = plain_shamir(n, t, case.update, repeat)
@@ -163,9 +236,7 @@ def whole_round(participants: int, dimension: int) -> Iterator[str]:
     for participant in range(participants):
         prepared, manifest = case.prepare(participant)
         start = time.perf_counter()
-        share = case.open(prepared, manifest)
-        opening_of(share, case.reference)
-        kernels.accumulate(total, np.uint64(100), share.update)
+        case.validate(prepared, manifest, total)
         spent += time.perf_counter() - start
         shares += len(prepared.sealed[0])
         weights.append(100)
@@ -196,7 +267,9 @@ def settlement(participants: int) -> Iterator[str]:
         def settle(n: int = n, t: int = t, received: list[bytes] = attestations) -> int:
             decoded = [Attestation.decode(attestation) for attestation in received]
             decisions = [
-                decide({j: a.findings[i].opening for j, a in enumerate(decoded, start=1)}, n, t)
+                decide(
+                    {j: a.findings[i].opening for j, a in enumerate(decoded, start=1)}, n, t, frozenset(range(1, n + 1))
+                )
                 for i in range(participants)
             ]
             return sum(1 for decision in decisions if decision.verdict == "accepted")
@@ -229,9 +302,7 @@ def warm_up() -> None:
     """Compile every kernel."""
     for n, t in ((4, 1), (7, 2)):
         case = Case.of(n, t, 64, "norm")
-        share = case.open(*case.prepare())
-        opening_of(share, case.reference)
-        kernels.accumulate(np.zeros(64, dtype=np.uint64), np.uint64(1), share.update)
+        case.validate(*case.prepare(), np.zeros(64, dtype=np.uint64))
         for _ in reconstruction([64]):
             pass
 
@@ -242,10 +313,22 @@ def main() -> None:
     parser.add_argument("--validators", type=int, default=4)
     parser.add_argument("--tolerated-faults", type=int, default=1)
     parser.add_argument("--rounds", action="store_true", help="also 1,000 updates of 100,000 (half a minute)")
+    parser.add_argument(
+        "--before", type=Path, metavar="FOLDER", help="compare with the release that is checked out there"
+    )
+    parser.add_argument("--serve", type=int, nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    n, t = arguments.validators, arguments.tolerated_faults
+    if arguments.serve is not None:
+        serve(*arguments.serve)
+        return
     print(f"{machine.description('numpy', 'numba')}; one core")
+    if arguments.before is not None:
+        for line in compared(arguments.before.resolve(), n, t, arguments.dimensions):
+            print(line, flush=True)
+        return
     warm_up()
-    for line in per_update(arguments.validators, arguments.tolerated_faults, arguments.dimensions):
+    for line in per_update(n, t, arguments.dimensions):
         print(line, flush=True)
     print("\nA round, n = 4, t = 1, with the norm proof and a reference direction")
     rounds = [(100, 10_000), (1_000, 10_000)] + ([(1_000, 100_000)] if arguments.rounds else [])

@@ -33,7 +33,7 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     ValidatorRecord,
 )
-from fedledger_chaincode.messages.round import Attestation, Opening, UpdateFinding
+from fedledger_chaincode.messages.round import Attestation, NormOpening, UpdateFinding
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.replay import ReplayStub
 
@@ -89,8 +89,6 @@ def records(spec: TaskSpec, count: int) -> Iterator[tuple[str, Value]]:
             base_model=DIGEST,
             opened_by=MSPS[0],
             opened_at=NOW,
-            updates_due=NOW,
-            attestations_due=NOW + 60,
         ),
     )
     validators = tuple(ValidatorRecord(msp=msp, sealing_key=DIGEST, store="file:///store", stake=0) for msp in MSPS)
@@ -103,7 +101,7 @@ def records(spec: TaskSpec, count: int) -> Iterator[tuple[str, Value]]:
     yield state.cohort_key(task, 1), CohortRecord(participants=entries, validators=validators)
     fixed = tuple(FixedUpdate(participant=name, manifest_digest=DIGEST, num_examples=100) for name in participants)
     yield state.fixed_key(task, 1), FixedSetRecord(updates=fixed)
-    opening = Opening(degree=(ZERO, ZERO), zero=(ZERO, ZERO), inner_product=ZERO)
+    opening = NormOpening(z=(ZERO, ZERO), p=(ZERO, ZERO), inner_product=ZERO)
     findings = tuple(UpdateFinding(participant=name, readable=True, opening=opening) for name in participants)
     attestation = Attestation(task=task, round=1, findings=findings)
     for msp in MSPS:

@@ -147,7 +147,7 @@ class Federation:
             definition=definition,
             data=Split(data[number], nothing),
             key=key,
-            journal=Journal(self.folder / "journal" / str(number)),
+            journal=Journal(self.folder / "journal" / str(number), session.profile.channel),
             site=f"participant {number}",
             reports=False,
         )

@@ -22,6 +22,7 @@ from fedledger_chaincode.messages.round import (
     Admission,
     AggregateShare,
     Attestation,
+    DealingOpening,
     Manifest,
     ModelReport,
     PrivacyStatement,
@@ -33,11 +34,13 @@ from fedledger_chaincode.messages.round import (
 )
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
-from fedledger_chaincode.rules.commitments import UpdateContext, root_digest
+from fedledger_chaincode.rules.dealing import aggregate_bytes, sealed_bytes
 from fedledger_chaincode.transactions.membership import MAXIMUM_ADMISSIONS
 from ledger_load.engines import Engine, Member
 
 NO_PRIVACY = PrivacyStatement(mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0)
+ALIKE = DealingOpening(combination=("0" * 16, "0" * 16))
+"""All validators say the same of every update: they belong to one dealing."""
 ResultT = TypeVar("ResultT")
 
 
@@ -79,7 +82,8 @@ class Task:
     def open(self, number: int) -> RoundView:
         """Open a round and return it, as soon as every peer has it."""
         validators = list(self.engine.of("validator").values())
-        validators[0].submit("OpenRound", self.spec.task, number)
+        validators[0].submit("CallRound", self.spec.task, number)
+        patiently(lambda: validators[0].submit("OpenRound", self.spec.task, number))
         for validator in validators:
             patiently(partial(self.round, validator, number))
         return self.round(validators[0], number)
@@ -99,14 +103,17 @@ class Task:
 
         def attest(validator: Member) -> None:
             fixed = patiently(lambda: _fixed(self.round(validator, number)))
-            findings = tuple(UpdateFinding(participant=update.participant, readable=True) for update in fixed.updates)
+            findings = tuple(
+                UpdateFinding(participant=update.participant, readable=True, opening=ALIKE) for update in fixed.updates
+            )
             validator.submit("AttestUpdates", Attestation(task=self.spec.task, round=number, findings=findings))
 
         at_once([partial(attest, validator) for validator in validators])
         patiently(lambda: validators[0].submit("SettleRound", self.spec.task, number))
 
         def report(validator: Member) -> None:
-            share = AggregateShare(task=self.spec.task, round=number, digest=digest(validator.msp), size=50)
+            size = aggregate_bytes(self.spec.model.parameter_count)
+            share = AggregateShare(task=self.spec.task, round=number, digest=digest(validator.msp), size=size)
             patiently(lambda: validator.submit("PostAggregateShare", share))
 
         at_once([partial(report, validator) for validator in validators])
@@ -115,7 +122,7 @@ class Task:
             round=number,
             aggregate_digest=digest(f"sum {number}"),
             model_digest=digest(f"model {number}"),
-            model_size=100,
+            model_size=self.spec.model.initial_weights_size,
             liars=(),
         )
 
@@ -128,6 +135,7 @@ class Task:
     def _manifest(self, member: Member, view: RoundView) -> SignedManifest:
         validators = self.spec.aggregation.validators
         unique = f"{member.pseudonym} {view.record.round}"
+        size = sealed_bytes(self.spec.aggregation, self.spec.model.parameter_count)
         manifest = Manifest(
             channel="fedledger",
             task=self.spec.task,
@@ -137,14 +145,12 @@ class Task:
             agreement=self.spec_hash,
             num_examples=100,
             root=digest(unique),
-            leaves=tuple(digest(f"leaf {unique} {validator}") for validator in validators),
             shares=tuple(
-                SealedShareReference(digest=digest(f"share {unique} {validator}"), size=99) for validator in validators
+                SealedShareReference(digest=digest(f"share {unique} {validator}"), size=size)
+                for validator in validators
             ),
             privacy=NO_PRIVACY,
         )
-        root = root_digest(UpdateContext.of(manifest), manifest.leaves)
-        manifest = manifest.model_copy(update={"root": root})
         return SignedManifest(manifest=manifest, signature=_signature(member.key, manifest))
 
 

@@ -12,9 +12,8 @@ from fedledger.secure_aggregation import decode_sum, encode_direction, encode_up
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import CohortEntry, SettledUpdate, StandingRecord
 from fedledger_chaincode.messages.task import AggregationSpec, ReputationSpec, RobustnessSpec
-from fedledger_chaincode.rules.evidence import Judged
 from fedledger_chaincode.rules.reputation import updated_standing
-from fedledger_chaincode.rules.settlement import Rules, weigh
+from fedledger_chaincode.rules.settlement import Judged, Rules, weigh
 
 QUANTISED_NORM = 1 << 24
 

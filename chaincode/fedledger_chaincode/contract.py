@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
+from fedledger_chaincode.messages.texts import check_text
 from fedledger_chaincode.state import WorldState
 from fedledger_chaincode.stub import Stub
 from fedledger_chaincode.submitter import Submitter
 from fedledger_chaincode.transactions import (
     agreements,
     disputes,
+    lateness,
     membership,
     mints,
     models,
@@ -27,7 +29,7 @@ from fedledger_chaincode.transactions import (
 )
 from fedledger_chaincode.transactions.context import Context
 
-VERSION = "1.0"
+VERSION = "2.0"
 
 ArgumentKind = Literal["text", "prose", "integer", "message", "messages"]
 """``text`` becomes part of keys, ``prose`` does not. ``message`` is canonical JSON that the function decodes;
@@ -69,15 +71,16 @@ TRANSACTIONS: Mapping[str, Transaction] = {
     ),
     "UseModel": _submit(agreements.use_model, task="text", version="integer", purpose="text"),
     "RegisterValidator": _submit(tasks.register_validator, registration="message"),
+    "CallRound": _submit(rounds.call_round, task="text", round="integer"),
     "OpenRound": _submit(rounds.open_round, task="text", round="integer"),
     "SubmitUpdates": _submit(rounds.submit_updates, manifests="messages"),
     "CloseRound": _submit(rounds.close_round, task="text", round="integer"),
     "CommitReference": _submit(references.commit_reference, commitment="message"),
     "RevealReference": _submit(references.reveal_reference, revealed="message"),
     "AttestUpdates": _submit(settlement.attest_updates, attestation="message"),
-    "DisputeRound": _submit(disputes.dispute_round, task="text", round="integer"),
-    "RevealShare": _submit(disputes.reveal_share, revealed="message"),
-    "JudgeReveal": _submit(disputes.judge_reveal, judgement="message"),
+    "ClaimLate": _submit(lateness.claim_late, claim="message"),
+    "DiscloseShares": _submit(disputes.disclose_shares, disclosure="message"),
+    "VoteDealing": _submit(disputes.vote_dealing, votes="message"),
     "SettleRound": _submit(settlement.settle_round, task="text", round="integer"),
     "PostAggregateShare": _submit(settlement.post_aggregate_share, share="message"),
     "ReportModel": _submit(settlement.report_model, report="message"),
@@ -192,7 +195,10 @@ def _argument(name: str, argument: str, kind: ArgumentKind, value: bytes) -> Any
     if kind == "prose":
         if not text.strip():
             raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty.", "Say it in a few words.")
-        return text
+        try:
+            return check_text(text)
+        except ValueError as error:
+            raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument}: {error}.", "Write plain text.") from None
     if kind == "text":
         if not text or "/" in text or "\x00" in text:
             raise ContractError(400, "BAD_ARGUMENTS", f"{name}: {argument} is empty or holds a slash or a zero byte.")

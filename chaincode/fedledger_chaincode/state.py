@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import TypeVar
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.base import Record
 from fedledger_chaincode.stub import Stub
 
-RecordT = TypeVar("RecordT", bound=Value)
+RecordT = TypeVar("RecordT", bound=Record)
 REMEMBERED_RECORDS = 512
 _AFTER_SLASH = "0"
 """The character after '/' in code-point order: the end of a prefix's range."""
@@ -84,20 +84,36 @@ def attestation_key(task: str, number: int, msp: str) -> str:
     return f"attestation/{task}/{number:07d}/{msp}"
 
 
-def reference_key(task: str, number: int) -> str:
-    return f"reference/{task}/{number:07d}"
+def reference_key(task: str, number: int, msp: str) -> str:
+    return f"reference/{task}/{number:07d}/{msp}"
 
 
-def disputes_key(task: str, number: int) -> str:
-    return f"disputes/{task}/{number:07d}"
+def reference_faults_key(task: str) -> str:
+    return f"reference-faults/{task}"
 
 
-def reveal_key(task: str, number: int, participant: str, msp: str) -> str:
-    return f"reveal/{task}/{number:07d}/{participant}/{msp}"
+def late_key(task: str, number: int, phase: str, msp: str) -> str:
+    return f"late/{task}/{number:07d}/{phase}/{msp}"
 
 
-def judgement_key(task: str, number: int, participant: str, msp: str, judge: str) -> str:
-    return f"judgement/{task}/{number:07d}/{participant}/{msp}/{judge}"
+def dispute_key(task: str, number: int) -> str:
+    return f"dispute/{task}/{number:07d}"
+
+
+def docket_key(task: str) -> str:
+    return f"docket/{task}"
+
+
+def disclosure_key(task: str, number: int, msp: str) -> str:
+    return f"disclosure/{task}/{number:07d}/{msp}"
+
+
+def votes_key(task: str, number: int, judge: str) -> str:
+    return f"votes/{task}/{number:07d}/{judge}"
+
+
+def barred_key(task: str) -> str:
+    return f"barred/{task}"
 
 
 def settlement_key(task: str, number: int) -> str:
@@ -130,6 +146,26 @@ def allowance_key(owner: str, spender: str) -> str:
 
 def mint_key(task: str, proposal: str) -> str:
     return f"mint/{task}/{proposal}"
+
+
+def received_key(account: str) -> str:
+    return f"received/{account}"
+
+
+def earned_key(account: str, task: str) -> str:
+    return f"earned/{account}/{task}"
+
+
+def collected_key(account: str, task: str) -> str:
+    return f"collected/{account}/{task}"
+
+
+def earning_tasks_key(account: str) -> str:
+    return f"earning-tasks/{account}"
+
+
+def gifts_key(task: str, number: int) -> str:
+    return f"gifts/{task}/{number:07d}"
 
 
 SUPPLY_KEY = "supply"
@@ -190,6 +226,8 @@ class WorldState:
         value = self._written[key] if key in self._written else self._committed[key]
         return None if value is None else _decoded(record, value)
 
-    def put(self, key: str, record: Value) -> None:
-        self._written[key] = record.canonical()
+    def put(self, key: str, record: Record) -> None:
+        """Write a record. What was read at its key and is unknown to this version stays."""
+        before = self._record(type(record), key) if key in self._written or key in self._committed else None
+        self._written[key] = (record if before is None else record.carrying(before)).canonical()
         self._stub.put_state(key, self._written[key])

@@ -56,3 +56,32 @@ class Stub(Protocol):
     def set_event(self, name: str, payload: bytes) -> None:
         """The transaction's one event; a second call replaces the first."""
         ...
+
+
+class Rehearsal:
+    """Another stub's transaction with nothing written and nothing said."""
+
+    def __init__(self, stub: Stub) -> None:
+        self._stub = stub
+        self.transaction_id = stub.transaction_id
+        self.channel_id = stub.channel_id
+        self.function = stub.function
+        self.arguments = stub.arguments
+        self.creator = stub.creator
+        self.timestamp = stub.timestamp
+        self.transient = stub.transient
+
+    def get_state(self, keys: Sequence[str]) -> list[bytes | None]:
+        return self._stub.get_state(keys)
+
+    def get_state_range(self, start: str, end: str) -> Iterator[tuple[str, bytes]]:
+        return self._stub.get_state_range(start, end)
+
+    def put_state(self, key: str, value: bytes) -> None:
+        pass
+
+    def delete_state(self, key: str) -> None:
+        pass
+
+    def set_event(self, name: str, payload: bytes) -> None:
+        pass

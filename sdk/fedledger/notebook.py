@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from fedledger.agents.stores import artifact_areas, find_model
+from fedledger.agents.stores import artifact_areas, find_model_of
 from fedledger.errors import BadInputError
 from fedledger.gateway import Network
 from fedledger.identity.profile import Profile, load_profile
@@ -100,13 +100,17 @@ class Channel:
 
         Args:
             genesis: hex header hash of the genesis block that is trusted; None trusts the one that the peer has.
-            contracts: wheels of other releases, where the contract was upgraded.
+            contracts: wheels of other releases, for versions of the contract that do not come with this one.
         """
         from fedledger.audit import contract_versions, verify_network
 
         with contract_versions([Path(path) for path in contracts]) as versions:
             return verify_network(
-                self.network, trusted_genesis=genesis, chaincode=self.profile.chaincode, versions=versions
+                self.network,
+                allowed=self.profile.stores,
+                trusted_genesis=genesis,
+                chaincode=self.profile.chaincode,
+                versions=versions,
             )
 
 
@@ -191,4 +195,5 @@ class Task:
             if view.head is None:
                 raise BadInputError("NO_MODEL", f"Task {self.name} is not active yet.", "Wait for its approval.")
             version = view.head.version
-        return find_model(self.ledger, self.name, artifact_areas(view), version)
+        stores = artifact_areas(view, allowed=self.profile.stores)
+        return find_model_of(view.record.spec, self.ledger.model(self.name, version), stores)

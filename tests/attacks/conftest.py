@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedledger.agents.journal import PendingUpdate
-from fedledger.agents.participant import find_liar, pseudonym_of, signed_manifest
+from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.participant import Participant, pseudonym_of, signed_manifest
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import Validator
@@ -24,10 +24,12 @@ from fedledger.identity.keys import PrivateKey
 from fedledger.identity.profile import Profile, load_profile
 from fedledger.ledger import TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, SealingKey, UpdateContext, prepare_update
-from fedledger.training.weights import save_weights
-from fedledger_chaincode.messages.round import RevealedShare, SignedManifest
+from fedledger.training import LocalResult
+from fedledger.training.weights import Float32Array, save_weights
+from fedledger_chaincode.messages.records import ENDED
+from fedledger_chaincode.messages.round import SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.messages.views import RoundView
+from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_network.consortium import Consortium
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.node import EmbeddedNode
@@ -42,6 +44,17 @@ NAMES = {
 }
 HONEST = [3_000_000, -1_000_000, 500, 0]
 """An update well within the quantised norm 2^24."""
+
+
+@dataclass
+class Hands:
+    """The hands of everybody's stopwatch: they move only when they are moved."""
+
+    ahead: float = 0.0
+    """Seconds."""
+
+    def __call__(self) -> float:
+        return self.ahead
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,8 @@ class Game:
     """MSP id by organisation."""
     rounds: int = 0
     pending: dict[str, PendingUpdate] = field(default_factory=dict)
+    hands: Hands = field(default_factory=Hands)
+    """Of the validators' stopwatches."""
 
     def ledger(self, organisation: str, role: str) -> TaskLedger:
         return self.ledgers[f"{organisation}-{role}"]
@@ -75,14 +90,19 @@ class Game:
         return pseudonym_of(self.keys[organisation])
 
     def view(self) -> RoundView:
+        """The round that is played."""
         return self.ledger("cleveland", "auditor").round(self.spec.task, self.rounds)
 
     def open(self) -> None:
         head = self.ledger("cleveland", "auditor").task(self.spec.task).head
         assert head is not None
-        self.rounds = head.round + 1
-        self.ledger("cleveland", "validator").open_round(self.spec.task, self.rounds)
         self.pending = {}
+        if head.round_state == "open":  # validators that went on with a dispute have opened it
+            self.rounds = head.round
+            return
+        self.rounds = head.round + 1
+        self.ledger("cleveland", "validator").call_round(self.spec.task, self.rounds)
+        self.ledger("cleveland", "validator").open_round(self.spec.task, self.rounds)
 
     def context(self, organisation: str) -> UpdateContext:
         record = self.view().record
@@ -116,46 +136,40 @@ class Game:
         ):
             changed = stored(point, sealed)
             digest = prepared.shares[point - 1].digest
-            store = ValidatorStore(validator.store).shares
-            if changed == sealed:
-                store.put(sealed)
-            else:
-                path = Path(validator.store) / "shares" / digest[:2] / digest
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(changed)
-        self.pending[organisation] = PendingUpdate(signed, prepared.sealed, prepared.seeds)
+            store = ValidatorStore(validator.store).shares_of("fedledger", self.spec.task, self.rounds)
+            store.put(sealed)
+            if changed != sealed:
+                (Path(store.url) / digest[:2] / digest).write_bytes(changed)
+        self.pending[organisation] = PendingUpdate(signed, prepared.sealed)
         self.ledger(organisation, "participant").submit_updates([signed])
-
-    def rebut(self, organisation: str) -> None:
-        """The participant's turn in a dispute: reveal the share of whoever lied."""
-        task, current = self.ledger(organisation, "participant").task(self.spec.task), self.view()
-        disclosure = find_liar(self.pending[organisation], task, current, None)
-        assert disclosure is not None
-        liar, plaintext = disclosure
-        digests = [validator.store.artifacts.put(plaintext) for validator in self.validators.values()]
-        self.ledger(organisation, "participant").reveal_share(
-            RevealedShare(
-                task=self.spec.task,
-                round=self.rounds,
-                participant=self.pseudonym(organisation),
-                validator=liar,
-                digest=digests[0],
-                size=len(plaintext),
-            )
-        )
 
     def work(self, *, until: Sequence[str], without: Sequence[str] = (), seconds: float = 90.0) -> RoundView:
         """Let the validators work until the round is in one of the states ``until``."""
+        return self.work_until(lambda view: view.record.state in until, without=without, seconds=seconds)
+
+    def work_until(
+        self, reached: Callable[[RoundView], bool], *, without: Sequence[str] = (), seconds: float = 90.0
+    ) -> RoundView:
+        """The same until the round is as wanted. Where all wait, their stopwatches are put forward."""
         end = time.monotonic() + seconds
-        while (view := self.view()).record.state not in until:
+        while not reached(view := self.view()):
+            assert view.record.state not in ENDED, f"round {self.rounds} was {view.record.state}: {view.record.reason}"
             assert time.monotonic() < end, f"round {self.rounds} is still {view.record.state}"
-            for organisation, validator in self.validators.items():
-                head = self.ledger("cleveland", "auditor").task(self.spec.task).head
-                over = head is None or head.round_state in ("finalised", "aborted", *until)
-                if organisation not in without and not over:
-                    validator.step()
-            time.sleep(0.02)
+            waits = [
+                validator.step()
+                for organisation, validator in self.validators.items()
+                if organisation not in without and not reached(self.view())
+            ]
+            self.hands.ahead += min((wait for wait in waits if wait is not None), default=0.0)
         return view
+
+    def settle_disputes(self, *, without: Sequence[str] = (), seconds: float = 90.0) -> None:
+        """Let the validators work until a ruling has been made on every accusation; they may go on to other rounds."""
+        auditor, end = self.ledger("cleveland", "auditor"), time.monotonic() + seconds
+        while auditor.task(self.spec.task).accusations:
+            assert time.monotonic() < end, "something is disputed still"
+            waits = [v.step() for organisation, v in self.validators.items() if organisation not in without]
+            self.hands.ahead += min((wait for wait in waits if wait is not None), default=0.0)
 
     def verdicts(self) -> dict[str, str]:
         """By organisation, of the newest round."""
@@ -188,7 +202,7 @@ def training_free_spec(**changes: Any) -> TaskSpec:
         "incentive": {"slashing_norm": 100_000, "slashing_dealing": 100_000, "slashing_validator": 100_000}
         | {"endowment": 1_000_000_000_000, "participant_stake": 100_000_000_000},
         "reputation": {"quarantine_threshold": 0},
-        "deadlines": {"updates": 60, "attestations": 6, "aggregates": 8, "disputes": 3},
+        "deadlines": {"updates": 60, "attestations": 40, "aggregates": 40, "disputes": 20},
     }
     return task_spec(**tables | changes)
 
@@ -232,7 +246,7 @@ def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
     for organisation in members.names:
         members.ledgers[f"{organisation}-governor"].propose_task(spec)
         members.ledgers[f"{organisation}-governor"].approve_task(spec.task, spec.sha256())
-    validators = {}
+    validators, hands = {}, Hands()
     for organisation, msp in members.names.items():
         profile = members.profiles[f"{organisation}-validator"]
         store = Path(profile.store) / spec.task
@@ -243,6 +257,7 @@ def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
             ValidatorStore(str(store)),
             SealingKey.generate(),
             patience=0.05,
+            now=hands,
             initial_model=zero_model(),
             memory=ReferenceMemory(store.parent / "memory"),
             **validator_options,
@@ -250,12 +265,45 @@ def begin(members: Members, spec: TaskSpec, **validator_options: Any) -> Game:
         validators[organisation].register()
         members.ledgers[f"{organisation}-participant"].join_task(spec.task)
     keys = {o: members.profiles[f"{o}-participant"].credentials().key for o in members.names}
-    return Game(spec, members.ledgers, keys, validators, members.names)
+    return Game(spec, members.ledgers, keys, validators, members.names, hands=hands)
 
 
-def in_place_of(game: Game, organisation: str, kind: type[Validator]) -> Validator:
-    """Put a validator of another kind in the place of an organisation's."""
+class Site(Participant):
+    """A participant agent that sends an update of a test's choice and judges no model: all else is the agent's own."""
+
+    update: Float32Array
+
+    def __post_init__(self) -> None:
+        """Nothing is trained."""
+
+    def _train(self, view: TaskView, current: RoundView) -> LocalResult:
+        norm = float(np.linalg.norm(self.update))
+        return LocalResult(self.update, 100, norm, norm, 0, 0, {}, 0.0)
+
+    def _evaluate(self, view: TaskView) -> None:
+        if view.head is not None:
+            self._evaluated = view.head.version
+
+
+def site_of(game: Game, organisation: str, folder: Path, update: Sequence[float] = (0.1, -0.2, 0.3, 0.0)) -> Site:
+    """The participant agent of an organisation, with its journal in a folder."""
+    agent = Site(
+        ledger=game.ledger(organisation, "participant"),
+        task=game.spec.task,
+        channel="fedledger",
+        definition=None,  # type: ignore[arg-type]
+        data=None,  # type: ignore[arg-type]
+        key=game.keys[organisation],
+        journal=Journal(folder / organisation, "fedledger"),
+        site=organisation,
+    )
+    agent.update = np.array(update, dtype=np.float32)
+    return agent
+
+
+def in_place_of(game: Game, organisation: str, kind: type[Validator], **changes: Any) -> Validator:
+    """Put a validator of another kind, or one that is started again, in the place of an organisation's."""
     honest = game.validators[organisation]
-    values = {field.name: getattr(honest, field.name) for field in fields(honest) if field.init}
-    game.validators[organisation] = kind(**values)
+    values = {each.name: getattr(honest, each.name) for each in fields(honest) if each.init and each.name[0] != "_"}
+    game.validators[organisation] = kind(**values | changes)
     return game.validators[organisation]

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 _FENCE = re.compile(r"^```(?:sh|console|bash)\b[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"`((?:tests|benchmarks)/[^`\s]*)`")
 _INLINE = re.compile(r"`(fedledger [^`]+)`")
 
 
@@ -48,6 +49,13 @@ def commands(text: str) -> Iterator[list[str]]:
             words = shlex.split(part, comments=True) if part.count("'") % 2 == 0 and part.count('"') % 2 == 0 else []
             if words[:1] == ["fedledger"]:
                 yield words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_of_the_project_that_a_page_names_is_there(page):
+    """Above all the tests that the threat model names for its claims."""
+    missing = [name for name in _FILE.findall(page.read_text()) if not (ROOT / name).exists()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -93,7 +93,8 @@ def _events(run: Run, profiles: Path) -> Iterator[LedgerEvent]:
         try:
             with (
                 connected(load_profile(profiles, "cleveland-auditor")) as opened,
-                closing(opened.ledger.events(start_block=0)) as events,
+                # Not one that reconnects: with the command its node may be gone for good.
+                closing(opened.network.chaincode_events(opened.profile.chaincode, start_block=0)) as events,
             ):
                 for event in events:
                     yield LedgerEvent.decode(event)

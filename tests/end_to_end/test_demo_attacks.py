@@ -119,8 +119,21 @@ def test_a_scaled_update_is_refused_with_proof_and_costs_stake_and_reputation(tm
     assert_the_ledger_agrees(document)
 
 
-def test_a_lying_validator_is_convicted_and_the_update_it_lied_about_counts(tmp_path: Path) -> None:
-    document = demo(tmp_path / "demo", "--attack", "lying-validator")
+def test_an_update_beyond_the_norm_is_refused_though_a_voice_is_missing_and_a_validator_helps(tmp_path: Path) -> None:
+    document = demo(tmp_path / "demo", "--attack", "unreadable")
+    report = document["attack"]
+    assert report["verdicts"] == ["refused: inconsistent", "refused: norm"], "where its validator tells the truth"
+    assert report["shares"] == [0.0, 0.0]
+    assert figures(document, ATTACKER, "stake") == [STAKE, STAKE / 2]
+    assert "proven" in figures(document, ATTACKER, "reason")[1]
+    assert report["validator_convicted_in_rounds"] == []
+    assert [row["validators"] for row in document["rounds"]] == [[], []], "nobody else is blamed for it"
+    assert_honest_sites_count(document)
+    assert_three_models_were_compared(document)
+    assert_the_ledger_agrees(document)
+
+
+def assert_a_liar_is_convicted_and_everybody_counts(document: dict[str, Any]) -> None:
     report = document["attack"]
     assert report["validator_convicted_in_rounds"] == [1, 2]
     told = [row["validators"] for row in document["rounds"]]
@@ -133,6 +146,39 @@ def test_a_lying_validator_is_convicted_and_the_update_it_lied_about_counts(tmp_
     assert report["organisation_gained"] < 0
     assert set(report["quality"]) == {"plain", "defended"}
     assert_honest_sites_count(document)
+    assert_the_ledger_agrees(document)
+
+
+def test_a_lying_validator_is_convicted_and_the_update_it_lied_about_counts_in_the_same_round(tmp_path: Path) -> None:
+    assert_a_liar_is_convicted_and_everybody_counts(demo(tmp_path / "demo", "--attack", "lying-validator"))
+
+
+def test_who_lies_about_everybody_and_shows_what_nobody_holds_is_convicted_and_no_update_is_refused(
+    tmp_path: Path,
+) -> None:
+    assert_a_liar_is_convicted_and_everybody_counts(demo(tmp_path / "demo", "--attack", "bogus-reveal"))
+
+
+def test_one_validator_in_a_hurry_with_a_fast_clock_ends_nothing(tmp_path: Path) -> None:
+    document = demo(tmp_path / "demo", "--attack", "early-close")
+    assert [sorted(row["accepted"]) for row in document["rounds"]] == [sorted([*HONEST, ATTACKER])] * 2
+    assert [row["validators"] for row in document["rounds"]] == [[], []]
+    assert set(document["attack"]["quality"]) == {"plain", "defended"}
+    assert_honest_sites_count(document)
+    assert_the_ledger_agrees(document)
+
+
+def test_who_gives_a_false_reference_or_keeps_one_back_loses_its_turn_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    document = demo(tmp_path / "demo", "--attack", "withheld-reference", rounds=3)
+    report = document["attack"]
+    assert report["validator_rejected_in_rounds"] == [2]
+    assert report["validator_withheld_in_rounds"] == [3]
+    assert [sorted(row["accepted"]) for row in document["rounds"]] == [sorted([*HONEST, ATTACKER])] * 3
+    for site in (*HONEST, ATTACKER):
+        agreement = figures(document, site, "agreement")
+        assert [each is None for each in agreement] == [False, True, False], "by reputation in its turn alone"
+        assert figures(document, site, "stake") == [STAKE] * 3
+        assert min(figures(document, site, "share")) > 0
     assert_the_ledger_agrees(document)
 
 

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from fedledger.audit import CheckName, verify
+from fedledger.audit.archive import write_archive
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import Msp
 from fedledger_network.fabric import FabricError, Programs
 from tests.fabric.conftest import free_ports
-from tests.fabric.judge.certificates import Member, answered_members, judged_definitions, judged_members
+from tests.fabric.judge.certificates import CHANNEL, Member, answered_members, judged_definitions, judged_members
 from tests.fabric.judge.fabric_ca import enrolled
 from tests.fabric.judge.peer import judging_peer
+from tests.fabric.ledger import failures
 from tests.unit.identity import certificate_vectors as vectors
 from tests.unit.identity.certificate_table import Issued, Table, make_table
 
 pytestmark = pytest.mark.fabric
 
+NO_CHAINCODE = "none of these"
 REWRITE = "FEDLEDGER_WRITE_VECTORS"
 """Set in the environment, the run becomes the vectors."""
 
@@ -31,6 +35,8 @@ class Judged:
     members: dict[str, bool]
     answers: dict[str, str]
     definitions: dict[str, str]
+    blocks: list[bytes]
+    """Of the channel whose transactions the members have created."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,11 @@ def judged(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Judg
     table = make_table(int(time.time()), folder / "openssl", _by_fabric_ca(programs, folder / "ca"))
     with judging_peer(programs, folder / "peer", free_ports()) as peer:
         found = Judged(
-            table, judged_members(peer, table), answered_members(peer, table), judged_definitions(peer, table)
+            table,
+            judged_members(peer, table),
+            answered_members(peer, table),
+            judged_definitions(peer, table),
+            peer.ledger(CHANNEL),
         )
     if REWRITE in os.environ:
         _write(found, programs.version)
@@ -54,6 +64,12 @@ def test_members_are_those_that_fabric_takes_for_members(judged: Judged) -> None
         if _accepts(msps[case.organisation], Member.of(case)) is not judged.members[case.name]
     }
     assert not different
+
+
+def test_the_audit_of_the_ledger_that_they_have_written_is_right(judged: Judged) -> None:
+    report = verify(judged.blocks, chaincode=NO_CHAINCODE)
+    assert report.ok, failures(report)
+    assert report.check(CheckName.CODES.value).count == len(judged.table.cases) + 2
 
 
 def test_definitions_are_taken_where_fabric_takes_them(judged: Judged) -> None:
@@ -119,4 +135,5 @@ def _write(judged: Judged, version: str) -> None:
         vectors.Definition(name, definition, judged.definitions[name])
         for name, definition in judged.table.definitions.items()
     )
+    write_archive(vectors.LEDGER, judged.blocks, lambda block: (), lambda digest: None)
     vectors.Vectors(version, judged.table.organisations, members, definitions).save()

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import pytest
 from fabric_protos.peer import transaction_pb2
 
+from fedledger.audit import verify
 from fedledger_network.fabric import Programs
 from tests.fabric.conftest import free_ports
 from tests.fabric.judge.ledger import committed_blocks
 from tests.fabric.judge.peer import judging_peer
-from tests.fabric.test_certificates import REWRITE
+from tests.fabric.ledger import failures
+from tests.fabric.test_certificates import NO_CHAINCODE, REWRITE
 from tests.unit.validation.replays import by_audit, by_embedded_node
 from tests.unit.validation.transaction_maker import CHAINCODE
 from tests.unit.validation.transaction_table import Table, make_table
@@ -50,6 +52,12 @@ def test_the_audit_gives_the_codes_that_fabric_gives(judged: Judged) -> None:
             if code != recorded:
                 different[case.name] = (name(code), name(recorded))
     assert not different
+
+
+def test_the_audit_of_the_ledger_is_right(judged: Judged) -> None:
+    report = verify(judged.blocks, chaincode=NO_CHAINCODE)
+    assert report.ok, failures(report)
+    assert report.blocks == len(judged.blocks)
 
 
 def test_the_embedded_node_gives_them_to_all_that_it_has(judged: Judged) -> None:

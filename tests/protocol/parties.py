@@ -15,6 +15,7 @@ from fedledger.secure_aggregation import (
     SealingKey,
     Unreadable,
     UpdateContext,
+    disclosable,
     open_share,
     opening_of,
     prepare_update,
@@ -50,9 +51,7 @@ def manifest_of(prepared: PreparedUpdate, context: UpdateContext) -> Manifest:
         agreement="ac" * 32,
         num_examples=10,
         root=prepared.root,
-        leaves=prepared.leaves,
         shares=prepared.shares,
-        proof=prepared.proof,
         privacy=NO_PRIVACY,
     )
 
@@ -84,6 +83,12 @@ class Validators:
             for validator, sealed in enumerate(prepared.sealed, start=1)
         }
 
+    def plaintext(self, validator: int, sealed: bytes, manifest: Manifest) -> bytes:
+        """What was sealed to a validator."""
+        found = disclosable(sealed, manifest, validator, self.keys[validator - 1])
+        assert found is not None
+        return found
+
     def attest(
         self, prepared: PreparedUpdate, manifest: Manifest, reference: Integers | None = None
     ) -> dict[int, Opening | None]:
@@ -93,8 +98,14 @@ class Validators:
             for validator, share in self.open_all(prepared, manifest).items()
         }
 
-    def decide(self, openings: dict[int, Opening | None], convicted: frozenset[int] = frozenset()) -> Decision:
-        return decide(openings, self.parameters.validators, self.parameters.tolerated_faults, convicted)
+    def decide(self, openings: dict[int, Opening | None], with_products: bool = False) -> Decision:
+        """The ledger's decision; with products, all have attested with the reference direction."""
+        n, t = self.parameters.validators, self.parameters.tolerated_faults
+        return decide(openings, n, t, frozenset(openings) if with_products else frozenset())
+
+    def decision_on(self, prepared: PreparedUpdate, context: UpdateContext) -> Decision:
+        """That on an update of which all validators attest what they find."""
+        return self.decide(self.attest(prepared, manifest_of(prepared, context)))
 
 
 def readable(opened: OpenedShare | Unreadable) -> OpenedShare:

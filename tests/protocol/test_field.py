@@ -28,13 +28,16 @@ def array(values: list[int]) -> kernels.Elements:
 def test_sum_and_product_of_two_elements(left: int, right: int) -> None:
     assert int(kernels.add(np.uint64(left), np.uint64(right))) == (left + right) % MODULUS
     assert int(kernels.multiply(np.uint64(left), np.uint64(right))) == left * right % MODULUS
+    assert int(kernels.negate(np.uint64(left))) == -left % MODULUS
 
 
 @given(st.lists(st.tuples(elements, elements), max_size=150))
-def test_inner_product(pairs: list[tuple[int, int]]) -> None:
+def test_products_and_inner_product(pairs: list[tuple[int, int]]) -> None:
     left, right = array([a for a, _ in pairs]), array([b for _, b in pairs])
+    each = np.empty_like(left)
+    kernels.multiply_each(left, right, each)
+    assert each.tolist() == [a * b % MODULUS for a, b in pairs]
     assert int(kernels.dot(left, right)) == sum(a * b for a, b in pairs) % MODULUS
-    assert int(kernels.sum_of_squares(left)) == sum(a * a for a, _ in pairs) % MODULUS
 
 
 def test_inner_product_of_the_largest_elements() -> None:
@@ -67,12 +70,6 @@ def test_accumulation(values: list[int], weight: int) -> None:
     total = array([MODULUS - 1] * len(values))
     kernels.accumulate(total, np.uint64(weight), array(values))
     assert [int(value) for value in total] == [(weight * value - 1) % MODULUS for value in values]
-
-
-@given(st.lists(st.tuples(elements, elements), max_size=20))
-def test_range_check_is_the_weighted_sum_of_b_times_b_minus_one(pairs: list[tuple[int, int]]) -> None:
-    bits, coefficients = array([a for a, _ in pairs]), array([b for _, b in pairs])
-    assert int(kernels.range_check(bits, coefficients)) == sum(c * b * (b - 1) for b, c in pairs) % MODULUS
 
 
 @given(st.lists(st.integers(-(MODULUS // 2), MODULUS // 2), min_size=1, max_size=9))

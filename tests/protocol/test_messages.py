@@ -20,16 +20,19 @@ from fedledger_chaincode.messages.round import (
     Admission,
     AggregateShare,
     Attestation,
+    DealingOpening,
+    DealingVote,
+    DealingVotes,
+    DisclosedShare,
+    Disclosure,
     EvaluationReport,
     JoinRequest,
+    LateClaim,
     Manifest,
     ModelReport,
-    Opening,
-    ProofCommitments,
+    NormOpening,
     ReferenceCommitment,
     RevealedReference,
-    RevealedShare,
-    RevealJudgement,
     SignedAdmission,
     SignedManifest,
     UpdateFinding,
@@ -41,7 +44,9 @@ from tests.protocol.parties import Validators, context_of, manifest_of
 from tests.unit.contract.ledger import task_spec
 
 ELEMENT = f"{5:016x}"
-OPENING = Opening(degree=(ELEMENT, ELEMENT), zero=(ELEMENT, ELEMENT), inner_product=ELEMENT)
+OPENING = NormOpening(z=(ELEMENT, ELEMENT), p=(ELEMENT, ELEMENT), inner_product=ELEMENT)
+VOTE = DealingVote(participant=f"{1:064x}", validator="AMSP", vote="denies")
+SHOWN = DisclosedShare(participant=f"{1:064x}", digest="ab" * 32, size=32)
 
 
 def manifest_with_proof() -> Manifest:
@@ -60,7 +65,9 @@ MESSAGES: list[Value] = [
         findings=(
             UpdateFinding(participant=f"{1:064x}", readable=True, opening=OPENING),
             UpdateFinding(participant=f"{2:064x}", readable=False, reason="LEAF_MISMATCH"),
-            UpdateFinding(participant=f"{3:064x}", readable=True),
+            UpdateFinding(
+                participant=f"{3:064x}", readable=True, opening=DealingOpening(combination=(ELEMENT, ELEMENT))
+            ),
         ),
     ),
     AggregateShare(task="heart-disease", round=1, digest="ab" * 32, size=80),
@@ -71,8 +78,9 @@ MESSAGES: list[Value] = [
     ValidatorRegistration(task="heart-disease", sealing_key="0b" * 32, store="file:///store"),
     ReferenceCommitment(task="heart-disease", round=1, commitment="ab" * 32),
     RevealedReference(task="heart-disease", round=1, salt="0c" * 16, digest="ab" * 32, size=32),
-    RevealedShare(task="heart-disease", round=1, participant=f"{1:064x}", validator="AMSP", digest="ab" * 32, size=32),
-    RevealJudgement(task="heart-disease", round=1, participant=f"{1:064x}", validator="AMSP", ruling="void"),
+    LateClaim(task="heart-disease", round=1, phase="attestations"),
+    Disclosure(task="heart-disease", round=1, shares=(SHOWN,)),
+    DealingVotes(task="heart-disease", round=1, votes=(VOTE, VOTE.model_copy(update={"validator": "BMSP"}))),
     ModelReport(
         task="heart-disease",
         round=1,
@@ -158,7 +166,9 @@ def expect_refusal_or_other(kind: type[Value], received: bytes, original: Value)
 @pytest.mark.parametrize("value", [MODULUS, (1 << 64) - 1])
 def test_a_value_from_the_modulus_on_is_no_element(value: int) -> None:
     with pytest.raises(ValidationError, match="not below the field's modulus"):
-        Opening(degree=(f"{value:016x}", ELEMENT), zero=(ELEMENT, ELEMENT), inner_product=ELEMENT)
+        NormOpening(z=(f"{value:016x}", ELEMENT), p=(ELEMENT, ELEMENT), inner_product=ELEMENT)
+    with pytest.raises(ValidationError, match="not below the field's modulus"):
+        DealingOpening(combination=(ELEMENT, f"{value:016x}"))
 
 
 @pytest.mark.parametrize("text", ["5", f"{5:015x}", f"{5:017x}", "F" * 16, "0" * 15 + "g", "０" * 16])
@@ -167,13 +177,26 @@ def test_an_element_is_sixteen_lower_case_hex_digits(text: str) -> None:
         OPENING.model_validate(OPENING.model_dump() | {"inner_product": text})
 
 
-def test_an_unreadable_update_has_no_opening() -> None:
-    with pytest.raises(ValidationError, match="an unreadable update has no opening"):
-        UpdateFinding(participant=f"{1:064x}", readable=False, reason="NOT_OPENED", opening=OPENING)
+def test_a_readable_update_has_an_opening_and_an_unreadable_one_has_none() -> None:
+    for readable, reason, opening in ((False, "NOT_OPENED", OPENING), (True, "", None)):
+        with pytest.raises(ValidationError, match="a readable update needs an opening, an unreadable one has none"):
+            UpdateFinding(participant=f"{1:064x}", readable=readable, reason=reason, opening=opening)
 
 
-def test_a_proof_has_a_leaf_for_every_validator() -> None:
-    document = MANIFEST.model_dump(by_alias=True)
-    document["proof"] = ProofCommitments(root="00" * 32, leaves=("00" * 32,)).model_dump()
-    with pytest.raises(ValidationError, match="4 leaves but 1 leaves of the proof"):
-        Manifest.model_validate(document)
+def test_an_unreadable_update_has_a_reason_and_a_readable_one_has_none() -> None:
+    for readable, reason in ((False, ""), (True, "NOT_OPENED")):
+        with pytest.raises(ValidationError, match="an unreadable update needs a reason"):
+            UpdateFinding(participant=f"{1:064x}", readable=readable, reason=reason, opening=OPENING)
+
+
+@pytest.mark.parametrize("opening", [OPENING, DealingOpening(combination=(ELEMENT, ELEMENT))])
+def test_an_opening_keeps_its_kind(opening: NormOpening | DealingOpening) -> None:
+    finding = UpdateFinding(participant=f"{1:064x}", readable=True, opening=opening)
+    assert UpdateFinding.decode(finding.canonical()).opening == opening
+
+
+def test_an_accusation_is_voted_on_and_a_share_is_shown_once_in_a_message() -> None:
+    with pytest.raises(ValidationError, match="two votes on one accusation"):
+        DealingVotes(task="heart-disease", round=1, votes=(VOTE, VOTE.model_copy(update={"vote": "confirms"})))
+    with pytest.raises(ValidationError, match="disclosed twice"):
+        Disclosure(task="heart-disease", round=1, shares=(SHOWN, SHOWN.model_copy(update={"size": 33})))

@@ -68,7 +68,7 @@ CAST = (
     Site("Hungary, key is stolen", "hungary", 300, own=True),
     Site("Hungary, town", "hungary", 600, rests=range(20, 26)),
     Site("Hungary, village", "hungary", 80, rests=range(8, 14)),
-    Site("Long Beach", "long_beach", 500, rests=range(14, 20), own=True),
+    Site("Long Beach", "long_beach", 500, rests=range(2, 8), own=True),
     Site("Long Beach, poisoner", "long_beach", 400, "poisoner"),
     Site("Switzerland, withdraws", "switzerland", 400, own=True),
 )
@@ -203,8 +203,9 @@ class Story:
         play = self.play
         play.open()
         self.engine.settle()
-        play.validators["cleveland"].step()
-        self.engine.settle()
+        for validator in play.validators.values():
+            validator.step()
+            self.engine.settle()
         view = play.view()
         ledger = play.ledger("cleveland", "auditor")
         task = ledger.task("story")
@@ -242,7 +243,7 @@ class Story:
         encoded = encode_update(update.astype(np.float32), aggregation.clip_norm / MICRO, aggregation.quantised_norm)
         prepared = prepare_update(encoded, Parameters.of_task(spec), context, play.sealing_keys())
         for validator, sealed in zip(current.cohort.validators, prepared.sealed, strict=True):
-            ValidatorStore(validator.store).shares.put(sealed)
+            ValidatorStore(validator.store).shares_of("fedledger", spec.task, current.record.round).put(sealed)
         msp = self.engine.profile(site.organisation, "participant").msp_id
         signed = signed_manifest(spec, msp, context, prepared, site.records, key)
         play.ledger(_key(site), "participant").submit_updates([signed])

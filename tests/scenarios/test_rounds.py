@@ -127,7 +127,7 @@ def test_of_two_updates_that_race_for_the_last_of_a_budget_one_counts(engine: En
 
         def submit(prepared: PreparedUpdate) -> str:
             for validator, sealed in zip(play.view().cohort.validators, prepared.sealed, strict=True):
-                ValidatorStore(validator.store).shares.put(sealed)
+                ValidatorStore(validator.store).shares_of("fedledger", spec.task, play.rounds).put(sealed)
             try:
                 (result,) = play.ledger(racing, "participant").submit_updates([play.sign(racing, prepared)])
             except GatewayError:

@@ -1,7 +1,8 @@
 """Strict messages and their one encoding: RFC 8785 (JCS) bytes, hashed with SHA-256.
 
 A message that has an unknown field, a missing field, a wrong type, or bytes that are not the canonical encoding
-is refused, so that one value has exactly one digest and one signature.
+is refused, so that one value has exactly one digest and one signature. Records and views, which nobody signs, are read
+as another version of the contract has written them.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import re
 from typing import Annotated, Any, Self, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.texts import check_text
 
 MICRO = 1_000_000
 """Micro-units: every amount, rate and score on the ledger is an integer number of millionths."""
@@ -30,7 +32,23 @@ Natural = Annotated[int, Field(ge=0, le=MAXIMUM_INTEGER)]
 Positive = Annotated[int, Field(ge=1, le=MAXIMUM_INTEGER)]
 Fraction = Annotated[int, Field(ge=0, le=MICRO)]
 """A number in [0, 1] in micro-units."""
-Text = Annotated[str, Field(max_length=2_000)]
+
+
+def _check(text: str, info: ValidationInfo) -> str:
+    return check_text(text) if info.context is _INCOMING else text
+
+
+def _check_line(text: str, info: ValidationInfo) -> str:
+    return check_text(text, one_line=True) if info.context is _INCOMING else text
+
+
+_INCOMING = object()
+"""Context of what a client sends. What is on a ledger already stays readable, whatever it holds."""
+
+Text = Annotated[str, Field(max_length=2_000), AfterValidator(_check)]
+"""What a client sends holds no hidden character but line feeds."""
+Line = Annotated[str, Field(max_length=2_000), AfterValidator(_check_line)]
+"""What a client sends holds no hidden character at all."""
 
 
 class Value(BaseModel):
@@ -48,13 +66,25 @@ class Value(BaseModel):
 
     @classmethod
     def decode(cls, received: bytes) -> Self:
-        """Parse canonical bytes.
+        """Parse canonical bytes. Texts of messages that clients send are checked, texts of records are not.
 
         Raises:
             ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong, or that the bytes are not canonical.
         """
+        message = cls._parsed(received, _INCOMING)
+        if message.canonical() != received:
+            raise ContractError(
+                400,
+                "NOT_CANONICAL",
+                f"{cls.__name__}: the bytes are not the RFC 8785 encoding of the message.",
+                "Encode the message with a JCS library.",
+            )
+        return message
+
+    @classmethod
+    def _parsed(cls, received: bytes, context: object) -> Self:
         try:
-            message = cls.model_validate_json(received)
+            return cls.model_validate_json(received, context=context)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "message"
@@ -64,14 +94,36 @@ class Value(BaseModel):
                 f"{cls.__name__}: {where}: {first['msg']}.",
                 "Correct the field and send it again.",
             ) from None
-        if message.canonical() != received:
-            raise ContractError(
-                400,
-                "NOT_CANONICAL",
-                f"{cls.__name__}: the bytes are not the RFC 8785 encoding of the message.",
-                "Encode the message with a JCS library.",
-            )
-        return message
+
+
+class Evolving(Value):
+    """A value of which versions of the contract know different fields: what is absent takes its default, which is what
+    its absence meant before there was such a field, and what is unknown is kept. docs/decisions/012-records-evolve.md.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    @classmethod
+    def decode(cls, received: bytes) -> Self:
+        """Parse JSON that an earlier or a later version has written.
+
+        Raises:
+            ContractError: 400 ``BAD_MESSAGE`` naming the field that is wrong.
+        """
+        return cls._parsed(received, None)
+
+
+class Record(Evolving):
+    """What is stored in the world state. What it consists of are records too, or messages as they were signed."""
+
+    def carrying(self, before: Self) -> Self:
+        """This record, in the place of the one before, with the fields of that one that are unknown here."""
+        unknown = (before.model_extra or {}).keys() - (self.model_extra or {}).keys()
+        return self.model_copy(update={name: (before.model_extra or {})[name] for name in unknown}) if unknown else self
+
+
+class View(Evolving):
+    """What a query answers."""
 
 
 ValueT = TypeVar("ValueT", bound=Value)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fedledger_chaincode.messages import protocol1
 from fedledger_chaincode.messages.base import (
     MICRO,
     Digest,
@@ -14,18 +15,19 @@ from fedledger_chaincode.messages.base import (
     MspId,
     Natural,
     Positive,
+    Record,
     Text,
-    Value,
 )
 from fedledger_chaincode.messages.round import (
     AggregateShare,
     Attestation,
+    DealingVotes,
+    Disclosure,
     EvaluationReport,
+    LateClaim,
     ModelReport,
     Pseudonym,
     RevealedReference,
-    RevealedShare,
-    RevealJudgement,
     RoundNumber,
     SignedManifest,
     X25519Key,
@@ -37,6 +39,7 @@ Seconds = Natural
 """Seconds since the epoch, from a transaction's timestamp."""
 TaskState = Literal["proposed", "active", "completed", "stopped", "rejected"]
 RoundState = Literal["open", "closed", "disputed", "settled", "finalised", "aborted"]
+"""Rounds of protocol 1 alone are ever ``disputed``."""
 ENDED: tuple[RoundState, ...] = ("finalised", "aborted")
 Verdict = Literal[
     "accepted",
@@ -46,11 +49,12 @@ Verdict = Literal[
     "refused: inconsistent",
     "unreadable",
 ]
-"""Of an update. ``norm``: it is not within the clip norm. ``dealing``: its shares are proven not to belong together.
-``inconsistent``: validators' values contradict each other and nobody is proven to be at fault."""
+"""Of an update. ``norm``: it is not within the clip norm. ``inconsistent``: too few validators' values belong together,
+and nobody is proven to be at fault. ``unreadable``: too few, or not all readers, hold a share of it. ``dealing``: in
+protocol 1, its shares are proven not to belong together; in protocol 2 that is a dispute's ruling and no verdict."""
 
 
-class TaskRecord(Value):
+class TaskRecord(Record):
     """A task and its state; its specification changes by agreed amendments alone."""
 
     spec: TaskSpec
@@ -64,7 +68,7 @@ class TaskRecord(Value):
     """Why it ended before its last round."""
 
 
-class AmendmentRecord(Value):
+class AmendmentRecord(Record):
     """A proposal to go on under another specification, and who said what to it."""
 
     number: Positive
@@ -77,7 +81,7 @@ class AmendmentRecord(Value):
     """In the order of the task's organisations."""
 
 
-class ConsentRecord(Value):
+class ConsentRecord(Record):
     """One organisation's word on a task."""
 
     msp: MspId
@@ -98,13 +102,13 @@ class ConsentRecord(Value):
     """The organisation asks to stop the task."""
 
 
-class SuspensionVote(Value):
+class SuspensionVote(Record):
     msp: MspId
     decision: Literal["suspend", "reinstate"]
     reason: Text
 
 
-class SuspensionRecord(Value):
+class SuspensionRecord(Record):
     """How the other organisations of a task voted about one of them, and what came of it."""
 
     msp: MspId
@@ -113,7 +117,7 @@ class SuspensionRecord(Value):
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
-class HeadRecord(Value):
+class HeadRecord(Record):
     """Where a task stands: its newest model and its newest round."""
 
     task: Identifier
@@ -123,6 +127,8 @@ class HeadRecord(Value):
     round: Natural
     """Number of the newest round; 0 before the first."""
     round_state: RoundState | None
+    called: Natural = 0
+    """Number of the round that is being opened: until it is, membership does not change; 0 for none."""
 
     @property
     def idle(self) -> bool:
@@ -130,7 +136,7 @@ class HeadRecord(Value):
         return self.round_state is None or self.round_state in ENDED
 
 
-class MemberRecord(Value):
+class MemberRecord(Record):
     """A participant that joined a task."""
 
     participant: Pseudonym
@@ -152,7 +158,7 @@ class MemberRecord(Value):
         return there and not self.suspended and (self.valid_until is None or self.valid_until >= now)
 
 
-class RosterRecord(Value):
+class RosterRecord(Record):
     """The participants of one organisation in one task, in the order in which they joined.
 
     A new name does not wash off what is known of an organisation: its newcomers begin with the worst that those who
@@ -168,7 +174,7 @@ class RosterRecord(Value):
     """The most with which a participant has left: the privacy budget is that of the organisation's data."""
 
 
-class StandingRecord(Value):
+class StandingRecord(Record):
     """A participant's history in a task."""
 
     contributions: Natural
@@ -180,7 +186,7 @@ class StandingRecord(Value):
     """Last round of its quarantine; 0 for none."""
 
 
-class ValidatorRecord(Value):
+class ValidatorRecord(Record):
     """An organisation's validator in a task."""
 
     msp: MspId
@@ -189,7 +195,7 @@ class ValidatorRecord(Value):
     stake: Natural
 
 
-class RoundRecord(Value):
+class RoundRecord(Record):
     """The state of a round and what it started from."""
 
     task: Identifier
@@ -199,16 +205,22 @@ class RoundRecord(Value):
     base_model: Digest
     opened_by: MspId
     opened_at: Seconds
-    updates_due: Seconds
-    attestations_due: Seconds | None = None
-    disputes_due: Seconds | None = None
-    """Until then contested shares are revealed; judging them takes as long again."""
-    aggregates_due: Seconds | None = None
+    clock: Seconds = 0
+    """Time that has passed for certain, by the validators' clocks of the newest settled round; it never decreases."""
+    void: bool = False
+    """It never opened: when it was called too few could take part."""
     reason: Text = ""
     """Why it was aborted."""
 
 
-class CohortEntry(Value):
+class LateRecord(Record):
+    """A validator has said that a phase has lasted long enough."""
+
+    validator: MspId
+    claim: LateClaim
+
+
+class CohortEntry(Record):
     """A participant that may contribute to the round."""
 
     participant: Pseudonym
@@ -218,7 +230,7 @@ class CohortEntry(Value):
     """When the round opened."""
 
 
-class CohortRecord(Value):
+class CohortRecord(Record):
     """Who takes part in a round, fixed when it opens."""
 
     participants: tuple[CohortEntry, ...]
@@ -226,23 +238,23 @@ class CohortRecord(Value):
     """In the order of their evaluation points 1..n."""
 
 
-class UpdateRecord(Value):
+class UpdateRecord(Record):
     """An update that arrived in time."""
 
-    signed: SignedManifest
+    signed: SignedManifest | protocol1.SignedManifest
     digest: Digest
     """Digest of the manifest."""
     submitted_at: Seconds
 
 
-class EquivocationRecord(Value):
+class EquivocationRecord(Record):
     """Proof of a fault: two different manifests of one round, both signed by the participant."""
 
-    first: SignedManifest
-    second: SignedManifest
+    first: SignedManifest | protocol1.SignedManifest
+    second: SignedManifest | protocol1.SignedManifest
 
 
-class FixedUpdate(Value):
+class FixedUpdate(Record):
     """One update of the fixed set."""
 
     participant: Pseudonym
@@ -250,51 +262,100 @@ class FixedUpdate(Value):
     num_examples: Positive
 
 
-class FixedSetRecord(Value):
+class FixedSetRecord(Record):
     """The updates that a round decides about; fixed when it closes."""
 
     updates: tuple[FixedUpdate, ...]
 
 
-class AttestationRecord(Value):
+class AttestationRecord(Record):
     validator: MspId
-    attestation: Attestation
+    attestation: Attestation | protocol1.Attestation
+    at: Seconds = 0
+    """The transaction's time: the validator's clock."""
 
 
-class Dispute(Value):
-    """A contested update, before anybody is found to be at fault."""
+class Accusation(Record):
+    """A validator's values of an update contradict those of the others: it lied, or was dealt a false share."""
 
     participant: Pseudonym
-    accused: tuple[MspId, ...]
-    """Validators whose values contradict all others': each reveals its share or counts as a liar. When none is named,
-    it is the participant's turn to reveal the share of the validator that lied."""
+    """Whose update."""
+    validator: MspId
 
 
-class DisputesRecord(Value):
-    """All disputes of a round."""
+class AccusationRecord(Record):
+    """An accusation and what became of it."""
 
-    disputes: tuple[Dispute, ...]
-
-
-class RevealRecord(Value):
-    share: RevealedShare
-    revealed_by: MspId
+    participant: Pseudonym
+    validator: MspId
+    ruling: Literal["confirms", "denies"] | None = None
+    """``confirms``: the participant dealt a false share. ``denies``: the validator lied."""
 
 
-class JudgementRecord(Value):
+class DisputeRecord(Record):
+    """All accusations of a round."""
+
+    accusations: tuple[AccusationRecord, ...]
+
+
+class OpenAccusation(Record):
+    """An accusation without a ruling: the stakes of both are held."""
+
+    round: RoundNumber
+    participant: Pseudonym
+    validator: MspId
+
+
+class DocketRecord(Record):
+    """The accusations of a task on which nothing is ruled yet."""
+
+    pending: tuple[OpenAccusation, ...] = ()
+
+    def holds(self, owner: str) -> bool:
+        """Whether the stake of a participant or a validator is held."""
+        return any(owner in (each.participant, each.validator) for each in self.pending)
+
+
+class DisclosureRecord(Record):
+    validator: MspId
+    disclosure: Disclosure
+
+
+class VotesRecord(Record):
     judge: MspId
-    judgement: RevealJudgement
+    votes: DealingVotes
 
 
-class ReferenceRecord(Value):
-    """A round's reference direction: committed to while the round is open, revealed when it is closed."""
+class BarredReaders(Record):
+    """Sets of readers, by evaluation points, whose round was aborted after they were chosen."""
+
+    sets: tuple[tuple[Positive, ...], ...] = ()
+
+
+class ReferenceRecord(Record):
+    """A validator's reference direction: committed to while the round is open, revealed when it is closed."""
 
     commitment: Digest
     committed_by: MspId
     revealed: RevealedReference | None = None
 
 
-class ReputationChange(Value):
+class ReferenceFault(Record):
+    msp: MspId
+    count: Positive
+    """How often it did not reveal what it had committed to, or more than t others rejected what it revealed."""
+
+
+class ReferenceFaultsRecord(Record):
+    """Who goes to the end of the row in which validators give reference directions."""
+
+    faults: tuple[ReferenceFault, ...] = ()
+
+    def count(self, msp: str) -> int:
+        return next((fault.count for fault in self.faults if fault.msp == msp), 0)
+
+
+class ReputationChange(Record):
     """What a settled round made of a participant's reputation."""
 
     before: Fraction
@@ -305,7 +366,7 @@ class ReputationChange(Value):
     """The same afterwards."""
 
 
-class SettledUpdate(Value):
+class SettledUpdate(Record):
     """What was decided about one member of the cohort."""
 
     participant: Pseudonym
@@ -324,11 +385,13 @@ class SettledUpdate(Value):
     """Nothing could be said of an accepted update's agreement: trust and score are its participant's reputation."""
     proven: bool = False
     """The verdict proves a fault of the participant, for which its stake is reduced."""
+    dropped: bool = False
+    """It would be accepted, had all readers a share of it."""
     reputation: ReputationChange | None = None
     """Of every update of a settlement on the ledger."""
 
 
-class SettlementRecord(Value):
+class SettlementRecord(Record):
     """The decision of a round: verdicts, weights and scores of the whole cohort, in its order."""
 
     updates: tuple[SettledUpdate, ...]
@@ -336,23 +399,34 @@ class SettlementRecord(Value):
     attested: tuple[MspId, ...]
     convicted: tuple[MspId, ...] = ()
     """Validators proven to have attested false values."""
+    readers: tuple[MspId, ...] = ()
+    """The n - t validators with which least was lost; each has a share of every update in the sum."""
+    summers: tuple[MspId, ...] = ()
+    """Readers and all others that have: a share of the sum is taken from no one else."""
+    accused: tuple[Accusation, ...] = ()
+    """Who is at fault is for a dispute to say."""
+    with_reference: bool = False
+    """Agreement with a reference direction was counted."""
+    reference_by: MspId | Literal[""] = ""
+    """Whose direction from reference data was the first in the row, whether others used or rejected it; empty where
+    nobody has shown one."""
 
     def weights(self) -> tuple[tuple[str, int], ...]:
         """(participant, weight) of each update in the sum, in the cohort's order."""
         return tuple((update.participant, update.weight) for update in self.updates if update.weight > 0)
 
 
-class AggregateShareRecord(Value):
+class AggregateShareRecord(Record):
     validator: MspId
     share: AggregateShare
 
 
-class ReportRecord(Value):
+class ReportRecord(Record):
     validator: MspId
     report: ModelReport
 
 
-class Contribution(Value):
+class Contribution(Record):
     participant: Pseudonym
     msp: MspId
     weight: Positive
@@ -360,18 +434,18 @@ class Contribution(Value):
     """Cumulative privacy spent after this round, in micro-units."""
 
 
-class AggregateReference(Value):
+class AggregateReference(Record):
     validator: MspId
     digest: Digest
     size: Positive
 
 
-class Payment(Value):
+class Payment(Record):
     account: str
     amount: Natural
 
 
-class ModelRecord(Value):
+class ModelRecord(Record):
     """A global model in the registry. Immutable but for being marked as deprecated."""
 
     task: Identifier
@@ -392,34 +466,49 @@ class ModelRecord(Value):
     """Reason, when a governor marked it as deprecated."""
 
 
-class EvaluationRecord(Value):
+class EvaluationRecord(Record):
     participant: Pseudonym
     msp: MspId
     report: EvaluationReport
 
 
-class SupplyRecord(Value):
+class SupplyRecord(Record):
     """Micro-tokens that exist: minted and not burnt."""
 
     total: Natural
 
 
-class BalanceRecord(Value):
+class BalanceRecord(Record):
     balance: Natural
 
 
-class AllowanceRecord(Value):
+class EarningsRecord(Record):
+    """What an account has earned in a task, ever; or how much of that has been taken into its balance.
+
+    Modulo 2^53: however often it is paid the total can be told, and what is not collected is never that much.
+    """
+
+    total: Natural
+
+
+class EarningTasksRecord(Record):
+    """Tasks in which an account may earn, in the order in which it was said so."""
+
+    tasks: tuple[Identifier, ...]
+
+
+class AllowanceRecord(Record):
     """What a spender may still take from an owner's account."""
 
     value: Natural
 
 
-class MintVote(Value):
+class MintVote(Record):
     msp: MspId
     decision: MintDecision
 
 
-class MintRecord(Value):
+class MintRecord(Record):
     """A proposal to mint tokens and how organisations voted on it."""
 
     proposal: MintProposal
@@ -431,7 +520,7 @@ class MintRecord(Value):
     """One for each organisation that has voted, its last one; in the order of the task's organisations."""
 
 
-class ModelUseRecord(Value):
+class ModelUseRecord(Record):
     """Somebody says what it uses a model for; the contract refuses purposes that are not agreed on."""
 
     task: Identifier

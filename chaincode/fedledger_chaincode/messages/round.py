@@ -101,15 +101,6 @@ class SealedShareReference(Value):
     size: Positive
 
 
-class ProofCommitments(Value):
-    """Commitments to the norm proof's shares, made after those to the update's own shares."""
-
-    root: Digest
-    """Commitment to the update's root and all of these leaves; challenges are drawn from it."""
-    leaves: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=64)]
-    """Salted commitment to each validator's share of the proof."""
-
-
 class PrivacyStatement(Value):
     """The mechanism that the participant says it applied; the contract compares it with the task."""
 
@@ -121,9 +112,9 @@ class PrivacyStatement(Value):
 
 
 class Manifest(Value):
-    """One participant's update of one round: commitments to the shares, never the update."""
+    """One participant's update of one round: a commitment to its shares, never the update."""
 
-    schema_: Literal["fedledger/manifest/1"] = Field(alias="schema", default="fedledger/manifest/1")
+    schema_: Literal["fedledger/manifest/2"] = Field(alias="schema", default="fedledger/manifest/2")
     channel: Annotated[str, Field(min_length=1, max_length=249)]
     task: Identifier
     round: RoundNumber
@@ -133,39 +124,43 @@ class Manifest(Value):
     """Digest of the task's specification under which the participant gives this update."""
     num_examples: Positive
     root: Digest
-    """Commitment to all leaves."""
-    leaves: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=64)]
-    """Salted commitment to each validator's share."""
+    """The last root of the transcript: it binds every message, every validator's share of it, and this context."""
     shares: Annotated[tuple[SealedShareReference, ...], Field(min_length=1, max_length=64)]
-    proof: ProofCommitments | None = None
-    """Commitments of the norm proof; None where the task asks for no proof."""
+    """What is sealed to validators 1..n."""
     privacy: PrivacyStatement
-
-    @model_validator(mode="after")
-    def _one_share_per_leaf(self) -> Self:
-        if len(self.leaves) != len(self.shares):
-            raise ValueError(f"{len(self.leaves)} leaves but {len(self.shares)} sealed shares")
-        if self.proof is not None and len(self.proof.leaves) != len(self.leaves):
-            raise ValueError(f"{len(self.leaves)} leaves but {len(self.proof.leaves)} leaves of the proof")
-        return self
 
 
 class SignedManifest(Signed):
     """A manifest with its participant's signature over the manifest's canonical bytes."""
 
-    schema_: Literal["fedledger/signed-manifest/1"] = Field(alias="schema", default="fedledger/signed-manifest/1")
+    schema_: Literal["fedledger/signed-manifest/2"] = Field(alias="schema", default="fedledger/signed-manifest/2")
     manifest: Manifest
 
 
-class Opening(Value):
-    """One validator's values of one update: they reveal nothing but the verdict and one inner product."""
+Element = tuple[FieldElement, FieldElement]
+"""An element of F_q(i): real part, imaginary part."""
 
-    degree: tuple[FieldElement, FieldElement]
-    """D for each challenge: masked combinations of all shares, on a polynomial of degree t."""
-    zero: tuple[FieldElement, FieldElement]
-    """T for each challenge: on a polynomial of degree 2t that is zero at zero for a valid update."""
+
+class NormOpening(Value):
+    """One validator's values of one update with a norm proof, all on polynomials of degree t: they reveal nothing but
+    the verdict and one inner product."""
+
+    z: Element
+    """Share of Z at the last point: a masked random combination of everything dealt."""
+    p: Element
+    """Share of P at the last point; of a valid update it is the square of Z there."""
     inner_product: FieldElement
-    """Share of the inner product with the reference direction, on a polynomial of degree t; 0 without one."""
+    """Share of the inner product with the reference direction; 0 without one."""
+
+
+class DealingOpening(Value):
+    """One validator's value of one update in a task without norm proof: whether its share belongs to one dealing."""
+
+    combination: Element
+    """Share of a masked random combination of everything dealt, on a polynomial of degree t."""
+
+
+Opening = NormOpening | DealingOpening
 
 
 class UpdateFinding(Value):
@@ -177,31 +172,46 @@ class UpdateFinding(Value):
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$|^$", max_length=60)] = ""
     """Code of the defect when it is not readable."""
     opening: Opening | None = None
-    """Of a readable update with a norm proof."""
+    """Of a readable update."""
 
     @model_validator(mode="after")
-    def _reason_when_unreadable(self) -> Self:
+    def _opening_when_readable(self) -> Self:
         if self.readable == bool(self.reason):
             raise ValueError("an unreadable update needs a reason, a readable one has none")
-        if self.opening is not None and not self.readable:
-            raise ValueError("an unreadable update has no opening")
+        if self.readable != (self.opening is not None):
+            raise ValueError("a readable update needs an opening, an unreadable one has none")
         return self
 
 
 class Attestation(Value):
     """One validator's findings about exactly the fixed set of a round, in its order."""
 
-    schema_: Literal["fedledger/attestation/1"] = Field(alias="schema", default="fedledger/attestation/1")
+    schema_: Literal["fedledger/attestation/2"] = Field(alias="schema", default="fedledger/attestation/2")
     task: Identifier
     round: RoundNumber
     findings: tuple[UpdateFinding, ...]
     reference: Literal["none", "used", "rejected"] = "none"
     """Whether the findings hold inner products with the round's reference direction; ``rejected``: the direction that
-    was revealed is not what the validator computes itself."""
+    was revealed is not what the validator computes itself, or is not to be had."""
+
+
+Phase = Literal["updates", "reference", "attestations", "aggregates", "agreement", "idle"]
+"""What a validator waits for: updates of an open round; reveals of the reference, then attestations of a closed one;
+aggregate shares and reports of a settled one; and between rounds the end of the agreement, or participants."""
+
+
+class LateClaim(Value):
+    """A validator's own stopwatch says that a phase has lasted as long as the task allows."""
+
+    schema_: Literal["fedledger/late/2"] = Field(alias="schema", default="fedledger/late/2")
+    task: Identifier
+    round: RoundNumber
+    """The round that waits; between rounds the one that would be next."""
+    phase: Phase
 
 
 class ReferenceCommitment(Value):
-    """The validator that opened a round binds itself to a reference direction before it sees any update."""
+    """A validator binds itself to a reference direction while the round is open, before it sees any update."""
 
     schema_: Literal["fedledger/reference-commitment/1"] = Field(
         alias="schema", default="fedledger/reference-commitment/1"
@@ -224,31 +234,53 @@ class RevealedReference(Value):
     size: Positive
 
 
-class RevealedShare(Value):
-    """A share is made public to settle a dispute: by the validator whose it is, or by the participant that dealt it."""
+class DisclosedShare(Value):
+    """An accused validator's share of one update, as it was sealed to it, for everybody to check."""
 
-    schema_: Literal["fedledger/revealed-share/1"] = Field(alias="schema", default="fedledger/revealed-share/1")
-    task: Identifier
-    round: RoundNumber
     participant: Pseudonym
     """Whose update."""
-    validator: MspId
-    """Whose share."""
     digest: Digest
-    """Digest of the artifact: salt, share and share of the proof, as they were sealed."""
+    """Of the artifact: salt, leaves and messages as they were sealed."""
     size: Positive
 
 
-class RevealJudgement(Value):
-    """What a validator finds when it recomputes another validator's values from a revealed share."""
+class Disclosure(Value):
+    """What an accused validator answers: the shares of which it is said to have told false values."""
 
-    schema_: Literal["fedledger/reveal-judgement/1"] = Field(alias="schema", default="fedledger/reveal-judgement/1")
+    schema_: Literal["fedledger/disclosure/2"] = Field(alias="schema", default="fedledger/disclosure/2")
     task: Identifier
     round: RoundNumber
+    shares: Annotated[tuple[DisclosedShare, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({share.participant for share in self.shares}) < len(self.shares):
+            raise ValueError("an update is disclosed twice")
+        return self
+
+
+class DealingVote(Value):
+    """What a validator finds of an accused one: its disclosed share is the committed one and yields the values that it
+    told (``confirms``), or it does not, or is not to be had (``denies``)."""
+
     participant: Pseudonym
     validator: MspId
-    ruling: Literal["confirms", "contradicts", "void"]
-    """It matches the commitments and yields the attested values, or matches and yields others, or does not match."""
+    vote: Literal["confirms", "denies"]
+
+
+class DealingVotes(Value):
+    """One validator's votes on the accused of a round."""
+
+    schema_: Literal["fedledger/dealing-votes/2"] = Field(alias="schema", default="fedledger/dealing-votes/2")
+    task: Identifier
+    round: RoundNumber
+    votes: Annotated[tuple[DealingVote, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({(vote.participant, vote.validator) for vote in self.votes}) < len(self.votes):
+            raise ValueError("there are two votes on one accusation")
+        return self
 
 
 class AggregateShare(Value):

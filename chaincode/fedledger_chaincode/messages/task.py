@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import comb
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from fedledger_chaincode.messages.base import (
     Digest,
     Fraction,
     Identifier,
+    Line,
     MspId,
     Natural,
     Positive,
@@ -21,10 +23,19 @@ from fedledger_chaincode.messages.base import (
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.norm_bound import NormBound
 
+MAXIMUM_DIMENSION = 1 << 27
+"""Numbers in an update: a share of 1 GiB, the largest that AES-GCM seals in one piece, with room to spare."""
+MAXIMUM_READERS = 30_000
+"""Sets of n - t validators among which a settlement chooses: enough for (19, 6) and for (64, 2)."""
 LEAST_FLOOR = 250_000
 """Least ``equal_share`` where weights follow an estimate of contribution."""
 LEAST_AGREEMENT_FACTOR = MICRO // 2
 """An organisation's own noise excuses so much missing agreement and no more: else noise alone would often pass."""
+
+
+def largest_model(parameters: int, tensors: int) -> int:
+    """Bytes that a model file may have at most: its numbers as float32, and what a file says of each tensor."""
+    return 4 * parameters + 1_024 * tensors + 65_536
 
 
 class TensorSpec(Value):
@@ -280,21 +291,23 @@ class AgreementSpec(Value):
 
 
 class DeadlineSpec(Value):
-    """Seconds after which the ledger goes on without those who are late."""
+    """How many seconds each validator waits, by its own stopwatch, before it says that something is late."""
 
     updates: Positive
     attestations: Positive
+    """For reveals of the reference direction, and again for attestations."""
     aggregates: Positive
     disputes: Positive = 60
-    """For revealing a contested share, and again for judging what was revealed."""
+    """For fetching what an accused validator disclosed, before it is denied."""
 
 
 class TaskSpec(Value):
     """Everything that organisations agree on before anyone trains."""
 
-    schema_: Literal["fedledger/task/1"] = Field(alias="schema", default="fedledger/task/1")
+    schema_: Literal["fedledger/task/1", "fedledger/task/2"] = Field(alias="schema", default="fedledger/task/2")
+    """Names the protocol by which the task's rounds go."""
     task: Identifier
-    title: Text
+    title: Line
     purpose: Text
     """What the model may be used for: the purpose limitation of the data-sharing agreement, in words."""
     agreement: AgreementSpec = AgreementSpec()
@@ -310,6 +323,11 @@ class TaskSpec(Value):
     incentive: IncentiveSpec
     reputation: ReputationSpec
     deadlines: DeadlineSpec
+
+    @property
+    def protocol(self) -> int:
+        """The version of the round protocol: 2, or 1 for a task of an earlier release, which can be read and ended."""
+        return int(self.schema_.rpartition("/")[2])
 
     @property
     def majority(self) -> int:
@@ -348,4 +366,21 @@ class TaskSpec(Value):
             )
         if self.aggregation.proof == "norm":
             NormBound(self.aggregation.quantised_norm, self.model.parameter_count)
+        if self.protocol > 1:
+            self._check_bounds()
         return self
+
+    def _check_bounds(self) -> None:
+        """What protocol 2 adds: enough organisations in every sum, and sizes that follow from the task."""
+        aggregation, count = self.aggregation, self.model.parameter_count
+        if aggregation.minimum_accepted < aggregation.tolerated_faults + 2:
+            raise ValueError(
+                f"minimum_accepted is at least t + 2 = {aggregation.tolerated_faults + 2}: t organisations subtract "
+                "their own updates from a sum"
+            )
+        if comb(aggregation.n, aggregation.tolerated_faults) > MAXIMUM_READERS:
+            raise ValueError(f"more than {MAXIMUM_READERS} sets of n - t of {aggregation.n} validators")
+        if count > MAXIMUM_DIMENSION:
+            raise ValueError(f"the model has {count} parameters, at most {MAXIMUM_DIMENSION} can be shared")
+        if self.model.initial_weights_size > largest_model(count, len(self.model.tensors)):
+            raise ValueError(f"the initial weights have {self.model.initial_weights_size} bytes for {count} parameters")

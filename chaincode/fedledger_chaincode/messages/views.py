@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, Value
+from fedledger_chaincode.messages.base import Digest, Fraction, Identifier, MspId, Natural, Positive, Text, View
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AmendmentRecord,
     AttestationRecord,
     CohortRecord,
     ConsentRecord,
-    DisputesRecord,
+    DisclosureRecord,
+    DisputeRecord,
     EquivocationRecord,
     EvaluationRecord,
     FixedSetRecord,
     HeadRecord,
-    JudgementRecord,
+    LateRecord,
     MemberRecord,
     MintRecord,
     ModelRecord,
     ModelUseRecord,
+    OpenAccusation,
     ReferenceRecord,
     ReportRecord,
-    RevealRecord,
     RoundRecord,
     RoundState,
     SettledUpdate,
@@ -33,12 +34,13 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     UpdateRecord,
     ValidatorRecord,
+    VotesRecord,
 )
 from fedledger_chaincode.messages.round import Pseudonym
 from fedledger_chaincode.messages.task import ReputationSpec
 
 
-class SubmissionResult(Value):
+class SubmissionResult(View):
     """What became of one manifest of a ``SubmitUpdates`` transaction."""
 
     participant: Pseudonym | Literal[""]
@@ -49,11 +51,11 @@ class SubmissionResult(Value):
     message: Text = ""
 
 
-class SubmissionResults(Value):
+class SubmissionResults(View):
     results: tuple[SubmissionResult, ...]
 
 
-class TaskView(Value):
+class TaskView(View):
     """A task, what each organisation said to it, and where it stands."""
 
     record: TaskRecord
@@ -64,9 +66,17 @@ class TaskView(Value):
     """All that were proposed."""
     suspensions: tuple[SuspensionRecord, ...] = ()
     """Organisations about which others have voted."""
+    accusations: tuple[OpenAccusation, ...] = ()
+    """On which nothing is ruled yet."""
+    outlook: Literal["", "ready", "waits", "over"] = ""
+    """Between two rounds of an active task: the next one can be called; or it waits for participants or for validators
+    to register; or so many privacy budgets are spent that there can be none. That the agreement has ended is for each
+    validator's clock to say. Empty while a round is under way."""
+    late: tuple[LateRecord, ...] = ()
+    """Between two rounds: what validators have said about the next one."""
 
 
-class TaskSummary(Value):
+class TaskSummary(View):
     task: Identifier
     title: Text
     state: str
@@ -75,17 +85,17 @@ class TaskSummary(Value):
     round: Natural
 
 
-class TaskSummaries(Value):
+class TaskSummaries(View):
     tasks: tuple[TaskSummary, ...]
 
 
-class Members(Value):
+class Members(View):
     """What became of the participants of an ``AdmitParticipants`` transaction, in its order."""
 
     members: tuple[MemberRecord, ...]
 
 
-class MemberView(Value):
+class MemberView(View):
     member: MemberRecord
     standing: StandingRecord
     balance: Natural
@@ -94,11 +104,11 @@ class MemberView(Value):
     """Micro-tokens of its stake that are still locked."""
 
 
-class MemberViews(Value):
+class MemberViews(View):
     members: tuple[MemberView, ...]
 
 
-class RoundView(Value):
+class RoundView(View):
     """Everything that the ledger holds about one round."""
 
     record: RoundRecord
@@ -107,29 +117,31 @@ class RoundView(Value):
     equivocations: tuple[EquivocationRecord, ...]
     fixed: FixedSetRecord | None
     attestations: tuple[AttestationRecord, ...]
-    reference: ReferenceRecord | None
-    disputes: DisputesRecord | None
-    reveals: tuple[RevealRecord, ...]
-    judgements: tuple[JudgementRecord, ...]
+    references: tuple[ReferenceRecord, ...] = ()
+    """In the row of the round: the first that is revealed in time counts. When it is settled that one is the first."""
+    late: tuple[LateRecord, ...] = ()
+    dispute: DisputeRecord | None = None
+    disclosures: tuple[DisclosureRecord, ...] = ()
+    votes: tuple[VotesRecord, ...] = ()
     settlement: SettlementRecord | None
     aggregates: tuple[AggregateShareRecord, ...]
     reports: tuple[ReportRecord, ...]
 
 
-class ModelRecords(Value):
+class ModelRecords(View):
     models: tuple[ModelRecord, ...]
 
 
-class EvaluationRecords(Value):
+class EvaluationRecords(View):
     evaluations: tuple[EvaluationRecord, ...]
 
 
-class AccountBalance(Value):
+class AccountBalance(View):
     account: str
     balance: Natural
 
 
-class ScoredRound(Value):
+class ScoredRound(View):
     """What one settled round said of a participant in its cohort."""
 
     round: Positive
@@ -145,7 +157,7 @@ class ScoredRound(Value):
     update: SettledUpdate
 
 
-class ReputationHistory(Value):
+class ReputationHistory(View):
     """Everything that a participant's reputation follows from."""
 
     member: MemberRecord
@@ -155,15 +167,15 @@ class ReputationHistory(Value):
     """Settled rounds in their order."""
 
 
-class MintRecords(Value):
+class MintRecords(View):
     mints: tuple[MintRecord, ...]
 
 
-class ModelUseRecords(Value):
+class ModelUseRecords(View):
     uses: tuple[ModelUseRecord, ...]
 
 
-class Wallet(Value):
+class Wallet(View):
     """The accounts of one organisation in one task."""
 
     msp: MspId

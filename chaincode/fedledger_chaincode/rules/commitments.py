@@ -1,7 +1,7 @@
 """What a participant is bound to: the context of an update, leaves and roots; never holds a share's secret.
 
-docs/protocol/secure-aggregation.md, sections 2.4 and 5. SHA-256 throughout; every hash has its own domain tag and every
-part is preceded by its length, so that no two different inputs are hashed alike.
+docs/protocol/secure-aggregation.md, sections 2.4, 5.1 and 5.3. SHA-256 throughout; every hash has its own domain tag
+and every part is preceded by its length, so that no two different inputs are hashed alike.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from fedledger_chaincode.messages.round import Manifest
 
 SALT_BYTES = 16
 
 _CONTEXT = b"fedledger/context/1"
-_LEAF = b"fedledger/leaf/1"
-_ROOT = b"fedledger/root/1"
+_INITIAL = {"norm": b"fedledger/proof/2", "none": b"fedledger/dealing/2"}
+_LEAF = b"fedledger/leaf/2"
+_ROOT = b"fedledger/root/2"
 _REFERENCE = b"fedledger/reference/1"
-_PROOF_LEAF = b"fedledger/proof-leaf/1"
-_PROOF_ROOT = b"fedledger/proof-root/1"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class UpdateContext:
 
 def frame(tag: bytes, *parts: bytes) -> bytes:
     """An injective encoding of a tag and parts: each preceded by its length, eight bytes little-endian."""
-    return b"".join(integer(len(part)) + part for part in (tag, *parts))
+    return b"".join([piece for part in (tag, *parts) for piece in (len(part).to_bytes(8, "little"), part)])
 
 
 def integer(value: int) -> bytes:
@@ -61,29 +60,29 @@ def integer(value: int) -> bytes:
     return value.to_bytes(8, "little")
 
 
-def leaf_digest(context: UpdateContext, validator: int, salt: bytes, share: bytes | memoryview) -> str:
-    """leaf_j: binds validator j's share of the update (section 5.3).
+def initial_root(context: UpdateContext, proof: Literal["none", "norm"]) -> bytes:
+    """R_0: where the transcript of an update begins, in a task with or without norm proof (section 5.3)."""
+    return hashlib.sha256(frame(_INITIAL[proof], context.encode())).digest()
+
+
+def leaf_digest(root: bytes, validator: int, salt: bytes, share: bytes | memoryview) -> bytes:
+    """leaf_kj: binds validator j's share of message k, and with the root all messages before it (section 5.3).
 
     Args:
+        root: R_{k-1}.
         validator: evaluation point j, counting from 1.
         share: its field elements, eight bytes each, little-endian.
     """
-    return _digest_with_tail(frame(_LEAF, context.encode(), integer(validator), salt), share)
+    view = memoryview(share).cast("B")
+    digest = hashlib.sha256(frame(_LEAF, root, integer(validator), salt))
+    digest.update(integer(len(view)))
+    digest.update(view)
+    return digest.digest()
 
 
-def root_digest(context: UpdateContext, leaves: Sequence[str]) -> str:
-    """root: binds all leaves in the order of their validators (section 5.3)."""
-    return hashlib.sha256(frame(_ROOT, context.encode(), *map(bytes.fromhex, leaves))).hexdigest()
-
-
-def proof_leaf_digest(root: str, validator: int, salt: bytes, share: bytes | memoryview) -> str:
-    """leaf'_j: binds validator j's share of the norm proof to the update's root (section 5.5)."""
-    return _digest_with_tail(frame(_PROOF_LEAF, bytes.fromhex(root), integer(validator), salt), share)
-
-
-def proof_root_digest(root: str, leaves: Sequence[str]) -> str:
-    """root': binds all leaves of the norm proof; all challenges are drawn from it (section 5.5)."""
-    return hashlib.sha256(frame(_PROOF_ROOT, bytes.fromhex(root), *map(bytes.fromhex, leaves))).hexdigest()
+def root_digest(root: bytes, leaves: Sequence[bytes]) -> bytes:
+    """R_k: binds R_{k-1} and the leaves of message k in the order of their validators (section 5.3)."""
+    return hashlib.sha256(frame(_ROOT, root, *leaves)).digest()
 
 
 def reference_commitment(salt: bytes, digest: str) -> str:
@@ -94,20 +93,3 @@ def reference_commitment(salt: bytes, digest: str) -> str:
         digest: hex SHA-256 of the artifact.
     """
     return hashlib.sha256(frame(_REFERENCE, salt, bytes.fromhex(digest))).hexdigest()
-
-
-def roots_match(manifest: Manifest) -> bool:
-    """Whether a manifest's roots are those of its own context and leaves."""
-    if manifest.root != root_digest(UpdateContext.of(manifest), manifest.leaves):
-        return False
-    proof = manifest.proof
-    return proof is None or proof.root == proof_root_digest(manifest.root, proof.leaves)
-
-
-def _digest_with_tail(head: bytes, tail: bytes | memoryview) -> str:
-    """SHA-256 of ``head`` and the framed ``tail``, without a copy of the tail."""
-    view = memoryview(tail).cast("B")
-    digest = hashlib.sha256(head)
-    digest.update(integer(len(view)))
-    digest.update(view)
-    return digest.hexdigest()

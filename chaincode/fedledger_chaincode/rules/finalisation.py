@@ -54,12 +54,16 @@ def dutiful_validators(
     posted: Sequence[AggregateShareRecord],
     agreed: Consensus,
 ) -> tuple[str, ...]:
-    """Validators that attested, posted a share and did not lie: those who are paid."""
+    """Validators that did what was theirs to do: those who are paid.
+
+    They attested, did not lie, and posted their share of the sum, but for those whom participants left without one.
+    """
     shared = {share.validator for share in posted}
+    liars = {*agreed.liars, *settlement.convicted}
     return tuple(
         msp
         for msp in aggregation.validators
-        if msp in settlement.attested and msp in shared and msp not in agreed.liars
+        if msp in settlement.attested and msp not in liars and (msp in shared or msp not in settlement.summers)
     )
 
 

@@ -10,6 +10,8 @@ from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, MICRO
 from fedledger_chaincode.messages.records import SettledUpdate
 from fedledger_chaincode.messages.task import IncentiveSpec
 
+_COUNTER = MAXIMUM_INTEGER + 1
+
 
 @dataclass(frozen=True)
 class Share:
@@ -144,6 +146,16 @@ def move(balances: Mapping[str, int], transfers: Sequence[tuple[str, str, int]])
                 "Transfer less.",
             )
     return after
+
+
+def with_earned(total: int, amount: int) -> int:
+    """A counter of earnings after ``amount`` more."""
+    return (total + amount) % _COUNTER
+
+
+def uncollected(earned: int, collected: int) -> int:
+    """What two counters of earnings are apart; less than all tokens that can exist."""
+    return (earned - collected) % _COUNTER
 
 
 def proportion(amount: int, rate: int) -> int:

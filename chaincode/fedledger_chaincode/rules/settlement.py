@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import (
+    Accusation,
     CohortEntry,
     CohortRecord,
     FixedSetRecord,
-    FixedUpdate,
     SettledUpdate,
     SettlementRecord,
+    Verdict,
 )
 from fedledger_chaincode.messages.round import Attestation
 from fedledger_chaincode.messages.task import AggregationSpec, ReputationSpec, RobustnessSpec, TaskSpec
-from fedledger_chaincode.rules.evidence import Evidence, Judged, final_verdict
+from fedledger_chaincode.rules.readers import Ballot, Reading, choose_readers
 from fedledger_chaincode.rules.reputation import score_of, terms_of
 from fedledger_chaincode.rules.trust import LEVELS, agreement, round_thresholds, trust_by_reputation, trust_level
+from fedledger_chaincode.rules.verdicts import decide
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
 
 
@@ -40,6 +43,43 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The word on one update."""
+
+    verdict: Verdict
+    proven: bool = False
+    """The verdict proves a fault of the participant."""
+    inner_product: int | None = None
+    """<u, g>, of an accepted update in a round with a reference direction."""
+    consistent: frozenset[int] = frozenset()
+    """S: validators, by evaluation point, that hold a share of its one dealing; of an accepted update."""
+    dropped: bool = False
+    """It would be accepted, had all readers a share of it."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What validators' attestations say about a fixed set, before readers are chosen."""
+
+    judged: Mapping[str, Judged]
+    """By participant."""
+    accused: tuple[Accusation, ...]
+    liars: frozenset[int]
+    """Validators proven to have told a false inner product."""
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The decision of a round, and why it cannot go on, if it cannot."""
+
+    record: SettlementRecord
+    readers: tuple[int, ...]
+    """Evaluation points."""
+    obstacle: str = ""
+    """Why no sum is made of it; empty for a round that goes on."""
+
+
+@dataclass(frozen=True)
 class _Trust:
     """Of accepted updates; in a task without trust weighting of none."""
 
@@ -49,25 +89,46 @@ class _Trust:
     """Participants whose level is from their reputation, for want of agreement."""
 
 
-def judge_update(
-    spec: TaskSpec,
-    index: int,
-    update: FixedUpdate,
+def judge(
+    aggregation: AggregationSpec,
+    fixed: FixedSetRecord,
     attestations: Mapping[str, Attestation],
-    equivocated: frozenset[str],
-    evidence: Evidence,
-) -> Judged | None:
-    """The verdict on the update at ``index`` of the fixed set; None while its dispute goes on.
+    equivocated: AbstractSet[str],
+    with_products: AbstractSet[int],
+) -> Findings:
+    """Verdicts on the updates of a fixed set from openings alone.
 
-    Without a norm proof n - t validators that could read it suffice: they hold enough shares for the sum to be
-    decoded, and t lying or silent validators cannot keep an honest update out.
+    Args:
+        attestations: by validator's MSP id; each covers exactly the fixed set.
+        equivocated: participants with a proven equivocation in this round.
+        with_products: validators whose inner products count.
     """
-    if update.participant in equivocated:
-        return Judged("refused: equivocation", proven=True)
-    if spec.aggregation.proof == "norm":
-        return final_verdict(index, update.participant, attestations, evidence, spec.aggregation)
-    readable = sum(1 for attestation in attestations.values() if attestation.findings[index].readable)
-    return Judged("accepted" if readable >= spec.aggregation.quorum else "unreadable", proven=False)
+    judged: dict[str, Judged] = {}
+    accused: list[Accusation] = []
+    liars: set[int] = set()
+    for index, update in enumerate(fixed.updates):
+        name = update.participant
+        if name in equivocated:
+            judged[name] = Judged("refused: equivocation", proven=True)
+            continue
+        openings = {
+            point: attestations[msp].findings[index].opening
+            for point, msp in enumerate(aggregation.validators, start=1)
+            if msp in attestations
+        }
+        found = decide(openings, aggregation.n, aggregation.tolerated_faults, with_products)
+        accused += [
+            Accusation(participant=name, validator=aggregation.validators[point - 1]) for point in found.accused
+        ]
+        liars.update(found.liars)
+        accepted = found.verdict == "accepted"
+        judged[name] = Judged(
+            found.verdict,
+            proven=found.verdict == "refused: norm",
+            inner_product=found.inner_product if accepted else None,
+            consistent=found.consistent if accepted else frozenset(),
+        )
+    return Findings(judged, tuple(accused), frozenset(liars))
 
 
 def settle(
@@ -75,47 +136,124 @@ def settle(
     cohort: CohortRecord,
     fixed: FixedSetRecord,
     attestations: Mapping[str, Attestation],
-    equivocated: frozenset[str],
-    evidence: Evidence,
-) -> SettlementRecord | None:
-    """Decide a closed round; None while a dispute goes on.
+    equivocated: AbstractSet[str],
+    barred: AbstractSet[tuple[int, ...]] = frozenset(),
+) -> Settlement:
+    """Decide a closed round (secure aggregation, sections 8.3 and 10).
 
     Args:
         attestations: by validator's MSP id; each covers exactly the fixed set.
         equivocated: participants with a proven equivocation in this round.
+        barred: sets of readers that are not chosen again.
     """
-    judged: dict[str, Judged] = {}
-    for index, update in enumerate(fixed.updates):
-        decided = judge_update(spec, index, update, attestations, equivocated, evidence)
-        if decided is None:
-            return None
-        judged[update.participant] = decided
+    aggregation, rules = spec.aggregation, Rules.of(spec)
+    faults = aggregation.tolerated_faults
+    used = reference_points(attestations, aggregation)
+    findings = judge(aggregation, fixed, attestations, equivocated, used)
+    reading = _read(rules, cohort.participants, findings.judged, barred)
+    liars, accused = findings.liars, findings.accused
+    if used and reading.lost > faults:
+        plain = judge(aggregation, fixed, attestations, equivocated, frozenset())
+        other = _read(rules, cohort.participants, plain.judged, barred)
+        if other.lost <= faults:
+            used, findings, reading = frozenset(), plain, other
+    judged = {name: _as_read(each, reading.readers) for name, each in findings.judged.items()}
+    stopped = reading.lost > faults
     examples = {update.participant: update.num_examples for update in fixed.updates}
-    rules = Rules.of(spec)
-    updates = weigh(rules, cohort.participants, examples, judged)
-    convicted = {msp for decided in judged.values() for msp in decided.convicted}
-    return SettlementRecord(
+    updates = weigh(rules, cohort.participants, examples, judged, dropped_are_absent=stopped)
+    weighted = [update for update in updates if update.weight]
+    held_by_all = frozenset(range(1, aggregation.n + 1)).intersection(
+        *(judged[update.participant].consistent for update in weighted)
+    )
+    name_of = dict(enumerate(aggregation.validators, start=1))
+    record = SettlementRecord(
         updates=updates,
         weight_sum=sum(update.weight for update in updates),
-        attested=tuple(msp for msp in spec.aggregation.validators if msp in attestations),
-        convicted=tuple(msp for msp in spec.aggregation.validators if msp in convicted),
+        attested=tuple(msp for msp in aggregation.validators if msp in attestations),
+        convicted=tuple(name_of[point] for point in sorted(liars)),
+        readers=tuple(name_of[point] for point in reading.readers),
+        summers=tuple(name_of[point] for point in sorted(held_by_all)) if weighted else (),
+        accused=accused,
+        with_reference=bool(used),
     )
+    return Settlement(record, reading.readers, _obstacle(aggregation, weighted, reading if stopped else None))
+
+
+def reference_points(attestations: Mapping[str, Attestation], aggregation: AggregationSpec) -> frozenset[int]:
+    """Points of the validators whose inner products count; none unless n - t of them used the round's reference."""
+    used = frozenset(
+        point
+        for point, msp in enumerate(aggregation.validators, start=1)
+        if msp in attestations and attestations[msp].reference == "used"
+    )
+    return used if len(used) >= aggregation.quorum else frozenset()
+
+
+def _read(
+    rules: Rules,
+    cohort: Sequence[CohortEntry],
+    judged: Mapping[str, Judged],
+    barred: AbstractSet[tuple[int, ...]],
+) -> Reading:
+    """The readers for these verdicts. Who is quarantined, weighs nothing or has a proven fault has no vote."""
+    accepted = {name: each for name, each in judged.items() if each.verdict == "accepted"}
+    levels = _trust(rules, cohort, accepted).levels
+    ballots = [
+        Ballot(entry.participant, entry.msp, judged[entry.participant].consistent)
+        for entry in cohort
+        if entry.participant in judged
+        and not entry.quarantined
+        and not judged[entry.participant].proven
+        and levels.get(entry.participant, 1)
+    ]
+    return choose_readers(ballots, rules.aggregation.n, rules.aggregation.tolerated_faults, barred)
+
+
+def _as_read(judged: Judged, readers: Sequence[int]) -> Judged:
+    """An accepted update of which a reader has no share cannot be summed."""
+    if judged.verdict != "accepted" or judged.consistent.issuperset(readers):
+        return judged
+    return Judged("unreadable", dropped=True)
+
+
+def _obstacle(aggregation: AggregationSpec, weighted: Sequence[SettledUpdate], stopped: Reading | None) -> str:
+    if stopped is not None:
+        return (
+            f"with the best {aggregation.quorum} validators the updates of {float(stopped.lost):g} organisations are "
+            f"lost, more than the {aggregation.tolerated_faults} that may be"
+        )
+    # A sum of few tells much about each: only those count that are in it.
+    minimum, owners = aggregation.minimum_accepted, len({update.msp for update in weighted})
+    if min(len(weighted), owners) < minimum:
+        return (
+            f"{len(weighted)} updates of {owners} organisations are accepted and have a weight; the task needs "
+            f"{minimum} of as many organisations"
+        )
+    return ""
 
 
 def weigh(
-    rules: Rules, cohort: Sequence[CohortEntry], examples: Mapping[str, int], judged: Mapping[str, Judged]
+    rules: Rules,
+    cohort: Sequence[CohortEntry],
+    examples: Mapping[str, int],
+    judged: Mapping[str, Judged],
+    *,
+    dropped_are_absent: bool = False,
 ) -> tuple[SettledUpdate, ...]:
     """Trust, weight and score of each member of the cohort, in its order.
 
     Args:
         examples: as claimed, by participant; of those that submitted.
         judged: the final word on their updates.
+        dropped_are_absent: score an update of which a reader has no share as absent. Else its participant's reputation
+            stays as it is; but where so much is lost that no sum is made, nobody but those who dealt it, or more than t
+            validators, can be the reason.
     """
     accepted = {name: decided for name, decided in judged.items() if decided.verdict == "accepted"}
     trust = _trust(rules, cohort, accepted)
     weights = _weights(rules.aggregation, cohort, examples, accepted, trust.levels)
     return tuple(
-        _settled(rules.reputation, entry, judged.get(entry.participant), weight, trust)
+        _settled(rules.reputation, entry, judged.get(entry.participant), weight, trust, dropped_are_absent)
         for entry, weight in zip(cohort, weights, strict=True)
     )
 
@@ -158,8 +296,12 @@ def _trust(rules: Rules, cohort: Sequence[CohortEntry], accepted: Mapping[str, J
         for name, decided in accepted.items()
         if decided.inner_product is not None
     }
-    counted = [entry.participant for entry in cohort if entry.participant in agreements and not entry.quarantined]
-    thresholds = round_thresholds([agreements[name] for name in counted], rules.robustness)
+    counted = [
+        (entry.msp, agreements[entry.participant])
+        for entry in cohort
+        if entry.participant in agreements and not entry.quarantined
+    ]
+    thresholds = round_thresholds(counted, rules.robustness)
     levels = {entry.participant: trust_by_reputation(entry.reputation) for entry in cohort}
     if thresholds is not None:
         levels |= {name: trust_level(value, thresholds) for name, value in agreements.items()}
@@ -168,12 +310,18 @@ def _trust(rules: Rules, cohort: Sequence[CohortEntry], accepted: Mapping[str, J
 
 
 def _settled(
-    reputation: ReputationSpec, entry: CohortEntry, judged: Judged | None, weight: int, trust: _Trust
+    reputation: ReputationSpec,
+    entry: CohortEntry,
+    judged: Judged | None,
+    weight: int,
+    trust: _Trust,
+    dropped_are_absent: bool,
 ) -> SettledUpdate:
-    """One update's result. Where nothing is known of an accepted update, its score keeps its reputation as it is."""
+    """One update's result. Where nothing is known of an update, its score keeps its participant's reputation."""
     verdict = "absent" if judged is None else judged.verdict
     level = trust.levels.get(entry.participant, LEVELS)
-    is_kept = entry.participant in trust.by_reputation
+    dropped = judged is not None and judged.dropped
+    is_kept = entry.participant in trust.by_reputation or (dropped and not dropped_are_absent)
     return SettledUpdate(
         participant=entry.participant,
         msp=entry.msp,
@@ -184,6 +332,7 @@ def _settled(
         trust=level if verdict == "accepted" else 0,
         agreement=_bounded(trust.agreements.get(entry.participant)),
         by_reputation=is_kept,
+        dropped=dropped,
     )
 
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import RoundState, TaskState
+from fedledger_chaincode.messages.task import TaskSpec
+
+PROTOCOL = 2
+"""The version of the round protocol that this contract runs."""
 
 TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("proposed", "ApproveTask"): ("proposed", "active"),
@@ -23,8 +27,12 @@ TASK_TRANSITIONS: Mapping[tuple[TaskState, str], tuple[TaskState, ...]] = {
     ("active", "RegisterValidator"): ("active",),
     ("active", "JoinTask"): ("active",),
     ("active", "LeaveTask"): ("active",),
+    ("active", "CallRound"): ("active",),
     ("active", "OpenRound"): ("active",),
     ("active", "SubmitUpdates"): ("active",),
+    ("active", "CloseRound"): ("active",),
+    ("active", "SettleRound"): ("active",),
+    ("active", "AbortRound"): ("active",),
     ("active", "FinaliseRound"): ("active", "completed"),
     ("active", "ProposeMint"): ("active",),
     ("active", "VoteMint"): ("active",),
@@ -34,14 +42,10 @@ ROUND_TRANSITIONS: Mapping[tuple[RoundState, str], tuple[RoundState, ...]] = {
     ("open", "SubmitUpdates"): ("open",),
     ("open", "CommitReference"): ("open",),
     ("open", "CloseRound"): ("closed", "aborted"),
-    ("closed", "AttestUpdates"): ("closed",),
     ("closed", "RevealReference"): ("closed",),
-    ("closed", "DisputeRound"): ("disputed",),
+    ("closed", "AttestUpdates"): ("closed",),
     ("closed", "SettleRound"): ("settled", "aborted"),
     ("closed", "AbortRound"): ("aborted",),
-    ("disputed", "RevealShare"): ("disputed",),
-    ("disputed", "JudgeReveal"): ("disputed",),
-    ("disputed", "SettleRound"): ("settled", "aborted"),
     ("settled", "PostAggregateShare"): ("settled",),
     ("settled", "ReportModel"): ("settled",),
     ("settled", "FinaliseRound"): ("finalised",),
@@ -54,6 +58,18 @@ def check_task(state: TaskState, transaction: str) -> None:
     if (state, transaction) not in TASK_TRANSITIONS:
         possible = sorted({start for start, name in TASK_TRANSITIONS if name == transaction})
         raise ContractError(409, "TASK_STATE", f"The task is {state}; {transaction} needs it {' or '.join(possible)}.")
+
+
+def check_protocol(spec: TaskSpec) -> None:
+    """Raise 409 ``PROTOCOL_VERSION`` for a task of an earlier release: its rounds do not go on under this contract."""
+    if spec.protocol != PROTOCOL:
+        raise ContractError(
+            409,
+            "PROTOCOL_VERSION",
+            f"Task {spec.task} goes by protocol {spec.protocol}, whose norm bound does not hold against t "
+            f"colluding validators; this contract runs rounds of protocol {PROTOCOL}.",
+            "Stop it with: fedledger task stop, which returns all stakes, and propose a new task.",
+        )
 
 
 def check_round(state: RoundState, transaction: str, number: int) -> None:

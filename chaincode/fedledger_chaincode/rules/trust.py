@@ -5,13 +5,15 @@ be good counts nothing. Both vectors are scaled to the quantised norm, so that a
 zero update agrees with nothing.
 Honest updates agree the less the nearer the model is to its optimum, where they add up to nothing, so that thresholds
 follow the median agreement of the round; where even that is low, the direction says nothing about anybody.
-docs/protocol/rounds.md, 4.5.
+docs/protocol/rounds.md, 4.6.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.task import RobustnessSpec
@@ -38,20 +40,36 @@ def agreement(inner_product: int, quantised_norm: int, expected: int = MICRO) ->
     return inner_product * MICRO * MICRO // (quantised_norm**2 * expected)
 
 
-def round_thresholds(agreements: Sequence[int], robustness: RobustnessSpec) -> Thresholds | None:
+def round_thresholds(agreements: Sequence[tuple[str, int]], robustness: RobustnessSpec) -> Thresholds | None:
     """The task's thresholds, both made smaller where the median agreement is below ``full_trust``; None for a silent
     round: the median is at or below ``no_trust``, or there is none.
 
-    Below half of ``agreements`` can be false without moving the median out of the range of the honest ones; of an even
-    number the upper of the middle two is taken.
+    Args:
+        agreements: (organisation, agreement) of each update that may count.
     """
     if not agreements:
         return None
-    median = sorted(agreements)[len(agreements) // 2]
+    median = median_by_organisation(agreements)
     if median <= robustness.no_trust:
         return None
     full_trust = min(robustness.full_trust, median)
     return Thresholds(robustness.no_trust * full_trust // robustness.full_trust, full_trust)
+
+
+def median_by_organisation(agreements: Sequence[tuple[str, int]]) -> int:
+    """The least agreement such that more than half of all organisations' votes are at or below it.
+
+    An organisation has one vote, divided equally among its updates, so that names do not multiply it. While fewer than
+    half of the organisations are false, the median lies within the range of the honest ones. Of an even number of
+    equal votes it is the upper of the middle two.
+    """
+    names = Counter(owner for owner, _ in agreements)
+    reached = Fraction(0)
+    for owner, value in sorted(agreements, key=lambda each: each[1]):
+        reached += Fraction(1, names[owner])
+        if 2 * reached > len(names):
+            return value
+    raise ValueError("the median of nothing")
 
 
 def trust_level(value: int, thresholds: Thresholds) -> int:

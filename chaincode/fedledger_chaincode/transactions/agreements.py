@@ -15,10 +15,10 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import ModelUseRecords
 from fedledger_chaincode.rules.amendments import check_amendable, with_word
-from fedledger_chaincode.rules.transitions import check_task
+from fedledger_chaincode.rules.transitions import check_protocol, check_task
 from fedledger_chaincode.state import amendment_key, consent_key, model_key, prefix, task_key, use_key
-from fedledger_chaincode.transactions.context import Context, pool_account, reply
-from fedledger_chaincode.transactions.treasury import mint
+from fedledger_chaincode.transactions.context import Context, check_membership_is_open, pool_account, reply
+from fedledger_chaincode.transactions.treasury import check_supply, fits_supply, mint
 
 
 def propose_amendment(context: Context, specification: bytes) -> bytes:
@@ -29,6 +29,7 @@ def propose_amendment(context: Context, specification: bytes) -> bytes:
     record = context.task(spec.task)
     check_task(record.state, "ProposeAmendment")
     msp = context.voice(record)
+    check_membership_is_open(context.head(spec.task))
     number = record.amendments + 1
     open_one = context.state.find_one(AmendmentRecord, amendment_key(spec.task, number))
     if open_one is not None and open_one.state == "open":
@@ -42,7 +43,9 @@ def propose_amendment(context: Context, specification: bytes) -> bytes:
         )
     if spec == record.spec:
         raise ContractError(409, "NO_CHANGE", f"Task {spec.task} goes by this specification already.", "Change a term.")
+    check_protocol(spec)
     check_amendable(record.spec, spec)
+    check_supply(context, _minted(record.spec, spec))
     amendment = AmendmentRecord(
         number=number,
         spec=spec,
@@ -83,18 +86,27 @@ def with_amendment(context: Context, record: TaskRecord) -> TaskRecord:
     amendment = context.state.find_one(AmendmentRecord, amendment_key(spec.task, number))
     if amendment is None or amendment.state != "open" or len(amendment.approved) < spec.majority:
         return record
+    more = _minted(spec, amendment.spec)
+    if not fits_supply(context, more):
+        # Others have minted since it was proposed. A round does not wait for that.
+        context.state.put(amendment_key(spec.task, number), amendment.model_copy(update={"state": "rejected"}))
+        return record
     adopted = record.model_copy(update={"spec": amendment.spec, "spec_hash": amendment.spec_hash, "amendments": number})
     consents = context.consents(spec.task, spec.organisations)
     for msp in amendment.approved:
         before = consents.get(msp) or ConsentRecord(msp=msp, spec_hash=record.spec_hash, decision="approved")
         consented = {"spec_hash": amendment.spec_hash, "decision": "approved", "last_round": None, "reason": ""}
         context.state.put(consent_key(spec.task, msp), before.model_copy(update=consented))
-    more = amendment.spec.training.rounds - spec.training.rounds
-    if more and spec.incentive.reward_per_round:
-        mint(context, [(pool_account(spec.task), spec.incentive.reward_per_round * more)])
+    if more:
+        mint(context, [(pool_account(spec.task), more)])
     context.state.put(amendment_key(spec.task, number), amendment.model_copy(update={"state": "adopted"}))
     context.state.put(task_key(spec.task), adopted)
     return adopted
+
+
+def _minted(spec: TaskSpec, amended: TaskSpec) -> int:
+    """Micro-tokens for the rewards of the rounds that an amendment adds."""
+    return spec.incentive.reward_per_round * (amended.training.rounds - spec.training.rounds)
 
 
 def use_model(context: Context, task: str, version: int, purpose: str) -> bytes:

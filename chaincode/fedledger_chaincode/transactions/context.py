@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import Value, canonical
 from fedledger_chaincode.messages.records import (
-    BalanceRecord,
     ConsentRecord,
     HeadRecord,
     MemberRecord,
@@ -16,11 +15,10 @@ from fedledger_chaincode.messages.records import (
     TaskRecord,
     ValidatorRecord,
 )
-from fedledger_chaincode.rules.rewards import move
+from fedledger_chaincode.rules.transitions import check_protocol
 from fedledger_chaincode.state import (
     RecordT,
     WorldState,
-    balance_key,
     consent_key,
     head_key,
     member_key,
@@ -28,7 +26,7 @@ from fedledger_chaincode.state import (
     task_key,
     validator_key,
 )
-from fedledger_chaincode.stub import Stub
+from fedledger_chaincode.stub import Rehearsal, Stub
 from fedledger_chaincode.submitter import Submitter
 
 ROLE_ATTRIBUTE = "fedledger.role"
@@ -81,6 +79,11 @@ class Context:
     submitter: Submitter
     moved: list[Movement] = field(default_factory=list)
     """Tokens that this transaction has moved so far."""
+
+    def rehearsal(self) -> Context:
+        """The same transaction with nothing written: what another one would do now."""
+        stub = Rehearsal(self.stub)
+        return Context(stub, WorldState(stub), self.submitter)
 
     @property
     def now(self) -> int:
@@ -168,8 +171,9 @@ class Context:
         return msp
 
     def acting_validator(self, record: TaskRecord) -> str:
-        """The submitter's MSP id when it is a registered validator of the task."""
+        """The submitter's MSP id when it is a registered validator of the task, whose rounds this contract runs."""
         self.require_role("validator")
+        check_protocol(record.spec)
         msp = self.submitter.msp_id
         task = record.spec.task
         if msp not in record.spec.aggregation.validators:
@@ -182,22 +186,6 @@ class Context:
                 "Register first: fedledger validator register.",
             )
         return msp
-
-    def transfer(self, transfers: Sequence[tuple[str, str, int]]) -> None:
-        """Move tokens between accounts; writes only the balances that changed."""
-        accounts = list(dict.fromkeys(account for source, target, _ in transfers for account in (source, target)))
-        before = self.balances(accounts)
-        after = move(before, transfers)
-        for account in accounts:
-            if after[account] != before[account]:
-                self.state.put(balance_key(account), BalanceRecord(balance=after[account]))
-        self.moved.extend(Movement(*each) for each in transfers if each[2])
-
-    def balances(self, accounts: Sequence[str]) -> dict[str, int]:
-        found = self.state.find(BalanceRecord, [balance_key(account) for account in accounts])
-        return {
-            account: 0 if record is None else record.balance for account, record in zip(accounts, found, strict=True)
-        }
 
 
 def not_a_party(msp: str, task: str) -> ContractError:
@@ -212,16 +200,36 @@ def check_reason(reason: str) -> None:
         )
 
 
+def check_size(what: str, told: int, expected: int) -> None:
+    """Raise 400 ``WRONG_SIZE`` unless an artifact has the size that follows from the task."""
+    if told != expected:
+        raise ContractError(
+            400, "WRONG_SIZE", f"{what} is said to have {told} bytes; it has {expected}.", "Use the task's parameters."
+        )
+
+
+def check_membership_is_open(head: HeadRecord) -> None:
+    """Raise 409 ``ROUND_OPENS`` in the moment in which a round fixes who takes part."""
+    if head.called > head.round:
+        raise ContractError(
+            409, "ROUND_OPENS", f"Round {head.called} of task {head.task} is being opened.", "Repeat it in a moment."
+        )
+
+
 def reply(value: Value | None) -> bytes:
     """A transaction's result: the record's canonical JSON."""
     return b"null" if value is None else value.canonical()
 
 
-def is_repeated(context: Context, record: type[RecordT], key: str, mine: Value, what: str) -> bool:
+def is_repeated(context: Context, record: type[RecordT], key: str, mine: RecordT, what: str) -> bool:
     """Whether exactly this was recorded before; raises 409 ``ALREADY_RECORDED`` when something else was."""
     earlier = context.state.find_one(record, key)
     if earlier is None:
         return False
-    if earlier != mine:
-        raise ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")
+    if earlier != mine.carrying(earlier):
+        raise already_recorded(what)
     return True
+
+
+def already_recorded(what: str) -> ContractError:
+    return ContractError(409, "ALREADY_RECORDED", f"Another {what} is recorded already.", "The first one stands.")

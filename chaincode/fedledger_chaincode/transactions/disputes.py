@@ -1,184 +1,193 @@
-"""Disputes about updates on which validators contradict each other: opening them, revealing shares, judging them."""
+"""Disputes about dealing: an accused validator shows its share, the others vote, the last vote needed is carried out.
+
+docs/protocol/secure-aggregation.md, section 11. They decide about stakes alone and hold up no round; there is no
+deadline, for a ruling always comes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
-    AttestationRecord,
-    Dispute,
-    DisputesRecord,
-    FixedSetRecord,
-    JudgementRecord,
-    MemberRecord,
-    RevealRecord,
-    RoundRecord,
+    AccusationRecord,
+    DisclosureRecord,
+    DisputeRecord,
+    DocketRecord,
+    OpenAccusation,
+    SettlementRecord,
     TaskRecord,
+    VotesRecord,
 )
-from fedledger_chaincode.messages.round import Attestation, RevealedShare, RevealJudgement
-from fedledger_chaincode.rules.evidence import Evidence, evidence_at, find_disputes
-from fedledger_chaincode.rules.transitions import check_round
-from fedledger_chaincode.state import (
-    attestation_key,
-    disputes_key,
-    fixed_key,
-    judgement_key,
-    member_key,
-    reveal_key,
-)
-from fedledger_chaincode.transactions.context import ROLE_ATTRIBUTE, Context, is_repeated, reply
-from fedledger_chaincode.transactions.rounds import change_round
+from fedledger_chaincode.messages.round import DealingVote, DealingVotes, DisclosedShare, Disclosure
+from fedledger_chaincode.rules.dealing import plaintext_bytes
+from fedledger_chaincode.rules.disputes import Vote, ruling_of
+from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, votes_key
+from fedledger_chaincode.transactions.context import Context, check_size, reply
+from fedledger_chaincode.transactions.treasury import release_stakes, slash
 
 
-def dispute_round(context: Context, task: str, number: int) -> bytes:
-    """``DisputeRound(task, round)`` by a validator: names the contested updates and whose turn it is."""
-    record = context.task(task)
-    context.acting_validator(record)
-    before = context.state.find_one(DisputesRecord, disputes_key(task, number))
-    if before is not None:
-        return reply(before)
-    round_record = context.round(task, number)
-    check_round(round_record.state, "DisputeRound", number)
-    attestations = attestations_in_time(context, record, round_record)
-    fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
-    found = find_disputes(fixed, attestations, record.spec.aggregation)
-    if not found:
-        raise ContractError(409, "NOT_CONTESTED", f"No update of round {number} is contested.", "Settle the round.")
-    disputes = DisputesRecord(disputes=found)
-    context.state.put(disputes_key(task, number), disputes)
-    due = context.now + record.spec.deadlines.disputes
-    change_round(
-        context,
-        context.head(task),
-        round_record.model_copy(update={"state": "disputed", "disputes_due": due}),
+def open_dispute(context: Context, record: TaskRecord, number: int, settlement: SettlementRecord) -> None:
+    """Record whom a settlement accuses; their stakes are held until there is a ruling."""
+    if not settlement.accused:
+        return
+    task = record.spec.task
+    accusations = tuple(
+        AccusationRecord(participant=each.participant, validator=each.validator) for each in settlement.accused
     )
-    context.event("RoundDisputed", task=task, round=number, disputes=len(found))
-    return reply(disputes)
+    context.state.put(dispute_key(task, number), DisputeRecord(accusations=accusations))
+    pending = tuple(
+        OpenAccusation(round=number, participant=each.participant, validator=each.validator) for each in accusations
+    )
+    docket = docket_of(context, task)
+    context.state.put(docket_key(task), docket.model_copy(update={"pending": (*docket.pending, *pending)}))
 
 
-def reveal_share(context: Context, revealed: bytes) -> bytes:
-    """``RevealShare(revealed)``: by the accused validator for its own share, or by the participant when nobody is
-    accused, for the share of the validator that it says has lied."""
-    message = RevealedShare.decode(revealed)
+def docket_of(context: Context, task: str) -> DocketRecord:
+    """What is not ruled yet in a task."""
+    return context.state.find_one(DocketRecord, docket_key(task)) or DocketRecord()
+
+
+def disclose_shares(context: Context, disclosure: bytes) -> bytes:
+    """``DiscloseShares(disclosure)`` by an accused validator: names what was sealed to it, for everybody to check. That
+    is its own vote for itself. Later ones may add to the first, never change it."""
+    message = Disclosure.decode(disclosure)
     task, number = message.task, message.round
     record = context.task(task)
-    if message.validator not in record.spec.aggregation.validators:
-        raise ContractError(404, "NOT_FOUND", f"{message.validator} is no validator of task {task}.")
-    mine = RevealRecord(share=message, revealed_by=context.submitter.msp_id)
-    key = reveal_key(task, number, message.participant, message.validator)
-    if is_repeated(context, RevealRecord, key, mine, f"revealed share in round {number}"):
+    msp = context.acting_validator(record)
+    dispute = _dispute(context, task, number)
+    wanted = {each.participant for each in dispute.accusations if each.validator == msp}
+    strangers = [share.participant for share in message.shares if share.participant not in wanted]
+    if strangers:
+        raise ContractError(
+            403,
+            "NOT_ACCUSED",
+            f"{msp} is not accused of its values of the update of {strangers[0][:16]} in round {number}.",
+            "Disclose no share but those that are asked for: it is one of the secrets that protect an update.",
+        )
+    for share in message.shares:
+        check_size(
+            "A disclosed share", share.size, plaintext_bytes(record.spec.aggregation, record.spec.model.parameter_count)
+        )
+    key = disclosure_key(task, number, msp)
+    earlier = context.state.find_one(DisclosureRecord, key)
+    known = () if earlier is None else earlier.disclosure.shares
+    shares = _joined(known, message.shares)
+    mine = DisclosureRecord(validator=msp, disclosure=message.model_copy(update={"shares": shares}))
+    if earlier == mine:
         return reply(mine)
-    round_record = context.round(task, number)
-    check_round(round_record.state, "RevealShare", number)
-    if round_record.disputes_due is None or context.now > round_record.disputes_due:
-        raise ContractError(409, "TOO_LATE", f"Shares were to be revealed until {round_record.disputes_due}.")
-    _check_turn(context, record, _dispute(context, task, number, message.participant), message)
     context.state.put(key, mine)
-    context.event(
-        "ShareRevealed", task=task, round=number, participant=message.participant, validator=message.validator
-    )
+    rulings = _rule(context, record, number, dispute)
+    context.event("SharesDisclosed", task=task, round=number, validator=msp, updates=len(shares), rulings=rulings)
     return reply(mine)
 
 
-def _dispute(context: Context, task: str, number: int, participant: str) -> Dispute:
-    disputes = context.state.get(DisputesRecord, disputes_key(task, number), f"dispute in round {number}")
-    for dispute in disputes.disputes:
-        if dispute.participant == participant:
-            return dispute
-    raise ContractError(404, "NOT_FOUND", f"The update of {participant[:16]} is not contested in round {number}.")
-
-
-def _check_turn(context: Context, record: TaskRecord, dispute: Dispute, message: RevealedShare) -> None:
-    """Only a share whose owner is accused, or whose dealer says that its owner lied, may be made public."""
-    if dispute.accused:
-        if message.validator in dispute.accused and context.acting_validator(record) == message.validator:
-            return
+def _joined(known: tuple[DisclosedShare, ...], told: tuple[DisclosedShare, ...]) -> tuple[DisclosedShare, ...]:
+    first = {share.participant: share for share in known}
+    changed = [share for share in told if first.get(share.participant, share) != share]
+    if changed:
         raise ContractError(
-            403,
-            "NOT_YOUR_TURN",
-            f"In this dispute {', '.join(dispute.accused)} reveal their own shares, each its own.",
-            "Wait for them or for the deadline.",
+            409, "ALREADY_RECORDED", "Another share of the same update is disclosed already.", "The first one stands."
         )
-    member = context.state.get(
-        MemberRecord, member_key(record.spec.task, dispute.participant), f"participant {dispute.participant[:16]}"
-    )
-    is_participant = context.submitter.attributes.get(ROLE_ATTRIBUTE) == "participant"
-    if not is_participant or context.submitter.public_key_der.hex() != member.public_key:
-        raise ContractError(
-            403,
-            "NOT_YOUR_TURN",
-            "In this dispute it is for the participant itself to reveal the share of the validator that lied.",
-            "Wait for it or for the deadline.",
-        )
+    return (*known, *(share for share in told if share.participant not in first))
 
 
-def judge_reveal(context: Context, judgement: bytes) -> bytes:
-    """``JudgeReveal(judgement)``: a validator recomputes another's values from its revealed share."""
-    message = RevealJudgement.decode(judgement)
+def vote_dealing(context: Context, votes: bytes) -> bytes:
+    """``VoteDealing(votes)`` by a validator on all accused of a round. A denial may become a confirmation later."""
+    message = DealingVotes.decode(votes)
     task, number = message.task, message.round
-    judge = context.acting_validator(context.task(task))
-    if judge == message.validator:
-        raise ContractError(403, "OWN_SHARE", "Nobody judges its own share.", "Leave it to the other validators.")
-    mine = JudgementRecord(judge=judge, judgement=message)
-    key = judgement_key(task, number, message.participant, message.validator, judge)
-    if is_repeated(context, JudgementRecord, key, mine, f"judgement in round {number}"):
+    record = context.task(task)
+    judge = context.acting_validator(record)
+    dispute = _dispute(context, task, number)
+    accused = {(each.participant, each.validator) for each in dispute.accusations}
+    for vote in message.votes:
+        if (vote.participant, vote.validator) not in accused:
+            raise ContractError(
+                404,
+                "NOT_FOUND",
+                f"{vote.validator} is not accused of its values of the update of {vote.participant[:16]} in round "
+                f"{number}.",
+                "Vote on what the round's dispute lists.",
+            )
+        if vote.validator == judge:
+            raise ContractError(403, "OWN_SHARE", "Nobody votes on itself.", "Disclose the share instead.")
+    key = votes_key(task, number, judge)
+    earlier = context.state.find_one(VotesRecord, key)
+    known = () if earlier is None else earlier.votes.votes
+    mine = VotesRecord(judge=judge, votes=message.model_copy(update={"votes": _revised(known, message.votes)}))
+    if earlier == mine:
         return reply(mine)
-    check_round(context.round(task, number).state, "JudgeReveal", number)
-    reveal = reveal_key(task, number, message.participant, message.validator)
-    context.state.get(RevealRecord, reveal, f"revealed share of {message.validator} in round {number}")
     context.state.put(key, mine)
-    context.event(
-        "RevealJudged",
-        task=task,
-        round=number,
-        participant=message.participant,
-        validator=message.validator,
-        judge=judge,
-        ruling=message.ruling,
-    )
+    rulings = _rule(context, record, number, dispute)
+    context.event("DealingJudged", task=task, round=number, judge=judge, rulings=rulings)
     return reply(mine)
 
 
-# --- what settling reads
+def _revised(known: tuple[DealingVote, ...], told: tuple[DealingVote, ...]) -> tuple[DealingVote, ...]:
+    """Votes after some more: a confirmation stands."""
+    votes = {(vote.participant, vote.validator): vote for vote in known}
+    for vote in told:
+        before = votes.get((vote.participant, vote.validator))
+        if before is None or before.vote == "denies":
+            votes[vote.participant, vote.validator] = vote
+    return tuple(votes.values())
 
 
-def read_attestations(context: Context, record: TaskRecord, number: int) -> dict[str, Attestation]:
-    """Attestations of a round by validator."""
-    keys = [attestation_key(record.spec.task, number, msp) for msp in record.spec.aggregation.validators]
-    found = context.state.find(AttestationRecord, keys)
-    return {entry.validator: entry.attestation for entry in found if entry is not None}
+def _dispute(context: Context, task: str, number: int) -> DisputeRecord:
+    return context.state.get(DisputeRecord, dispute_key(task, number), f"dispute in round {number}")
 
 
-def attestations_in_time(context: Context, record: TaskRecord, round_record: RoundRecord) -> dict[str, Attestation]:
-    """All attestations, or at least n - t of them when the deadline has passed; raises 409 ``TOO_EARLY``."""
-    aggregation, due = record.spec.aggregation, round_record.attestations_due
-    attestations = read_attestations(context, record, round_record.round)
-    late = due is not None and context.now >= due
-    if len(attestations) < aggregation.n and not (late and len(attestations) >= aggregation.quorum):
-        raise ContractError(
-            409,
-            "TOO_EARLY",
-            f"{len(attestations)} of {aggregation.n} validators have attested round {round_record.round}; "
-            f"{aggregation.quorum} suffice after {due}.",
-            "Wait for the others or for the deadline.",
-        )
-    return attestations
+def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRecord) -> list[dict[str, str]]:
+    """Carry out what has votes enough now; returns the new rulings."""
+    spec, task = record.spec, record.spec.task
+    votes = _votes(context, record, number)
+    new: list[AccusationRecord] = []
+    accusations = []
+    for each in dispute.accusations:
+        if each.ruling is None:
+            said = votes.get((each.participant, each.validator), {})
+            ruling = ruling_of(said, spec.aggregation.quorum, spec.aggregation.tolerated_faults)
+            if ruling is not None:
+                each = each.model_copy(update={"ruling": ruling})
+                new.append(each)
+        accusations.append(each)
+    if not new:
+        return []
+    context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
+    closed = {(number, each.participant, each.validator) for each in new}
+    docket = docket_of(context, task)
+    pending = tuple(each for each in docket.pending if (each.round, each.participant, each.validator) not in closed)
+    docket = docket.model_copy(update={"pending": pending})
+    context.state.put(docket_key(task), docket)
+    slash(context, record, sorted(_faults(record, accusations) - _faults(record, dispute.accusations)))
+    if record.state != "active":
+        parties = {party for each in new for party in (each.participant, each.validator)}
+        release_stakes(context, record, sorted(party for party in parties if not docket.holds(party)))
+    return [each.model_dump(mode="json") for each in new]
 
 
-def read_evidence(context: Context, record: TaskRecord, round_record: RoundRecord) -> Evidence:
-    """Disputes of a round, what was revealed and how it was judged."""
-    task, number = record.spec.task, round_record.round
-    validators = record.spec.aggregation.validators
-    disputes = context.state.get(DisputesRecord, disputes_key(task, number), f"disputes of round {number}").disputes
-    places = [(dispute.participant, msp) for dispute in disputes for msp in validators]
-    reveals = context.state.find(RevealRecord, [reveal_key(task, number, *place) for place in places])
-    judgements = context.state.find(
-        JudgementRecord, [judgement_key(task, number, *place, judge) for place in places for judge in validators]
-    )
-    return evidence_at(
-        context.now,
-        round_record.disputes_due or 0,
-        record.spec.deadlines.disputes,
-        disputes,
-        [reveal for reveal in reveals if reveal is not None],
-        [judgement for judgement in judgements if judgement is not None],
-    )
+def _faults(record: TaskRecord, accusations: Iterable[AccusationRecord]) -> set[tuple[str, int]]:
+    """(owner, rate) of everybody whom a ruling finds at fault: once for a round."""
+    incentive = record.spec.incentive
+    return {
+        (each.participant, incentive.slashing_dealing)
+        if each.ruling == "confirms"
+        else (each.validator, incentive.slashing_validator)
+        for each in accusations
+        if each.ruling is not None
+    }
+
+
+def _votes(context: Context, record: TaskRecord, number: int) -> Mapping[tuple[str, str], Mapping[str, Vote]]:
+    """(participant, accused validator) -> judge -> vote."""
+    task, validators = record.spec.task, record.spec.aggregation.validators
+    said: dict[tuple[str, str], dict[str, Vote]] = {}
+    for judged in context.state.find(VotesRecord, [votes_key(task, number, msp) for msp in validators]):
+        if judged is not None:
+            for vote in judged.votes.votes:
+                said.setdefault((vote.participant, vote.validator), {})[judged.judge] = vote.vote
+    for shown in context.state.find(DisclosureRecord, [disclosure_key(task, number, msp) for msp in validators]):
+        if shown is not None:
+            for share in shown.disclosure.shares:
+                said.setdefault((share.participant, shown.validator), {})[shown.validator] = "confirms"
+    return said

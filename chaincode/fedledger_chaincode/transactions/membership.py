@@ -7,6 +7,7 @@ from typing import Literal
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
+    CohortRecord,
     ConsentRecord,
     MemberRecord,
     RosterRecord,
@@ -18,19 +19,26 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import JoinRequest, SignedAdmission
 from fedledger_chaincode.messages.views import Members
 from fedledger_chaincode.rules.standing import newcomer, with_departed
-from fedledger_chaincode.rules.transitions import check_task
+from fedledger_chaincode.rules.transitions import check_protocol, check_task
 from fedledger_chaincode.signatures import is_signed, is_supported
-from fedledger_chaincode.state import consent_key, member_key, roster_key, standing_key, suspension_key
+from fedledger_chaincode.state import cohort_key, consent_key, member_key, roster_key, standing_key, suspension_key
 from fedledger_chaincode.submitter import pseudonym_of
+from fedledger_chaincode.transactions.accounts import expect_earnings, pay
 from fedledger_chaincode.transactions.context import (
     Context,
+    check_membership_is_open,
     check_reason,
     organisation_account,
+    participant_account,
     reply,
     stake_account,
 )
+from fedledger_chaincode.transactions.disputes import docket_of
+from fedledger_chaincode.transactions.treasury import return_stakes
 
 MAXIMUM_ADMISSIONS = 1_000
+MAXIMUM_ROSTER = 2_000
+"""Participants of one organisation in one task: every round reads them all."""
 
 
 def join_task(context: Context, request: bytes) -> bytes:
@@ -115,6 +123,16 @@ def _admitted(context: Context, record: TaskRecord, signed: SignedAdmission) -> 
 def _joinable(context: Context, task: str, transaction: str) -> TaskRecord:
     record = context.task(task)
     check_task(record.state, transaction)
+    check_protocol(record.spec)
+    head = context.head(task)
+    check_membership_is_open(head)
+    if not head.idle and head.version + 1 == record.spec.training.rounds:
+        raise ContractError(
+            409,
+            "LAST_ROUND",
+            f"Round {head.round} of task {task} is under way, and with its model the task is completed.",
+            "Join if that round is aborted.",
+        )
     msp = context.submitter.msp_id
     consent = context.consent(task, msp)
     if consent.decision == "withdrawn":
@@ -142,16 +160,36 @@ def _enter(context: Context, record: TaskRecord, members: Sequence[MemberRecord]
     """Write new members of the submitter's organisation and lock their stakes."""
     task, msp = record.spec.task, context.submitter.msp_id
     roster = context.state.find_one(RosterRecord, roster_key(task, msp)) or RosterRecord(participants=())
+    if len(roster.participants) + len(members) > MAXIMUM_ROSTER:
+        raise ContractError(
+            409,
+            "ROSTER_FULL",
+            f"{msp} has {len(roster.participants)} participants in task {task}; with {len(members)} more it would have "
+            f"over {MAXIMUM_ROSTER}.",
+            "Let one participant stand for several devices.",
+        )
     names = tuple(member.participant for member in members)
     context.state.put(roster_key(task, msp), roster.model_copy(update={"participants": (*roster.participants, *names)}))
-    standing = newcomer(record.spec, msp, roster)
+    present = context.state.find(StandingRecord, [standing_key(task, name) for name in roster.participants])
+    contributing = _contributing(context, task)
+    known = [(each, name in contributing) for name, each in zip(roster.participants, present, strict=True) if each]
+    standing = newcomer(record.spec, msp, roster, known)
     for member in members:
         context.state.put(member_key(task, member.participant), member)
         context.state.put(standing_key(task, member.participant), standing)
-    account = organisation_account(msp)
-    context.transfer(
-        [(account, stake_account(task, member.participant), member.stake) for member in members if member.stake]
-    )
+    earners = [participant_account(member.participant) for member in members if member.valid_until is not None]
+    expect_earnings(context, task, earners)
+    if stakes := [(stake_account(task, member.participant), member.stake) for member in members if member.stake]:
+        pay(context, organisation_account(msp), stakes)
+
+
+def _contributing(context: Context, task: str) -> frozenset[str]:
+    """Who may still be charged for an update of the round under way."""
+    head = context.head(task)
+    if head.round_state != "open":
+        return frozenset()
+    cohort = context.state.get(CohortRecord, cohort_key(task, head.round), f"cohort of round {head.round}")
+    return frozenset(entry.participant for entry in cohort.participants)
 
 
 def leave_task(context: Context, task: str) -> bytes:
@@ -164,19 +202,17 @@ def leave_task(context: Context, task: str) -> bytes:
         return reply(member)
     check_task(context.task(task).state, "LeaveTask")
     head = context.head(task)
-    key = roster_key(task, member.msp)
-    standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
-    roster = context.state.get(RosterRecord, key, f"roster of {member.msp}")
-    roster = with_departed(roster, standing, between_rounds=head.idle)
+    check_membership_is_open(head)
     member = member.model_copy(update={"last_round": head.round})
-    if head.idle:
-        # Only who is off the roster has no stake left to return when the task ends.
+    if head.idle and not docket_of(context, task).holds(pseudonym):
+        # Who stays on the roster has a stake to return when the task ends, which reads the rosters.
+        key = roster_key(task, member.msp)
+        standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
+        roster = with_departed(context.state.get(RosterRecord, key, f"roster of {member.msp}"), standing)
         remaining = tuple(other for other in roster.participants if other != pseudonym)
-        roster = roster.model_copy(update={"participants": remaining})
-        account = stake_account(task, pseudonym)
-        context.transfer([(account, organisation_account(member.msp), context.balances([account])[account])])
+        context.state.put(key, roster.model_copy(update={"participants": remaining}))
+        return_stakes(context, task, [(member.msp, pseudonym)])
         member = member.model_copy(update={"stake": 0})
-    context.state.put(key, roster)
     context.state.put(member_key(task, pseudonym), member)
     context.event("ParticipantLeft", task=task, participant=pseudonym, msp=member.msp)
     return reply(member)
@@ -199,6 +235,7 @@ def _set_suspended(
     check_reason(reason)
     member = context.member(task, participant)
     check_task(context.task(task).state, transaction)
+    check_membership_is_open(context.head(task))
     if member.msp != context.submitter.msp_id:
         raise ContractError(
             403,
@@ -223,6 +260,7 @@ def vote_suspension(context: Context, task: str, msp: str, decision: str, reason
     check_reason(reason)
     record = context.task(task)
     check_task(record.state, "VoteSuspension")
+    check_membership_is_open(context.head(task))
     voter = context.voice(record)
     others = [each for each in record.spec.organisations if each != msp]
     if decision not in ("suspend", "reinstate"):

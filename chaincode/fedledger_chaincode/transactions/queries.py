@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AmendmentRecord,
     AttestationRecord,
     CohortRecord,
-    DisputesRecord,
+    DisclosureRecord,
+    DisputeRecord,
     EquivocationRecord,
     EvaluationRecord,
     FixedSetRecord,
     HeadRecord,
+    LateRecord,
     MemberRecord,
     ModelRecord,
-    ReferenceRecord,
     ReportRecord,
+    RoundRecord,
     SettlementRecord,
     StandingRecord,
     SuspensionRecord,
     TaskRecord,
     UpdateRecord,
     ValidatorRecord,
+    VotesRecord,
 )
+from fedledger_chaincode.messages.round import Phase
 from fedledger_chaincode.messages.views import (
     AccountBalance,
     EvaluationRecords,
@@ -40,20 +46,25 @@ from fedledger_chaincode.state import (
     aggregate_key,
     attestation_key,
     cohort_key,
-    disputes_key,
+    disclosure_key,
+    dispute_key,
     equivocation_key,
     fixed_key,
     head_key,
+    late_key,
     member_key,
     model_key,
     prefix,
-    reference_key,
     report_key,
+    round_key,
     settlement_key,
     standing_key,
     update_key,
     validator_key,
+    votes_key,
 )
+from fedledger_chaincode.transactions.accounts import holdings
+from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import (
     Context,
     insurance_account,
@@ -64,7 +75,9 @@ from fedledger_chaincode.transactions.context import (
     reply,
     stake_account,
 )
-from fedledger_chaincode.transactions.disputes import read_evidence
+from fedledger_chaincode.transactions.disputes import docket_of
+from fedledger_chaincode.transactions.lateness import BETWEEN_ROUNDS, certain_time, references_in_row
+from fedledger_chaincode.transactions.rounds import are_enough, eligible, lacks_budgets
 
 
 def get_task(context: Context, task: str) -> bytes:
@@ -75,16 +88,41 @@ def get_task(context: Context, task: str) -> bytes:
     validators = context.state.find(
         ValidatorRecord, [validator_key(task, msp) for msp in record.spec.aggregation.validators]
     )
+    head = context.state.find_one(HeadRecord, head_key(task))
+    outlook, late = _outlook(context, record, head)
     return reply(
         TaskView(
             record=record,
             consents=tuple(consents[msp] for msp in organisations if msp in consents),
             validators=tuple(validator for validator in validators if validator is not None),
-            head=context.state.find_one(HeadRecord, head_key(task)),
+            head=head,
             amendments=tuple(each for _, each in context.state.scan(AmendmentRecord, prefix("amendment", task))),
             suspensions=tuple(each for _, each in context.state.scan(SuspensionRecord, prefix("suspension", task))),
+            accusations=docket_of(context, task).pending,
+            outlook=outlook,
+            late=late,
         )
     )
+
+
+def _outlook(
+    context: Context, record: TaskRecord, head: HeadRecord | None
+) -> tuple[Literal["", "ready", "waits", "over"], tuple[LateRecord, ...]]:
+    """What becomes of a task between two rounds, and what validators have said about its next one."""
+    if record.state != "active" or head is None or not head.idle:
+        return "", ()
+    spec, task, number = record.spec, record.spec.task, head.round + 1
+    validators = spec.aggregation.validators
+    late = [late_key(task, number, phase, msp) for phase in BETWEEN_ROUNDS for msp in validators]
+    said = tuple(found for found in context.state.find(LateRecord, late) if found is not None)
+    last = context.state.find_one(RoundRecord, round_key(task, head.round))
+    rehearsal = context.rehearsal()
+    spec = with_amendment(rehearsal, record).spec
+    able, exhausted = eligible(rehearsal, spec, number, certain_time(context, last))
+    registered = context.state.find(ValidatorRecord, [validator_key(task, msp) for msp in validators])
+    if None not in registered and are_enough(spec, able):
+        return "ready", said
+    return ("over" if lacks_budgets(spec, able, exhausted) else "waits"), said
 
 
 def list_tasks(context: Context) -> bytes:
@@ -121,8 +159,13 @@ def get_round(context: Context, task: str, number: int) -> bytes:
     attestations = state.find(AttestationRecord, [attestation_key(task, number, msp) for msp in validators])
     aggregates = state.find(AggregateShareRecord, [aggregate_key(task, number, msp) for msp in validators])
     reports = state.find(ReportRecord, [report_key(task, number, msp) for msp in validators])
-    disputes = state.find_one(DisputesRecord, disputes_key(task, number))
-    evidence = None if disputes is None else read_evidence(context, record, round_record)
+    late = [late_key(task, number, phase, msp) for phase in get_args(Phase) for msp in validators]
+    disclosures = state.find(DisclosureRecord, [disclosure_key(task, number, msp) for msp in validators])
+    votes = state.find(VotesRecord, [votes_key(task, number, msp) for msp in validators])
+    settlement = state.find_one(SettlementRecord, settlement_key(task, number))
+    references = references_in_row(context, record.spec, number)
+    if settlement is not None:
+        references.sort(key=lambda reference: reference.committed_by != settlement.reference_by)
     return reply(
         RoundView(
             record=round_record,
@@ -131,11 +174,12 @@ def get_round(context: Context, task: str, number: int) -> bytes:
             equivocations=tuple(proof for proof in proofs if proof is not None),
             fixed=state.find_one(FixedSetRecord, fixed_key(task, number)),
             attestations=tuple(attestation for attestation in attestations if attestation is not None),
-            reference=state.find_one(ReferenceRecord, reference_key(task, number)),
-            disputes=disputes,
-            reveals=() if evidence is None else tuple(evidence.reveals),
-            judgements=() if evidence is None else tuple(evidence.judgements),
-            settlement=state.find_one(SettlementRecord, settlement_key(task, number)),
+            references=tuple(references),
+            late=tuple(found for found in state.find(LateRecord, late) if found is not None),
+            dispute=state.find_one(DisputeRecord, dispute_key(task, number)),
+            disclosures=tuple(found for found in disclosures if found is not None),
+            votes=tuple(found for found in votes if found is not None),
+            settlement=settlement,
             aggregates=tuple(aggregate for aggregate in aggregates if aggregate is not None),
             reports=tuple(report for report in reports if report is not None),
         )
@@ -161,7 +205,7 @@ def _member_views(context: Context, task: str, members: list[MemberRecord]) -> t
     standings = context.state.find(StandingRecord, [standing_key(task, member.participant) for member in members])
     accounts = [participant_account(member.participant) for member in members]
     stakes = [stake_account(task, member.participant) for member in members]
-    balances = context.balances([*accounts, *stakes])
+    balances = holdings(context, [*accounts, *stakes])
     views = []
     for member, standing, account, stake in zip(members, standings, accounts, stakes, strict=True):
         if standing is None:
@@ -210,7 +254,7 @@ def get_wallet(context: Context, task: str, msp: str) -> bytes:
     for member in members:
         accounts += [participant_account(member.participant), stake_account(task, member.participant)]
     accounts += [pool_account(task), insurance_account(task)]
-    balances = context.balances(accounts)
+    balances = holdings(context, accounts)
     return reply(
         Wallet(
             msp=msp,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
@@ -26,8 +27,9 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import SubmissionResult, SubmissionResults
+from fedledger_chaincode.rules.reputation import is_quarantined
 from fedledger_chaincode.rules.submission import check_manifest
-from fedledger_chaincode.rules.transitions import check_round, check_task
+from fedledger_chaincode.rules.transitions import check_protocol, check_round, check_task
 from fedledger_chaincode.state import (
     cohort_key,
     consent_key,
@@ -42,33 +44,46 @@ from fedledger_chaincode.state import (
     update_key,
     validator_key,
 )
+from fedledger_chaincode.transactions.accounts import take_in_gifts
 from fedledger_chaincode.transactions.agreements import with_amendment
 from fedledger_chaincode.transactions.context import Context, reply
+from fedledger_chaincode.transactions.lateness import certain_time, claims, is_late, references_in_row
+
+_MOST_NAMED = 10
+"""MSP ids in a reason, whose length is limited."""
 
 
-def open_round(context: Context, task: str, number: int) -> bytes:
-    """``OpenRound(task, round)`` by a validator: fixes the base model and who takes part."""
+def call_round(context: Context, task: str, number: int) -> bytes:
+    """``CallRound(task, round)`` by a validator: membership does not change until ``OpenRound`` has read it, so that
+    nobody's joining and leaving can keep a round from opening. After a round that never opened it needs t + 1
+    validators that have seen enough participants."""
     record = context.task(task)
-    check_task(record.state, "OpenRound")
-    msp = context.acting_validator(record)
+    check_task(record.state, "CallRound")
+    context.acting_validator(record)
     head = context.head(task)
-    if number == head.round:
-        return reply(context.round(task, number))
-    record = with_amendment(context, record)
-    ends_at = record.spec.agreement.ends_at
-    if ends_at is not None and context.now >= ends_at:
+    if number in (head.called, head.round):
+        return reply(head)
+    _check_next(head, number)
+    last = context.state.find_one(RoundRecord, round_key(task, head.round))
+    if last is not None and last.void and not is_late(context, record.spec, number, "idle"):
         raise ContractError(
             409,
-            "AGREEMENT_ENDED",
-            f"The agreement of task {task} ended at {ends_at}.",
-            "Conclude the task with: fedledger task conclude.",
+            "TOO_EARLY",
+            f"Round {head.round} lacked participants ({last.reason}), and fewer than t + 1 validators see enough now.",
+            "Wait until more have joined.",
         )
-    due = context.now + record.spec.deadlines.updates
+    called = head.model_copy(update={"called": number})
+    context.state.put(head_key(task), called)
+    context.event("RoundCalled", task=task, round=number)
+    return reply(called)
+
+
+def _check_next(head: HeadRecord, number: int) -> None:
     if number != head.round + 1:
         raise ContractError(
             409,
             "ROUND_NUMBER",
-            f"The next round of task {task} is {head.round + 1}, not {number}.",
+            f"The next round of task {head.task} is {head.round + 1}, not {number}.",
             "Open that one.",
         )
     if not head.idle:
@@ -78,23 +93,48 @@ def open_round(context: Context, task: str, number: int) -> bytes:
             f"Round {head.round} is {head.round_state}.",
             "It has to end before the next one opens.",
         )
+
+
+def open_round(context: Context, task: str, number: int) -> bytes:
+    """``OpenRound(task, round)`` by a validator, of a round that was called: fixes the base model and who takes part.
+    If too few can, the round is over before it opens, and membership is free again."""
+    record = context.task(task)
+    check_task(record.state, "OpenRound")
+    msp = context.acting_validator(record)
+    head = context.head(task)
+    if number == head.round:
+        return reply(context.round(task, number))
+    _check_next(head, number)
+    if head.called != number:
+        raise ContractError(409, "NOT_CALLED", f"Round {number} of task {task} was not called.", "Call it first.")
+    record = with_amendment(context, record)
+    last = context.state.find_one(RoundRecord, round_key(task, head.round))
+    clock = certain_time(context, last)
+    cohort, obstacle = _cohort(context, record.spec, number, clock)
     opened = RoundRecord(
         task=task,
         round=number,
-        state="open",
+        state="aborted" if obstacle else "open",
         base_version=head.version,
         base_model=head.model_digest,
         opened_by=msp,
-        opened_at=context.now,
-        updates_due=due if ends_at is None else min(due, ends_at),
+        opened_at=max(context.now, clock),
+        clock=clock,
+        void=bool(obstacle),
+        reason=obstacle,
     )
-    context.state.put(cohort_key(task, number), _cohort(context, record.spec, number))
+    context.state.put(cohort_key(task, number), cohort)
+    take_in_gifts(context, task, number - 2)
     change_round(context, head, opened)
-    context.event("RoundOpened", task=task, round=number, base_model=opened.base_model, base_version=head.version)
+    if obstacle:
+        context.event("RoundAborted", task=task, round=number, reason=obstacle)
+    else:
+        context.event("RoundOpened", task=task, round=number, base_model=opened.base_model, base_version=head.version)
     return reply(opened)
 
 
-def _cohort(context: Context, spec: TaskSpec, number: int) -> CohortRecord:
+def _cohort(context: Context, spec: TaskSpec, number: int, clock: int) -> tuple[CohortRecord, str]:
+    """Who takes part, and why the round cannot open with them, if it cannot."""
     task = spec.task
     members = spec.aggregation.validators
     validators = [
@@ -102,32 +142,47 @@ def _cohort(context: Context, spec: TaskSpec, number: int) -> CohortRecord:
         for record in context.state.find(ValidatorRecord, [validator_key(task, msp) for msp in members])
         if record is not None
     ]
+    participants, exhausted = eligible(context, spec, number, clock)
+    cohort = CohortRecord(participants=participants, validators=tuple(validators))
+    ends_at = spec.agreement.ends_at
     missing = sorted(set(members) - {validator.msp for validator in validators})
+    if ends_at is not None and max(context.now, clock) >= ends_at:
+        return cohort, f"the agreement ended at {ends_at}"
     if missing:
-        raise ContractError(
-            409,
-            "VALIDATORS_MISSING",
-            f"The validators of {', '.join(missing)} have not registered for task {task}.",
-            "Each runs: fedledger validator register.",
+        named = ", ".join(missing[:_MOST_NAMED])
+        others = f" and {len(missing) - _MOST_NAMED} others" if len(missing) > _MOST_NAMED else ""
+        return cohort, f"the validators of {named}{others} have not registered"
+    if not are_enough(spec, participants):
+        return cohort, (
+            f"{len(participants)} participants of {len(_owners(participants))} organisations may contribute; a round "
+            f"needs {spec.aggregation.minimum_accepted} of as many; the privacy budget of {exhausted} is spent"
         )
-    participants, exhausted = eligible(context, spec, number)
-    if len(participants) < spec.aggregation.minimum_accepted:
-        raise ContractError(
-            409,
-            "TOO_FEW_PARTICIPANTS",
-            f"{len(participants)} participants may contribute to round {number}; a round needs "
-            f"{spec.aggregation.minimum_accepted}, for a sum of fewer would tell too much about each. The privacy "
-            f"budget of {exhausted} is spent.",
-            "Wait until more have joined, or end a task whose budgets are spent with: fedledger task conclude.",
-        )
-    return CohortRecord(participants=participants, validators=tuple(validators))
+    return cohort, ""
 
 
-def eligible(context: Context, spec: TaskSpec, number: int) -> tuple[tuple[CohortEntry, ...], int]:
+def are_enough(spec: TaskSpec, participants: Sequence[CohortEntry]) -> bool:
+    """Whether a round may begin with them: the sum of fewer would tell too much about each."""
+    return min(len(participants), len(_owners(participants))) >= spec.aggregation.minimum_accepted
+
+
+def lacks_budgets(spec: TaskSpec, able: Sequence[CohortEntry], exhausted: int) -> bool:
+    """Whether a task can have no further round because budgets are spent."""
+    minimum = spec.aggregation.minimum_accepted
+    return bool(exhausted) and not are_enough(spec, able) and len(able) + exhausted >= minimum
+
+
+def _owners(participants: Sequence[CohortEntry]) -> set[str]:
+    return {entry.msp for entry in participants}
+
+
+def eligible(context: Context, spec: TaskSpec, number: int, now: int) -> tuple[tuple[CohortEntry, ...], int]:
     """Who may contribute to a round, by organisation, then in the order of joining; and how many more could if their
     privacy budget were not spent.
 
     They have joined and not left, are not suspended, and their organisation has consented to this specification.
+
+    Args:
+        now: time that has passed for certain, in seconds since the epoch: certificates that ended before it are out.
     """
     task = spec.task
     consents = context.consents(task, spec.organisations)
@@ -141,7 +196,7 @@ def eligible(context: Context, spec: TaskSpec, number: int) -> tuple[tuple[Cohor
     entries = []
     exhausted = 0
     for member, standing in zip(joined, standings, strict=True):
-        if member is None or standing is None or not member.takes_part(number, context.now):
+        if member is None or standing is None or not member.takes_part(number, now):
             continue
         limit = allowed[member.msp]
         if limit is not None and standing.contributions >= limit:
@@ -151,7 +206,7 @@ def eligible(context: Context, spec: TaskSpec, number: int) -> tuple[tuple[Cohor
             CohortEntry(
                 participant=member.participant,
                 msp=member.msp,
-                quarantined=standing.quarantined_until >= number,
+                quarantined=is_quarantined(standing, number, spec.reputation),
                 reputation=standing.reputation,
             )
         )
@@ -168,7 +223,7 @@ def submit_updates(context: Context, *received: bytes) -> bytes:
     results: list[SubmissionResult] = []
     faults: list[ContractError] = []
     seen: set[str] = set()
-    recorded = False
+    recorded = _Recorded()
     decoded = [_decoded(item) for item in received]
     msp = context.submitter.msp_id
     context.state.fetch([key for each in decoded if isinstance(each, SignedManifest) for key in _keys_read(each, msp)])
@@ -187,15 +242,39 @@ def submit_updates(context: Context, *received: bytes) -> bytes:
                     "Send one transaction each.",
                 )
             seen.add(participant)
-            result = _receive(context, signed)
-            recorded = True
+            result = _receive(context, signed, recorded)
         except ContractError as fault:
             faults.append(fault)
             result = _refused(signed, fault.code, fault.sentence)
         results.append(result)
-    if not recorded:
+    if len(faults) == len(results):
         raise faults[0]
+    _announce(context, recorded)
     return reply(SubmissionResults(results=tuple(results)))
+
+
+@dataclass
+class _Recorded:
+    """What a transaction writes, for its one event: (task, round, participant, manifest's digest)."""
+
+    updates: list[tuple[str, int, str, str]] = field(default_factory=list)
+    equivocations: list[tuple[str, int, str, str]] = field(default_factory=list)
+
+
+def _announce(context: Context, recorded: _Recorded) -> None:
+    """Every equivocation is told, whatever else the transaction holds."""
+    for name, entries in (("EquivocationProven", recorded.equivocations), ("UpdateReceived", recorded.updates)):
+        if entries:
+            task, number, _, _ = entries[0]
+            context.event(
+                name,
+                task=task,
+                round=number,
+                participants=[participant for *_, participant, _ in entries],
+                manifests=[digest for *_, digest in entries],
+                received=len(recorded.updates),
+            )
+            return
 
 
 def _decoded(received: bytes) -> SignedManifest | ContractError:
@@ -218,7 +297,7 @@ def _keys_read(signed: SignedManifest, msp: str) -> tuple[str, ...]:
     )
 
 
-def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
+def _receive(context: Context, signed: SignedManifest, recorded: _Recorded) -> SubmissionResult:
     manifest = signed.manifest
     task, number, participant = manifest.task, manifest.round, manifest.participant
     record = context.task(task)
@@ -230,14 +309,8 @@ def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
     if earlier is not None and earlier.digest == digest:
         return SubmissionResult(participant=participant, manifest_digest=digest, status="received")
     check_task(record.state, "SubmitUpdates")
+    check_protocol(record.spec)
     check_round(round_record.state, "SubmitUpdates", number)
-    if context.now > round_record.updates_due:
-        raise ContractError(
-            409,
-            "TOO_LATE",
-            f"Updates of round {number} were due at {round_record.updates_due}.",
-            "Take part in the next round.",
-        )
     check_manifest(
         signed,
         encoded=encoded,
@@ -250,21 +323,20 @@ def _receive(context: Context, signed: SignedManifest) -> SubmissionResult:
         standing=context.state.find_one(StandingRecord, standing_key(task, participant)),
         consent=context.state.find_one(ConsentRecord, consent_key(task, context.submitter.msp_id)),
         submitter_msp=context.submitter.msp_id,
-        now=context.now,
+        now=max(context.now, round_record.clock),
     )
     if earlier is not None:
-        context.state.put(
-            equivocation_key(task, number, participant),
-            EquivocationRecord(first=earlier.signed, second=signed),
-        )
-        context.event("EquivocationProven", task=task, round=number, participant=participant)
+        proof = equivocation_key(task, number, participant)
+        if context.state.find_one(EquivocationRecord, proof) is None:
+            context.state.put(proof, EquivocationRecord(first=earlier.signed, second=signed))
+            recorded.equivocations.append((task, number, participant, digest))
         return _refused(
             signed,
             "EQUIVOCATION",
             f"Participant {participant[:16]} signed another manifest for round {number}; both are kept as proof.",
         )
     context.state.put(key, UpdateRecord(signed=signed, digest=digest, submitted_at=context.now))
-    context.event("UpdateReceived", task=task, round=number, participant=participant, manifest=digest)
+    recorded.updates.append((task, number, participant, digest))
     return SubmissionResult(participant=participant, manifest_digest=digest, status="received")
 
 
@@ -279,50 +351,65 @@ def _refused(signed: SignedManifest | None, code: str, message: str) -> Submissi
 
 
 def close_round(context: Context, task: str, number: int) -> bytes:
-    """``CloseRound(task, round)`` by a validator, when everybody has submitted or the deadline has passed.
+    """``CloseRound(task, round)`` by a validator, when everybody has submitted or t + 1 validators say that it is late.
 
     Fixes the set of updates and counts each against its participant's privacy budget. A round with fewer updates than
-    the task's minimum is aborted.
+    the task's minimum is aborted, which takes n - t validators.
     """
     record = context.task(task)
     context.acting_validator(record)
     round_record = context.round(task, number)
     if context.state.find_one(FixedSetRecord, fixed_key(task, number)) is not None:
         return reply(round_record)
+    check_task(record.state, "CloseRound")
     check_round(round_record.state, "CloseRound", number)
+    spec = record.spec
     cohort = context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}")
     keys = [update_key(task, number, entry.participant) for entry in cohort.participants]
-    arrived = [update for update in context.state.find(UpdateRecord, keys) if update is not None]
-    if len(arrived) < len(keys) and context.now < round_record.updates_due:
-        raise ContractError(
-            409,
-            "TOO_EARLY",
-            f"{len(keys) - len(arrived)} of {len(keys)} updates of round {number} are missing and the deadline "
-            f"{round_record.updates_due} has not passed.",
-            "Close it when all have submitted or after the deadline.",
-        )
+    found = context.state.find(UpdateRecord, keys)
+    arrived = [(entry, update) for entry, update in zip(cohort.participants, found, strict=True) if update is not None]
+    enough = are_enough(spec, [entry for entry, _ in arrived])
+    _check_may_close(context, spec, number, missing=len(keys) - len(arrived), enough=enough)
     fixed = FixedSetRecord(
         updates=tuple(
             FixedUpdate(
-                participant=update.signed.manifest.participant,
+                participant=entry.participant,
                 manifest_digest=update.digest,
                 num_examples=update.signed.manifest.num_examples,
             )
-            for update in arrived
+            for entry, update in arrived
         )
     )
     context.state.put(fixed_key(task, number), fixed)
-    msps = {entry.participant: entry.msp for entry in cohort.participants}
-    _count_contributions(context, record, {each.participant: msps[each.participant] for each in fixed.updates})
-    minimum = record.spec.aggregation.minimum_accepted
-    if len(arrived) < minimum:
-        closed = aborted(round_record, f"{len(arrived)} updates arrived, the task needs {minimum}")
+    _count_contributions(context, record, {entry.participant: entry.msp for entry, _ in arrived})
+    if enough:
+        closed = round_record.model_copy(update={"state": "closed"})
     else:
-        due = context.now + record.spec.deadlines.attestations
-        closed = round_record.model_copy(update={"state": "closed", "attestations_due": due})
+        minimum, owners = spec.aggregation.minimum_accepted, len(_owners([entry for entry, _ in arrived]))
+        reason = f"{len(arrived)} updates of {owners} organisations arrived, the task needs {minimum} of as many"
+        closed = aborted(round_record, reason)
     change_round(context, context.head(task), closed)
     context.event("RoundClosed", task=task, round=number, state=closed.state, updates=len(arrived))
     return reply(closed)
+
+
+def _check_may_close(context: Context, spec: TaskSpec, number: int, *, missing: int, enough: bool) -> None:
+    """Raise 409 ``TOO_EARLY`` while something may still come: updates, or directions to compare them with."""
+    faults, quorum = spec.aggregation.tolerated_faults, spec.aggregation.quorum
+    waits = missing > 0
+    if not waits and spec.robustness.trust_weighting == "reference-data":
+        waits = len(references_in_row(context, spec, number)) <= faults
+    if not waits:
+        return
+    said, needed = claims(context, spec, number, "updates"), faults + 1 if enough else quorum
+    if said < needed:
+        what = f"{missing} updates" if missing else "reference directions"
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"{what} of round {number} are missing; {said} validators say that it is late, {needed} are needed.",
+            "Close it when all have submitted or enough validators have claimed that it is late.",
+        )
 
 
 def _count_contributions(context: Context, record: TaskRecord, participants: Mapping[str, str]) -> None:
@@ -349,6 +436,6 @@ def change_round(
 ) -> None:
     """Write the round and, in the head, its number and state; ``version`` is the head with a new model."""
     state: RoundState = round_record.state
-    changed = (version or head).model_copy(update={"round": round_record.round, "round_state": state})
+    changed = (version or head).model_copy(update={"round": round_record.round, "round_state": state, "called": 0})
     context.state.put(round_key(round_record.task, round_record.round), round_record)
     context.state.put(head_key(round_record.task), changed)

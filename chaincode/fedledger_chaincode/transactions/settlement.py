@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import comb
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     AggregateShareRecord,
     AttestationRecord,
+    BarredReaders,
     CohortRecord,
     EquivocationRecord,
     FixedSetRecord,
     ModelRecord,
+    ReferenceFaultsRecord,
     ReportRecord,
     ReputationChange,
     RoundRecord,
@@ -17,27 +22,46 @@ from fedledger_chaincode.messages.records import (
     StandingRecord,
     TaskRecord,
 )
-from fedledger_chaincode.messages.round import AbortRequest, AggregateShare, Attestation, ModelReport
+from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    AggregateShare,
+    Attestation,
+    DealingOpening,
+    ModelReport,
+    NormOpening,
+    Phase,
+)
 from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.rules.evidence import NO_EVIDENCE, find_disputes
+from fedledger_chaincode.rules.dealing import aggregate_bytes
 from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, new_model
+from fedledger_chaincode.rules.references import chosen, with_faults
 from fedledger_chaincode.rules.reputation import updated_standing
 from fedledger_chaincode.rules.settlement import settle
 from fedledger_chaincode.rules.transitions import check_round, check_task
 from fedledger_chaincode.state import (
     aggregate_key,
     attestation_key,
+    barred_key,
     cohort_key,
     equivocation_key,
     fixed_key,
     model_key,
+    reference_faults_key,
     report_key,
     settlement_key,
     standing_key,
     task_key,
 )
-from fedledger_chaincode.transactions.context import Context, is_repeated, reply
-from fedledger_chaincode.transactions.disputes import attestations_in_time, read_attestations, read_evidence
+from fedledger_chaincode.transactions.context import Context, already_recorded, check_size, is_repeated, reply
+from fedledger_chaincode.transactions.disputes import open_dispute
+from fedledger_chaincode.transactions.lateness import (
+    attestations_of,
+    clock_after,
+    is_hopeless,
+    is_late,
+    reference_is_settled,
+    references_in_row,
+)
 from fedledger_chaincode.transactions.rounds import aborted, change_round
 from fedledger_chaincode.transactions.treasury import pay_compensation, pay_rewards, slash, wind_up
 
@@ -46,12 +70,22 @@ def attest_updates(context: Context, attestation: bytes) -> bytes:
     """``AttestUpdates(attestation)``: one validator's findings about exactly the fixed set, in its order."""
     message = Attestation.decode(attestation)
     task, number = message.task, message.round
-    msp = context.acting_validator(context.task(task))
+    record = context.task(task)
+    msp = context.acting_validator(record)
     key = attestation_key(task, number, msp)
-    mine = AttestationRecord(validator=msp, attestation=message)
-    if is_repeated(context, AttestationRecord, key, mine, f"attestation of round {number}"):
-        return reply(mine)
+    earlier = context.state.find_one(AttestationRecord, key)
+    if earlier is not None:
+        if earlier.attestation != message:
+            raise already_recorded(f"attestation of round {number}")
+        return reply(earlier)
     check_round(context.round(task, number).state, "AttestUpdates", number)
+    if not reference_is_settled(context, record.spec, number):
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"It is not known yet which reference direction counts in round {number}.",
+            "Wait until all are revealed, or t + 1 validators say that it is late.",
+        )
     fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
     expected = [update.participant for update in fixed.updates]
     if [finding.participant for finding in message.findings] != expected:
@@ -61,21 +95,22 @@ def attest_updates(context: Context, attestation: bytes) -> bytes:
             f"The attestation does not cover exactly the {len(expected)} updates of round {number} in their order.",
             "Attest the fixed set as the round shows it.",
         )
-    _check_openings(context.task(task).spec, message)
+    _check_openings(record.spec, message)
+    mine = AttestationRecord(validator=msp, attestation=message, at=context.now)
     context.state.put(key, mine)
     context.event("UpdatesAttested", task=task, round=number, validator=msp)
     return reply(mine)
 
 
 def _check_openings(spec: TaskSpec, message: Attestation) -> None:
-    wanted = spec.aggregation.proof == "norm"
+    wanted = NormOpening if spec.aggregation.proof == "norm" else DealingOpening
     for finding in message.findings:
-        if finding.readable and (finding.opening is not None) != wanted:
+        if finding.readable and not isinstance(finding.opening, wanted):
             raise ContractError(
                 400,
                 "OPENING",
-                f"The finding on {finding.participant[:16]} has {'no' if wanted else 'an'} opening; the task's proof "
-                f"is {spec.aggregation.proof}.",
+                f"The finding on {finding.participant[:16]} has not the values of an update with proof "
+                f"{spec.aggregation.proof}.",
                 "Attest with the task's parameters.",
             )
     if message.reference != "none" and spec.robustness.trust_weighting == "off":
@@ -83,52 +118,86 @@ def _check_openings(spec: TaskSpec, message: Attestation) -> None:
 
 
 def settle_round(context: Context, task: str, number: int) -> bytes:
-    """``SettleRound(task, round)``: verdicts and weights, with all attestations, or n - t and the deadline passed.
-
-    A round with contested updates is disputed first.
-    """
+    """``SettleRound(task, round)``: verdicts, readers and weights, with all attestations, or with n - t when t + 1
+    validators say that it is late. Who contradicts the others is accused; no round waits for that."""
     record = context.task(task)
     context.acting_validator(record)
     settled_before = context.state.find_one(SettlementRecord, settlement_key(task, number))
     if settled_before is not None:
         return reply(settled_before)
     round_record = context.round(task, number)
+    check_task(record.state, "SettleRound")
     check_round(round_record.state, "SettleRound", number)
     spec = record.spec
-    attestations = attestations_in_time(context, record, round_record)
+    attested = _attested_in_time(context, spec, number)
+    attestations = {each.validator: each.attestation for each in attested if isinstance(each.attestation, Attestation)}
     cohort = context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}")
     fixed = context.state.get(FixedSetRecord, fixed_key(task, number), f"fixed set of round {number}")
-    if round_record.state == "closed" and find_disputes(fixed, attestations, spec.aggregation):
-        raise ContractError(
-            409, "CONTESTED", f"Validators contradict each other about updates of round {number}.", "Dispute the round."
-        )
     proofs = context.state.find(
         EquivocationRecord, [equivocation_key(task, number, update.participant) for update in fixed.updates]
     )
     equivocated = frozenset(proof.first.manifest.participant for proof in proofs if proof is not None)
-    evidence = read_evidence(context, record, round_record) if round_record.state == "disputed" else NO_EVIDENCE
-    settlement = settle(spec, cohort, fixed, attestations, equivocated, evidence)
-    if settlement is None:
-        raise ContractError(
-            409, "TOO_EARLY", f"Disputes of round {number} are not settled yet.", "Wait for judgements or the deadline."
-        )
-    settlement = _scored(context, record, settlement, number)
+    barred = frozenset(_barred(context, task).sets)
+    settled = settle(spec, cohort, fixed, attestations, equivocated, barred)
+    settlement = _scored(context, record, settled.record, number)
+    settlement = settlement.model_copy(update={"reference_by": _reference_by(context, spec, number)})
     context.state.put(settlement_key(task, number), settlement)
     _slash(context, record, settlement)
-    accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
-    # A sum of few tells much about each: only those count that are in it.
-    weighted = len(settlement.weights())
-    if weighted < spec.aggregation.minimum_accepted:
-        reason = f"{accepted} updates were accepted and {weighted} of them have a weight; the task needs "
-        changed = aborted(round_record, f"{reason}{spec.aggregation.minimum_accepted}")
-    else:
-        due = context.now + spec.deadlines.aggregates
-        changed = round_record.model_copy(update={"state": "settled", "aggregates_due": due})
-    if changed.state == "aborted":
+    open_dispute(context, record, number, settlement)
+    _count_reference_faults(context, spec, number, attestations)
+    clock = clock_after(round_record.clock, spec, attested)
+    if settled.obstacle:
+        changed = aborted(round_record, settled.obstacle).model_copy(update={"clock": clock})
         pay_compensation(context, record, settlement)
+    else:
+        changed = round_record.model_copy(update={"state": "settled", "clock": clock})
     change_round(context, context.head(task), changed)
+    accepted = sum(1 for update in settlement.updates if update.verdict == "accepted")
     context.event("RoundSettled", task=task, round=number, state=changed.state, accepted=accepted)
     return reply(settlement)
+
+
+def _attested_in_time(context: Context, spec: TaskSpec, number: int) -> list[AttestationRecord]:
+    """All attestations, or at least n - t of them when it is late; raises 409 ``TOO_EARLY``."""
+    aggregation = spec.aggregation
+    attested = attestations_of(context, spec, number)
+    if len(attested) == aggregation.n:
+        return attested
+    if len(attested) < aggregation.quorum or not is_late(context, spec, number, "attestations"):
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"{len(attested)} of {aggregation.n} validators have attested round {number}; {aggregation.quorum} suffice "
+            f"when {aggregation.tolerated_faults + 1} say that it is late.",
+            "Wait for the others or for the deadline.",
+        )
+    return attested
+
+
+def _barred(context: Context, task: str) -> BarredReaders:
+    return context.state.find_one(BarredReaders, barred_key(task)) or BarredReaders()
+
+
+def _reference_by(context: Context, spec: TaskSpec, number: int) -> str:
+    """Who gave the direction that counts: the row is another one when its faults are counted."""
+    if spec.robustness.trust_weighting != "reference-data":
+        return ""
+    used = chosen(references_in_row(context, spec, number))
+    return "" if used is None else used.committed_by
+
+
+def _count_reference_faults(
+    context: Context, spec: TaskSpec, number: int, attestations: Mapping[str, Attestation]
+) -> None:
+    """Who withheld its direction, or gave a false one, goes to the end of the row."""
+    if spec.robustness.trust_weighting != "reference-data":
+        return
+    key = reference_faults_key(spec.task)
+    before = context.state.find_one(ReferenceFaultsRecord, key) or ReferenceFaultsRecord()
+    references = references_in_row(context, spec, number)
+    after = with_faults(before, references, attestations, spec.aggregation.tolerated_faults)
+    if after != before:
+        context.state.put(key, after)
 
 
 def _scored(context: Context, record: TaskRecord, settlement: SettlementRecord, number: int) -> SettlementRecord:
@@ -156,7 +225,6 @@ def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -
     rates = {
         "refused: equivocation": incentive.slashing_equivocation,
         "refused: norm": incentive.slashing_norm,
-        "refused: dealing": incentive.slashing_dealing,
     }
     faults = [(update.participant, rates[update.verdict]) for update in settlement.updates if update.proven]
     faults += [(msp, incentive.slashing_validator) for msp in settlement.convicted]
@@ -164,15 +232,26 @@ def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -
 
 
 def post_aggregate_share(context: Context, share: bytes) -> bytes:
-    """``PostAggregateShare(share)``: where a validator put its share of the weighted sum."""
+    """``PostAggregateShare(share)``: where a validator put its share of the weighted sum. It is taken from those alone
+    whose shares of all its updates belong to their dealings: another's may be false without its fault."""
     message = AggregateShare.decode(share)
     task, number = message.task, message.round
-    msp = context.acting_validator(context.task(task))
+    record = context.task(task)
+    msp = context.acting_validator(record)
     key = aggregate_key(task, number, msp)
     mine = AggregateShareRecord(validator=msp, share=message)
     if is_repeated(context, AggregateShareRecord, key, mine, f"aggregate share of round {number}"):
         return reply(mine)
     check_round(context.round(task, number).state, "PostAggregateShare", number)
+    settlement = context.state.get(SettlementRecord, settlement_key(task, number), f"settlement of round {number}")
+    if msp not in settlement.summers:
+        raise ContractError(
+            403,
+            "NOT_A_SUMMER",
+            f"{msp} has not a share of each update in the sum of round {number}.",
+            "Leave the sum to the others; who attested in time is paid all the same.",
+        )
+    check_size("An aggregate share", message.size, aggregate_bytes(record.spec.model.parameter_count))
     context.state.put(key, mine)
     context.event("AggregateSharePosted", task=task, round=number, validator=msp)
     return reply(mine)
@@ -187,6 +266,7 @@ def report_model(context: Context, report: bytes) -> bytes:
     strangers = sorted(set(message.liars) - set(record.spec.aggregation.validators))
     if strangers:
         raise ContractError(400, "BAD_MESSAGE", f"{', '.join(strangers)} are named as liars but are no validators.")
+    check_size("A model of the task", message.model_size, record.spec.model.initial_weights_size)
     key = report_key(task, number, msp)
     mine = ReportRecord(validator=msp, report=message)
     if is_repeated(context, ReportRecord, key, mine, f"model report of round {number}"):
@@ -261,8 +341,8 @@ def _reports(context: Context, record: TaskRecord, number: int) -> dict[str, Mod
 
 
 def abort_round(context: Context, request: bytes) -> bytes:
-    """``AbortRound(request)``: after a deadline, when the quorum that the round needs is not there. No reward is paid;
-    whose updates counted is compensated from the task's insurance."""
+    """``AbortRound(request)``: when n - t validators say that it is late and the quorum that the round needs is not
+    there. No reward is paid; whose updates counted is compensated from the task's insurance."""
     message = AbortRequest.decode(request)
     task, number = message.task, message.round
     record = context.task(task)
@@ -270,10 +350,14 @@ def abort_round(context: Context, request: bytes) -> bytes:
     round_record = context.round(task, number)
     if round_record.state == "aborted":
         return reply(round_record)
+    check_task(record.state, "AbortRound")
     check_round(round_record.state, "AbortRound", number)
     _check_hopeless(context, record, round_record)
     settlement = context.state.find_one(SettlementRecord, settlement_key(task, number))
-    if settlement is not None:
+    if settlement is None:
+        _count_reference_faults(context, record.spec, number, {})
+    else:
+        _bar(context, record.spec, settlement)
         pay_compensation(context, record, settlement)
     changed = aborted(round_record, message.reason)
     change_round(context, context.head(task), changed)
@@ -281,25 +365,31 @@ def abort_round(context: Context, request: bytes) -> bytes:
     return reply(changed)
 
 
+def _bar(context: Context, spec: TaskSpec, settlement: SettlementRecord) -> None:
+    """Readers that brought no sum about are not chosen again, until all sets have had their round."""
+    aggregation = spec.aggregation
+    failed = tuple(aggregation.validators.index(msp) + 1 for msp in settlement.readers)
+    sets = {*_barred(context, spec.task).sets, failed}
+    if len(sets) == comb(aggregation.n, aggregation.quorum):
+        sets = {failed}
+    context.state.put(barred_key(spec.task), BarredReaders(sets=tuple(sorted(sets))))
+
+
 def _check_hopeless(context: Context, record: TaskRecord, round_record: RoundRecord) -> None:
-    aggregation = record.spec.aggregation
+    spec, number = record.spec, round_record.round
+    quorum = spec.aggregation.quorum
     if round_record.state == "closed":
-        due = round_record.attestations_due
-        enough = len(read_attestations(context, record, round_record.round)) >= aggregation.quorum
+        phase: Phase = "attestations"
+        enough = len(attestations_of(context, spec, number)) >= quorum
     else:
-        due = round_record.aggregates_due
-        enough = agreed_report(aggregation, _reports(context, record, round_record.round)) is not None
-    if due is None or context.now < due:
+        phase = "aggregates"
+        enough = agreed_report(spec.aggregation, _reports(context, record, number)) is not None
+    if enough:
+        raise ContractError(409, "CAN_GO_ON", f"Round {number} has the quorum that it needs.", "Settle or finalise it.")
+    if not is_hopeless(context, spec, number, phase):
         raise ContractError(
             409,
             "TOO_EARLY",
-            f"Round {round_record.round} may be aborted after {due}.",
+            f"Fewer than {quorum} validators say that round {number} waits too long for {phase}.",
             "Wait for the deadline.",
-        )
-    if enough:
-        raise ContractError(
-            409,
-            "CAN_GO_ON",
-            f"Round {round_record.round} has the quorum that it needs.",
-            "Settle or finalise it.",
         )

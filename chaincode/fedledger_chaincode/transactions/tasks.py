@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     ConsentRecord,
     HeadRecord,
     ModelRecord,
+    RoundRecord,
     TaskRecord,
     TaskState,
     ValidatorRecord,
 )
 from fedledger_chaincode.messages.round import ValidatorRegistration
 from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.rules.transitions import check_task
-from fedledger_chaincode.state import consent_key, head_key, model_key, task_key, validator_key
+from fedledger_chaincode.rules.transitions import check_protocol, check_task
+from fedledger_chaincode.state import consent_key, head_key, model_key, round_key, task_key, validator_key
 from fedledger_chaincode.transactions.agreements import say_about_amendment
 from fedledger_chaincode.transactions.context import (
     Context,
+    check_membership_is_open,
     check_reason,
     not_a_party,
-    organisation_account,
-    pool_account,
     reply,
 )
-from fedledger_chaincode.transactions.rounds import eligible
-from fedledger_chaincode.transactions.treasury import lock_stake, mint, wind_up
+from fedledger_chaincode.transactions.lateness import certain_time, is_hopeless
+from fedledger_chaincode.transactions.rounds import eligible, lacks_budgets
+from fedledger_chaincode.transactions.treasury import endow, lock_stake, wind_up
+
+_ANY_KEY = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+"""With a key of small order every private key agrees on zero."""
 
 
 def propose_task(context: Context, specification: bytes) -> bytes:
     """``ProposeTask(spec)`` by a governor of one of the task's organisations."""
     context.require_role("governor")
     spec = TaskSpec.decode(specification)
+    check_protocol(spec)
     if context.submitter.msp_id not in spec.organisations:
         raise not_a_party(context.submitter.msp_id, spec.task)
     existing = context.state.find_one(TaskRecord, task_key(spec.task))
@@ -63,6 +70,7 @@ def approve_task(context: Context, task: str, spec_hash: str) -> bytes:
     record = context.task(task)
     msp = context.voice(record)
     check_task(record.state, "ApproveTask")
+    _check_settled(context, record)
     if spec_hash != record.spec_hash:
         if say_about_amendment(context, record, msp, "approved", spec_hash) is not None:
             return reply(record)
@@ -97,6 +105,7 @@ def reject_task(context: Context, task: str, reason: str) -> bytes:
     record = context.task(task)
     msp = context.voice(record)
     check_task(record.state, "RejectTask")
+    _check_settled(context, record)
     if record.state == "active":
         if say_about_amendment(context, record, msp, "rejected", None) is None:
             raise ContractError(
@@ -129,9 +138,11 @@ def withdraw_consent(context: Context, task: str, reason: str) -> bytes:
     consent = context.consent(task, msp)
     if consent.decision == "withdrawn":
         return reply(consent)
+    head = context.head(task)
+    check_membership_is_open(head)
     # What it has said about an open amendment is not to bring it back.
     say_about_amendment(context, record, msp, "rejected", None)
-    last_round = context.head(task).round
+    last_round = head.round
     consent = _word(consent, msp, record, decision="withdrawn", reason=reason, last_round=last_round)
     context.state.put(consent_key(task, msp), consent)
     context.event("ConsentWithdrawn", task=task, msp=msp, reason=reason)
@@ -147,6 +158,7 @@ def stop_task(context: Context, task: str, reason: str) -> bytes:
     if record.state == "stopped":
         return reply(record)
     check_task(record.state, "StopTask")
+    _check_settled(context, record)
     consents = context.consents(task, record.spec.organisations)
     consents[msp] = context.consent(task, msp).model_copy(update={"stop": True, "reason": reason})
     context.state.put(consent_key(task, msp), consents[msp])
@@ -157,8 +169,8 @@ def stop_task(context: Context, task: str, reason: str) -> bytes:
 
 
 def conclude_task(context: Context, task: str) -> bytes:
-    """``ConcludeTask(task)`` by a governor or a validator: ends a task that can have no further round, because its
-    agreement has ended, or because so many privacy budgets are spent that too few participants are left."""
+    """``ConcludeTask(task)`` by a governor or a validator, when n - t validators say that the task is over: its
+    agreement has ended, or so many privacy budgets are spent that too few participants are left."""
     context.require_role("governor", "validator")
     record = context.task(task)
     context.party(record)
@@ -166,27 +178,41 @@ def conclude_task(context: Context, task: str) -> bytes:
         return reply(record)
     check_task(record.state, "ConcludeTask")
     head = context.head(task)
+    check_membership_is_open(head)
     if not head.idle:
         raise ContractError(
             409, "ROUND_STATE", f"Round {head.round} is {head.round_state}.", "It has to end before the task does."
         )
-    spec = record.spec
-    able, exhausted = eligible(context, spec, head.round + 1)
-    minimum = spec.aggregation.minimum_accepted
-    if spec.agreement.ends_at is not None and context.now >= spec.agreement.ends_at:
+    spec, next_round = record.spec, head.round + 1
+    last = context.state.find_one(RoundRecord, round_key(task, head.round))
+    able, exhausted = eligible(context, spec, next_round, certain_time(context, last))
+    if lacks_budgets(spec, able, exhausted):
+        reason = f"The privacy budgets of {exhausted} participants are spent."
+    elif spec.agreement.ends_at is not None:
         reason = f"The agreement ended at {spec.agreement.ends_at}."
-    elif len(able) < minimum <= len(able) + exhausted:
-        reason = f"The privacy budgets of {exhausted} participants are spent; a round needs {minimum}."
     else:
         raise ContractError(
             409,
             "NOT_OVER",
-            f"Task {task} can go on: its agreement has not ended, and it does not lack budgets.",
+            f"Task {task} can go on: its agreement has no end, and it does not lack budgets.",
             "To end it all the same: fedledger task stop.",
+        )
+    if not is_hopeless(context, spec, next_round, "agreement"):
+        raise ContractError(
+            409,
+            "TOO_EARLY",
+            f"Fewer than {spec.aggregation.quorum} validators say that task {task} is over.",
+            "They do so by themselves when it is; to end it all the same: fedledger task stop.",
         )
     record = _ended(context, record, "completed", reason)
     context.event("TaskConcluded", task=task, reason=reason)
     return reply(record)
+
+
+def _check_settled(context: Context, record: TaskRecord) -> None:
+    """What is said about a task that runs is not said in the moment in which a round reads it."""
+    if record.state == "active":
+        check_membership_is_open(context.head(record.spec.task))
 
 
 def _ended(context: Context, record: TaskRecord, state: TaskState, reason: str) -> TaskRecord:
@@ -212,6 +238,8 @@ def register_validator(context: Context, registration: bytes) -> bytes:
     if msp not in record.spec.aggregation.validators:
         raise ContractError(403, "NOT_A_VALIDATOR", f"Organisation {msp} is no validator of task {message.task}.")
     context.consent(message.task, msp)
+    check_membership_is_open(context.head(message.task))
+    _check_sealing_key(message.sealing_key)
     key = validator_key(message.task, msp)
     existing = context.state.find_one(ValidatorRecord, key)
     validator = ValidatorRecord(
@@ -229,13 +257,24 @@ def register_validator(context: Context, registration: bytes) -> bytes:
     return reply(validator)
 
 
+def _check_sealing_key(public_key: str) -> None:
+    """Raise 400 ``SEALING_KEY`` for a key of small order, to which nothing can be sealed (RFC 7748, section 6.1)."""
+    try:
+        _ANY_KEY.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(public_key)))
+    except ValueError:
+        raise ContractError(
+            400,
+            "SEALING_KEY",
+            "Nothing can be sealed to this key: it is of small order.",
+            "Make one with: fedledger validator register.",
+        ) from None
+
+
 def _activate(context: Context, record: TaskRecord) -> None:
     """Mint what the majority agreed on and register the initial model as version 0."""
     spec = record.spec
     task = spec.task
-    minted = [(organisation_account(msp), spec.incentive.endowment) for msp in spec.organisations]
-    minted.append((pool_account(task), spec.incentive.reward_per_round * spec.training.rounds))
-    mint(context, minted)
+    endow(context, spec)
     context.state.put(
         model_key(task, 0),
         ModelRecord(

@@ -12,6 +12,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, canonical
 from fedledger_chaincode.messages.records import AllowanceRecord
 from fedledger_chaincode.state import allowance_key
+from fedledger_chaincode.transactions.accounts import holdings, pay
 from fedledger_chaincode.transactions.context import (
     ROLE_ATTRIBUTE,
     Context,
@@ -57,8 +58,8 @@ def total_supply(context: Context) -> bytes:
 
 
 def balance_of(context: Context, account: str) -> bytes:
-    """``BalanceOf(account)``: micro-tokens; 0 for an account that was never paid."""
-    return canonical(context.balances([account])[account])
+    """``BalanceOf(account)``: micro-tokens, collected or not; 0 for an account that was never paid."""
+    return canonical(holdings(context, [account])[account])
 
 
 def client_account_id(context: Context) -> bytes:
@@ -130,7 +131,7 @@ def _pay(context: Context, source: str, recipient: str, amount: int) -> None:
     _check_payable(context, recipient)
     if recipient == source:
         raise ContractError(400, "BAD_ACCOUNT", "Sender and recipient are the same account.", "Name another recipient.")
-    context.transfer([(source, recipient, _positive(amount))])
+    pay(context, source, [(recipient, _positive(amount))])
     context.token_event("Transfer", source, recipient, amount)
 
 

@@ -2,22 +2,28 @@
 
 An update is written here before any part of it leaves. After a crash the same shares and the same manifest are sent
 again; training again would spend privacy twice and sign a second manifest, which is a fault.
+
+Layout: ``<folder>/journal/<channel>/<task>/<round>/``; a round's folder appears whole, by a rename.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
+import re
 import shutil
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fedledger.agents.lock import only_one
 from fedledger.errors import FedledgerError
-from fedledger.identity.files import make_private_folder, read_private, write_private
+from fedledger.identity.files import make_private_folder, read_private, rename, write_private
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.round import SignedManifest
 
 _MANIFEST = "manifest.json"
-_SEEDS = "seeds.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PART = ".part"
 
 
 @dataclass(frozen=True)
@@ -25,26 +31,40 @@ class PendingUpdate:
     """One prepared update."""
 
     signed: SignedManifest
-    sealed: tuple[bytes, ...]
+    sealed: tuple[bytes, ...] = field(repr=False)
     """Sealed share of validator 1, 2, ..., n."""
-    seeds: tuple[bytes, ...]
-    """Secret of each sealing, with which the participant can answer a complaint."""
 
 
 class Journal:
     """Pending updates in a folder that only its owner can read."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, channel: str) -> None:
+        """Args: folder: the participant's own, such as ``Profile.participant``."""
+        self._folder = folder / "journal" / _checked(channel)
+
+    def held(self, task: str) -> AbstractContextManager[None]:
+        """Keep other processes from working with this journal on the task while the context lasts.
+
+        Raises:
+            FedledgerError: ``AGENT_RUNS``, one does.
+        """
+        return only_one(self._task(task) / "lock", f"participant of task {task}")
 
     def write(self, task: str, number: int, pending: PendingUpdate) -> None:
-        """Keep an update; the manifest is written last and makes it count."""
+        """Keep an update; nothing of it counts before all of it is there.
+
+        Raises:
+            FedledgerError: ``UNWRITABLE_FILE``, the disk is full or the round has an update already.
+        """
         place = self._place(task, number)
-        make_private_folder(place)
+        part = place.with_name(place.name + _PART)
+        if part.exists():
+            shutil.rmtree(part)
+        make_private_folder(part)
         for index, sealed in enumerate(pending.sealed, start=1):
-            write_private(place / f"share-{index}", sealed)
-        write_private(place / _SEEDS, json.dumps([seed.hex() for seed in pending.seeds]).encode())
-        write_private(place / _MANIFEST, pending.signed.canonical())
+            write_private(part / f"share-{index}", sealed)
+        write_private(part / _MANIFEST, pending.signed.canonical())
+        rename(part, place)
 
     def read(self, task: str, number: int) -> PendingUpdate | None:
         """The update of a round, None when none was completely written.
@@ -53,25 +73,38 @@ class Journal:
             FedledgerError: ``JOURNAL_DAMAGED``, a file was changed by something else.
         """
         place = self._place(task, number)
-        if not (place / _MANIFEST).exists():
+        if not place.exists():
             return None
         try:
             signed = SignedManifest.decode(read_private(place / _MANIFEST))
-            sealed = tuple(read_private(place / f"share-{i + 1}") for i in range(len(signed.manifest.shares)))
-            seeds = tuple(bytes.fromhex(seed) for seed in json.loads(read_private(place / _SEEDS)))
-        except (ContractError, ValueError) as error:
+            shares = signed.manifest.shares
+            sealed = tuple(read_private(place / f"share-{index}") for index in range(1, len(shares) + 1))
+            if any(hashlib.sha256(held).hexdigest() != told.digest for held, told in zip(sealed, shares, strict=True)):
+                raise ValueError("a share is not the one that its manifest names")
+            return PendingUpdate(signed, sealed)
+        except (ContractError, FedledgerError, ValueError, TypeError) as error:
             raise FedledgerError(
                 "JOURNAL_DAMAGED",
                 f"The update that was prepared in {place} cannot be read: {error}.",
                 "Sit this round out; delete the folder when the round is over.",
             ) from error
-        return PendingUpdate(signed, sealed, seeds)
 
     def forget_before(self, task: str, number: int) -> None:
-        """Erase the updates of earlier rounds."""
-        for place in self._folder.glob(f"{task}-*"):
-            if place.name < self._place(task, number).name:
+        """Erase the updates of earlier rounds, and what a process that was killed left of any."""
+        task_folder = self._task(task)
+        for place in list(task_folder.iterdir()) if task_folder.exists() else []:
+            is_earlier = place.name.isdecimal() and int(place.name) < number
+            if is_earlier or place.name.endswith(_PART):
                 shutil.rmtree(place)
 
+    def _task(self, task: str) -> Path:
+        return self._folder / _checked(task)
+
     def _place(self, task: str, number: int) -> Path:
-        return self._folder / f"{task}-{number:07d}"
+        return self._task(task) / f"{number:07d}"
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a channel or task")
+    return name

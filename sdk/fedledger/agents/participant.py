@@ -1,37 +1,35 @@
 """The participant: trains on its own records and lets nothing out but sealed shares of a clipped, private update.
 
-Its records, its update and the shares in the clear stay in this process.
+Its records, its update and the shares in the clear stay in this process. When it has submitted, it has nothing more to
+say in the round: no validator's word makes it show anything.
 """
 
 from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from fedledger.agents.follow import LedgerBell, keep_stepping
 from fedledger.agents.journal import Journal, PendingUpdate
-from fedledger.agents.reference import public_reference
-from fedledger.agents.stores import ValidatorStore, artifact_areas, find_artifact, find_model, validator_stores
-from fedledger.agents.validator import has_used_reference, posted_opening
+from fedledger.agents.own_faults import OwnFaults
+from fedledger.agents.stores import ValidatorStore, artifact_areas, find_model
 from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.keys import PrivateKey, public_key_der, sign
+from fedledger.identity.profile import DEFAULT_STORES
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateContext, encode_update, prepare_update
-from fedledger.secure_aggregation.encoding import Integers
-from fedledger.secure_aggregation.judgement import judge_disclosure
-from fedledger.secure_aggregation.publication import sealing_info
-from fedledger.secure_aggregation.sealing import open_with_seed
 from fedledger.store import StoreError
 from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
 from fedledger.training.examples import Split
 from fedledger.training.task import TaskDefinition
 from fedledger_chaincode import submitter
 from fedledger_chaincode.messages.records import MemberRecord
-from fedledger_chaincode.messages.round import EvaluationReport, Manifest, RevealedShare, SignedManifest
+from fedledger_chaincode.messages.round import EvaluationReport, Manifest, SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView, TaskView
 from fedledger_chaincode.rules.submission import agreed_privacy
@@ -42,7 +40,6 @@ _IDLE_SECONDS = 5.0
 _NOT_THIS_ROUND = frozenset(
     (
         "ROUND_STATE",
-        "TOO_LATE",
         "NOT_IN_COHORT",
         "BASE_MODEL",
         "AGREEMENT_ENDED",
@@ -50,9 +47,11 @@ _NOT_THIS_ROUND = frozenset(
         "SUSPENDED",
         "TASK_STATE",
         "ORGANISATION_SUSPENDED",
+        "JOURNAL_DAMAGED",
     )
 )
-"""The ledger's reasons to go on without an update; the next round may be another matter."""
+"""Reasons to go on without an update; the next round may be another matter."""
+_OWN_FAULT = frozenset(("EQUIVOCATION",))
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,10 @@ class Participant:
     site: str
     reports: bool = True
     """Whether its evaluations go on the ledger, which takes them from certificates only."""
+    allowed: Collection[str] = DEFAULT_STORES
+    """Protocols of validators' stores that are opened: ``Profile.stores``."""
+    clock: Callable[[], float] = time.time
+    """Seconds since the epoch: nothing is given after the agreement's end."""
     on_contribution: Callable[[Contribution], None] | None = None
     on_evaluation: Callable[[int, Metrics], None] | None = None
     _evaluated: int = -1
@@ -110,39 +113,49 @@ class Participant:
         return self.ledger.leave_task(self.task)
 
     def run(self, stop: threading.Event) -> None:
-        """Contribute to each round until the task has ended or ``stop`` is set."""
+        """Contribute to each round until the task has ended or ``stop`` is set.
+
+        Raises:
+            FedledgerError: ``EQUIVOCATION``, something else has signed another update of a round with this key.
+            GatewayError: the ledger does not accept this identity.
+        """
+        faults = OwnFaults(self.step, _OWN_FAULT)
         with LedgerBell(self.ledger, self.task) as bell:
-            keep_stepping(self.step, bell, stop, name=f"participant {self.site}")
+            keep_stepping(faults.step, bell, stop, name=f"participant {self.site}")
+        faults.raise_found()
 
     def step(self) -> float | None:
         """Do what is to do now; returns the seconds to wait at most, None when the task has ended."""
         view = self.ledger.task(self.task)
         head = view.head
         if head is not None and self._evaluated < head.version:
-            self._evaluate(view)
+            self._try_to_evaluate(view)
         if view.record.state in ("completed", "stopped", "rejected"):
-            return None
-        if head is None or head.round_state not in ("open", "disputed"):
+            return None if head is None or self._evaluated >= head.version else _IDLE_SECONDS
+        if head is None or head.round_state != "open" or self._is_over(view):
             return _IDLE_SECONDS
         current = self.ledger.round(self.task, head.round)
-        if head.round_state == "disputed":
-            self._rebut(view, current)
-            return _IDLE_SECONDS
         if not self._is_wanted(current):
             return _IDLE_SECONDS
         try:
             self._contribute(view, current)
-        except LedgerRefusal as refusal:
-            if refusal.code not in _NOT_THIS_ROUND:
+        except FedledgerError as error:
+            if error.code not in _NOT_THIS_ROUND:
                 raise
-            _log.warning("the round went on without this update", site=self.site, round=head.round, reason=str(refusal))
+            _log.warning("the round goes on without this update", site=self.site, round=head.round, reason=str(error))
             return _IDLE_SECONDS
         return 0.0
+
+    def _is_over(self, view: TaskView) -> bool:
+        """Whether the agreement has ended by the own clock: a date is all that the organisations have agreed on."""
+        ends_at = view.record.spec.agreement.ends_at
+        return ends_at is not None and self.clock() >= ends_at
 
     def _is_wanted(self, current: RoundView) -> bool:
         me = self.pseudonym
         in_cohort = any(entry.participant == me for entry in current.cohort.participants)
-        return in_cohort and all(update.signed.manifest.participant != me for update in current.updates)
+        has_sent = any(update.signed.manifest.participant == me for update in current.updates)
+        return current.record.state == "open" and in_cohort and not has_sent
 
     # --- contributing
 
@@ -155,6 +168,9 @@ class Participant:
             result = self._train(view, current)
             pending = self._prepare(view, current, result)
             self.journal.write(self.task, number, pending)
+            if self._is_over(view) or not self._is_wanted(self.ledger.round(self.task, number)):
+                _log.warning("the round goes on without this update", site=self.site, round=number)
+                return
         self._deliver(view, current, pending)
         (outcome,) = self.ledger.submit_updates([pending.signed])
         if outcome.status == "refused":
@@ -174,7 +190,8 @@ class Participant:
         spare = view.record.spec.aggregation.tolerated_faults
         for validator, sealed in zip(current.cohort.validators, pending.sealed, strict=True):
             try:
-                ValidatorStore(validator.store).shares.put(sealed)
+                store = ValidatorStore(validator.store, self.allowed)
+                store.shares_of(self.channel, self.task, current.record.round).put(sealed)
             except StoreError as reason:
                 if not spare:
                     raise
@@ -212,7 +229,7 @@ class Participant:
         keys = [validator.sealing_key for validator in current.cohort.validators]
         prepared = self._share(spec, context, result, keys)
         signed = signed_manifest(spec, self._organisation(current), context, prepared, result.num_examples, self.key)
-        return PendingUpdate(signed, prepared.sealed, prepared.seeds)
+        return PendingUpdate(signed, prepared.sealed)
 
     def _share(
         self, spec: TaskSpec, context: UpdateContext, result: LocalResult, keys: Sequence[str]
@@ -220,40 +237,17 @@ class Participant:
         encoded = encode_update(result.update, spec.aggregation.clip_norm / _MICRO, spec.aggregation.quantised_norm)
         return prepare_update(encoded, Parameters.of_task(spec), context, keys)
 
-    def _rebut(self, view: TaskView, current: RoundView) -> None:
-        """Reveal the share of a validator that attested other values than its share of this update yields."""
-        disputes = current.disputes.disputes if current.disputes else ()
-        contested = any(dispute.participant == self.pseudonym and not dispute.accused for dispute in disputes)
-        pending = self.journal.read(self.task, current.record.round) if contested else None
-        if pending is None or any(record.share.participant == self.pseudonym for record in current.reveals):
-            return
-        stores = artifact_areas(view)
-        reference = public_reference(
-            view,
-            current,
-            lambda version: self._model(view, version),
-            lambda digest, size: find_artifact(stores, digest, size),
-        )
-        disclosure = find_liar(pending, view, current, reference)
-        if disclosure is None:
-            _log.error("validators contradict each other about this update and none of them is wrong", site=self.site)
-            return
-        liar, plaintext = disclosure
-        for store in validator_stores(view):
-            digest = store.artifacts.put(plaintext)
-        self.ledger.reveal_share(
-            RevealedShare(
-                task=self.task,
-                round=current.record.round,
-                participant=self.pseudonym,
-                validator=liar,
-                digest=digest,
-                size=len(plaintext),
-            )
-        )
-        _log.warning("a validator attested false values", site=self.site, round=current.record.round, validator=liar)
-
     # --- judging
+
+    def _try_to_evaluate(self, view: TaskView) -> None:
+        """How the newest model does is told when it can be; no round waits for that."""
+        try:
+            self._evaluate(view)
+        except (StoreError, LedgerRefusal, BadInputError) as reason:
+            version = self._evaluated if view.head is None else view.head.version
+            _log.warning("the model is not evaluated", site=self.site, version=version, reason=str(reason))
+            if not isinstance(reason, StoreError):
+                self._evaluated = version
 
     def _evaluate(self, view: TaskView) -> None:
         if view.head is None:
@@ -276,7 +270,7 @@ class Participant:
         self._evaluated = version
 
     def _model(self, view: TaskView, version: int) -> bytes:
-        return find_model(self.ledger, self.task, artifact_areas(view), version)
+        return find_model(self.ledger, self.task, artifact_areas(view, allowed=self.allowed), version)
 
 
 def pseudonym_of(key: PrivateKey) -> str:
@@ -314,32 +308,7 @@ def signed_manifest(
         agreement=spec.sha256(),
         num_examples=told_examples(spec, num_examples),
         root=prepared.root,
-        leaves=prepared.leaves,
         shares=prepared.shares,
-        proof=prepared.proof,
         privacy=agreed_privacy(spec, msp),
     )
     return SignedManifest(manifest=manifest, signature=base64.b64encode(sign(key, manifest.canonical())).decode())
-
-
-def find_liar(
-    pending: PendingUpdate, view: TaskView, current: RoundView, reference: Integers | None
-) -> tuple[str, bytes] | None:
-    """The first validator whose attested values are not those of the share that it was sealed, with that share.
-
-    Whose values are right is never revealed: its share is one of the secrets that protect the update.
-    """
-    manifest = pending.signed.manifest
-    parameters = Parameters.of_task(view.record.spec)
-    for point, (validator, sealed, seed) in enumerate(
-        zip(current.cohort.validators, pending.sealed, pending.seeds, strict=True), start=1
-    ):
-        posted = posted_opening(current, manifest.participant, validator.msp)
-        info = sealing_info(UpdateContext.of(manifest), point)
-        plaintext = open_with_seed(sealed, validator.sealing_key, info, seed)
-        if posted is None or plaintext is None:
-            continue
-        used = reference if has_used_reference(current, validator.msp) else None
-        if judge_disclosure(plaintext, posted, manifest, parameters, point, used) == "contradicts":
-            return validator.msp, plaintext
-    return None

@@ -1,13 +1,13 @@
 """The round's reference direction, with which validators compare updates.
 
-``last-step`` follows from public models alone. ``reference-data`` is computed by the validator that opened the round,
-committed to before it can see an update, and checked by every other validator against its own computation.
+``last-step`` follows from public models alone. ``reference-data`` is computed by every validator that can, committed to
+before it can see an update, and the one whose turn it is counts if the others have computed the same.
+docs/protocol/rounds.md, 4.3.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,40 +19,27 @@ from fedledger.identity.files import make_private_folder, read_private, write_pr
 from fedledger.secure_aggregation import encode_direction
 from fedledger.secure_aggregation.encoding import Integers, within_norm
 from fedledger.training.weights import Float32Array, flatten, load_weights
-from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.commitments import SALT_BYTES, reference_commitment
 
-LIKE = 0.95
-"""Cosine from which on two validators' computations of the same direction count as equal: they differ by rounding."""
+MOST_APART = 1e-3
+"""Distance between two directions, as a part of their length, up to which they count as one: two honest computations
+differ by rounding, about 1e-6. An angle of 18 degrees is 0.3."""
 
 ReferenceUpdate = Callable[[bytes, int], Float32Array]
 """From the base model file and the round's number to the update that training on the reference data gives."""
 
 
-def public_reference(
-    view: TaskView, current: RoundView, model: Callable[[int], bytes], artifact: Callable[[str, int], bytes]
-) -> Integers | None:
-    """int64[d] of norm C_q, the same for everybody who reads the ledger; None where the round has none.
-
-    Updates are initial minus trained weights, and so is this. The first round has no step before it.
+def last_step(spec: TaskSpec, before: bytes, base: bytes) -> Integers | None:
+    """int64[d] of norm C_q: from the base model to the one before it, as updates are initial minus trained weights;
+    None where nothing has moved.
 
     Args:
-        model: fetches a version's model file.
-        artifact: fetches an artifact by digest and size.
+        before: model file of the version before the base model's.
+        base: model file that the round starts from.
     """
-    spec, version = view.record.spec, current.record.base_version
-    match spec.robustness.trust_weighting:
-        case "last-step" if version > 0:
-            files = (model(version - 1), model(version))
-            before, base = (flatten(load_weights(file, spec.model.tensors)) for file in files)
-            return encode_direction(before - base, spec.aggregation.quantised_norm)
-        case "reference-data" if current.reference is not None and current.reference.revealed is not None:
-            revealed = current.reference.revealed
-            return read_direction(
-                artifact(revealed.digest, revealed.size), spec.model.parameter_count, spec.aggregation.quantised_norm
-            )
-        case _:
-            return None
+    earlier, later = (flatten(load_weights(file, spec.model.tensors)) for file in (before, base))
+    return encode_direction(earlier - later, spec.aggregation.quantised_norm)
 
 
 def read_direction(content: bytes, dimension: int, quantised_norm: int) -> Integers | None:
@@ -63,12 +50,10 @@ def read_direction(content: bytes, dimension: int, quantised_norm: int) -> Integ
     return direction if direction.any() and within_norm(direction, quantised_norm) else None
 
 
-def are_alike(one: Integers, other: Integers) -> bool:
-    """Whether two directions are the same but for rounding."""
-    product = float(np.dot(one.astype(np.float64), other.astype(np.float64)))
-    lengths = math.sqrt(float(np.dot(one.astype(np.float64), one.astype(np.float64))))
-    lengths *= math.sqrt(float(np.dot(other.astype(np.float64), other.astype(np.float64))))
-    return product >= LIKE * lengths
+def are_alike(own: Integers, other: Integers) -> bool:
+    """Whether another's direction is the own one but for rounding."""
+    mine = own.astype(np.float64)
+    return bool(np.linalg.norm(other - mine) <= MOST_APART * np.linalg.norm(mine))
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,35 @@
 """The validator: checks and aggregates secret shares of updates and moves rounds on; it never holds an update.
 
-It keeps one secret, its sealing key; everything else it finds on the ledger and in the artifact stores.
+It keeps one secret, its sealing key; what else it must not forget is what it has told others. All other things it finds
+on the ledger and in the artifact stores. Whatever one step meets, a false artifact, a store that is gone or a refusal,
+keeps it from no other step: other members' faults never end it.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from traceback import format_exception
 
 import structlog
 
-from fedledger.agents.duties import Duty, accusations, duties, unjudged
+from fedledger.agents.disputes import Disputes, cases, doubted, manifests_of
+from fedledger.agents.duties import Duty, Own, duties, phase_of
 from fedledger.agents.follow import LedgerBell, keep_stepping
+from fedledger.agents.openings import OpeningMemory
+from fedledger.agents.own_faults import OwnFaults
 from fedledger.agents.reference import ReferenceMemory, ReferenceUpdate
 from fedledger.agents.reference_duties import ReferenceDuties
-from fedledger.agents.stores import ValidatorStore, artifact_areas, find_artifact, find_model, validator_stores
+from fedledger.agents.steps import Step
+from fedledger.agents.stopwatch import Stopwatch
+from fedledger.agents.stores import ValidatorStore, artifact_areas, find_model
+from fedledger.errors import FedledgerError
+from fedledger.gateway import GatewayError
+from fedledger.identity.profile import DEFAULT_STORES
 from fedledger.ledger import LedgerRefusal, TaskLedger
 from fedledger.outcome import outcome, settled_sum
 from fedledger.secure_aggregation import (
@@ -26,51 +39,51 @@ from fedledger.secure_aggregation import (
     Parameters,
     SealingKey,
     Unreadable,
-    UpdateContext,
     WeightedSum,
     open_share,
     opening_of,
 )
 from fedledger.secure_aggregation.encoding import Integers
-from fedledger.secure_aggregation.judgement import judge_disclosure
-from fedledger.secure_aggregation.publication import sealing_info
-from fedledger.store import StoreError
-from fedledger_chaincode.messages.records import ValidatorRecord
+from fedledger.store import ArtifactStore, StoreError
+from fedledger_chaincode.messages.records import SettlementRecord, ValidatorRecord
 from fedledger_chaincode.messages.round import (
     AbortRequest,
     AggregateShare,
     Attestation,
+    LateClaim,
     Manifest,
     ModelReport,
-    Opening,
-    RevealedShare,
-    RevealJudgement,
     UpdateFinding,
     ValidatorRegistration,
 )
 from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.dealing import aggregate_bytes
 
 _log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 1.0
 """How long each validator waits for the one before it in the row."""
 _IDLE_SECONDS = 5.0
-_MAY_BE_OVER = frozenset(("TOO_FEW_PARTICIPANTS", "AGREEMENT_ENDED"))
-"""Refusals to open a round after which the task may have come to its end."""
+_MOST_ERASED = 100
+"""Rounds whose shares are erased at one look: after a start there may be many, and others wait for this validator."""
+_ERASE_PAUSE_SECONDS = 30.0
 _NOT_YET = frozenset(
     (
         "TOO_EARLY",
         "TOO_LATE",
-        "TOO_FEW_PARTICIPANTS",
+        "NOT_IN_PHASE",
+        "NOT_CALLED",
+        "NOT_OVER",
+        "ROUND_OPENS",
         "ROUND_STATE",
         "ROUND_NUMBER",
         "TASK_STATE",
         "CAN_GO_ON",
-        "CONTESTED",
-        "NOT_CONTESTED",
     )
 )
 """The contract's refusals that another validator's faster step, or a missing participant, explains."""
+_OWN_FAULT = frozenset(("WRONG_ROLE", "NOT_A_VALIDATOR", "NOT_REGISTERED"))
+"""Refusals of whatever this identity tries, which nobody else can cause and it cannot mend."""
 
 
 @dataclass
@@ -84,24 +97,45 @@ class Validator:
     sealing_key: SealingKey = field(repr=False)
     patience: float = PATIENCE_SECONDS
     """Seconds; see ``duties``."""
+    allowed: Collection[str] = DEFAULT_STORES
+    """Protocols of other validators' stores that are opened: ``Profile.stores``."""
+    now: Callable[[], float] = time.monotonic
+    """Seconds since any moment, never set back: the stopwatch of all deadlines."""
     clock: Callable[[], float] = time.time
-    """Seconds since the epoch, as the ledger's deadlines are."""
+    """Seconds since the epoch, for the one end that is agreed on as a date: the agreement's."""
     reference_update: ReferenceUpdate | None = None
-    """How this validator trains on the task's reference data; without it a reference from data is never used."""
+    """How this validator trains on the task's reference data; without it no reference from data is used."""
     memory: ReferenceMemory | None = None
     """Where a reference direction is kept until it is revealed; needed to give one."""
+    openings: OpeningMemory = field(default_factory=OpeningMemory)
+    """Where attestations are kept before they are sent."""
     initial_model: bytes | None = None
     """The file of model version 0, kept in the store so that participants find it."""
     on_step: Callable[[Duty], None] | None = None
     """Called after each step that this validator took."""
-    _since: dict[tuple[str, int], float] = field(default_factory=dict, repr=False)
-    _warned: set[tuple[str, int]] = field(default_factory=set, repr=False)
-    _over: list[str] = field(default_factory=list, repr=False)
-    _erased_round: int = 0
+    _since: dict[Duty, float] = field(default_factory=dict, repr=False)
+    _failed: set[Duty] = field(default_factory=set, repr=False)
+    """Steps that were tried and could not be taken, until they are."""
+    _seen_until: int = 0
+    """The last round that was seen to be over."""
+    _to_erase: set[int] = field(default_factory=set, repr=False)
+    """Rounds that are over and whose sealed shares are not erased."""
+    _erase_again_at: float = field(default=-math.inf, repr=False)
 
     def __post_init__(self) -> None:
+        self._stopwatch = Stopwatch(self.now)
         self._references = ReferenceDuties(
-            self.ledger, self.task, self.store.artifacts, self.reference_update, self.memory
+            self.ledger, self.task, self.store.artifacts, self.reference_update, self.memory, self._areas
+        )
+        self._disputes = Disputes(
+            self.ledger,
+            self.task,
+            self.msp,
+            self.store,
+            self.sealing_key,
+            Stopwatch(self.now),
+            self.patience,
+            self._areas,
         )
 
     def register(self) -> ValidatorRecord:
@@ -117,110 +151,171 @@ class Validator:
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Do what is to do until the task has ended or ``stop`` is set."""
+        """Do what is to do until the task has ended and nothing is disputed in it, or ``stop`` is set.
+
+        Raises:
+            LedgerRefusal: this identity is no registered validator of the task.
+            GatewayError: the ledger does not accept this identity.
+        """
+        faults = OwnFaults(self.step, _OWN_FAULT)
         with LedgerBell(self.ledger, self.task) as bell:
-            keep_stepping(self.step, bell, stop, name=f"validator {self.msp}")
+            keep_stepping(faults.step, bell, stop, name=f"validator {self.msp}")
+        faults.raise_found()
 
     def step(self) -> float | None:
-        """Do what is possible now; returns the seconds to wait at most, None when the task has ended."""
+        """Do what is possible now; returns the seconds to wait at most, None when there is nothing left to do."""
         view = self.ledger.task(self.task)
         head = view.head
         current = self.ledger.round(self.task, head.round) if head is not None and head.round else None
-        if current is not None and current.record.state in ("finalised", "aborted"):
-            self._erase_shares(view, current)
-        if view.record.state in ("completed", "stopped", "rejected"):
+        waits = self._move_on(view, current)
+        disputed = self._disputed(view, current)
+        for round_view in disputed.values():
+            waits += self._dispute(view, round_view)
+        self._disputes.forget(disputed)
+        self._erase_shares(view, disputed)
+        if view.record.state in ("completed", "stopped", "rejected") and not disputed:
             return None
-        now = self.clock()
-        todo = duties(view, current, self.msp, int(now))
-        waits = [self._attempt(duty, view, current) for duty in todo.possible]
-        if todo.look_again_at is not None:
-            waits.append(max(todo.look_again_at - now, 0.05))
         return min(waits, default=_IDLE_SECONDS)
 
-    def _attempt(self, duty: Duty, view: TaskView, current: RoundView | None) -> float:
-        """Seconds until it is this validator's turn; 0.0 after the step was taken."""
-        key = (duty.step, duty.round)
-        if key not in self._since:
-            self._since = {known: since for known, since in self._since.items() if known[1] >= duty.round - 1}
-            self._since[key] = time.monotonic()
-        left = self._since[key] + duty.rank * self.patience - time.monotonic()
+    def _areas(self, view: TaskView) -> list[ArtifactStore]:
+        """Where artifacts are looked for, in the own store first."""
+        return artifact_areas(view, self.store.artifacts, self.allowed)
+
+    # --- one step after another
+
+    def _move_on(self, view: TaskView, current: RoundView | None) -> list[float]:
+        """What the newest round needs; returns when to look again, in seconds."""
+        phase = phase_of(view, current)
+        number = 0 if current is None else current.record.round
+        self._stopwatch.keep((number, number + 1))
+        ends_at = view.record.spec.agreement.ends_at
+        own = Own(
+            waited=0.0 if phase is None else self._stopwatch.waited(*phase),
+            unable=frozenset(duty.step for duty in self._failed if duty.round == number),
+            agreement_is_over=ends_at is not None and self.clock() >= ends_at,
+            patience=self.patience,
+        )
+        todo = duties(view, current, self.msp, own)
+        waits = [self._attempt(duty, partial(self._take, duty, view, current)) for duty in todo.possible]
+        return waits if todo.look_again_in is None else [*waits, max(todo.look_again_in, 0.05)]
+
+    def _dispute(self, view: TaskView, current: RoundView) -> list[float]:
+        """What the accusations in a round need; the same."""
+        number, waits = current.record.round, []
+        if doubted(view, current, self.msp):
+            waits.append(self._attempt(Duty(Step.DISCLOSE, number), partial(self._disputes.disclose, view, current)))
+        if cases(view, current, self.msp):
+            later: list[float] = []
+
+            def judge() -> bool:
+                voted, seconds = self._disputes.judge(view, current)
+                later.append(seconds)
+                return voted
+
+            waits.append(self._attempt(Duty(Step.VOTE_DEALING, number), judge))
+            waits += later
+        return waits
+
+    def _attempt(self, duty: Duty, take: Callable[[], object]) -> float:
+        """Take a step when it is this validator's turn; returns the seconds until it is worth another look.
+
+        ``take`` returns False when there was nothing to do.
+        """
+        if duty not in self._since:
+            self._since = {known: since for known, since in self._since.items() if known.round >= duty.round - 1}
+            self._since[duty] = self.now()
+        left = self._since[duty] + duty.rank * self.patience - self.now()
         if left > 0:
             return left
         try:
-            self._take(duty, view, current)
+            taken = take() is not False
+        except GatewayError:
+            raise
         except LedgerRefusal as refusal:
-            if refusal.code not in _NOT_YET:
+            if refusal.code in _OWN_FAULT:
                 raise
-            _log.debug("not yet", step=duty.step, round=duty.round, reason=refusal.code)
-            return self.patience
-        except (AggregateError, StoreError) as reason:
-            if key not in self._warned:
-                self._warned.add(key)
-                _log.warning("step not possible", step=duty.step, round=duty.round, msp=self.msp, reason=str(reason))
-            return self.patience
+            if refusal.code in _NOT_YET:
+                _log.debug("not yet", step=duty.step, round=duty.round, reason=refusal.code)
+                return self.patience
+            return self._not_possible(duty, refusal)
+        except Exception as reason:
+            # Others' artifacts and answers are at the bottom of most steps: no fault in them stops the other steps.
+            return self._not_possible(duty, reason)
+        self._failed.discard(duty)
+        if not taken:
+            return _IDLE_SECONDS
         _log.info("step", step=duty.step, round=duty.round, msp=self.msp, task=self.task)
         if self.on_step is not None:
             self.on_step(duty)
         return 0.0
 
-    def _open_round(self, number: int) -> None:
-        """Open a round, or end the task when it can have no further one."""
-        try:
-            self.ledger.open_round(self.task, number)
-        except LedgerRefusal as refusal:
-            if refusal.code not in _MAY_BE_OVER:
-                raise
-            try:
-                self.ledger.conclude_task(self.task)
-            except LedgerRefusal as other:
-                raise (refusal if other.code == "NOT_OVER" else other) from None
+    def _not_possible(self, duty: Duty, reason: Exception) -> float:
+        if duty not in self._failed:
+            self._failed = {known for known in self._failed if known.round >= duty.round - 1} | {duty}
+            told = str(reason) if isinstance(reason, FedledgerError) else "".join(format_exception(reason))
+            _log.warning("step not possible", step=duty.step, round=duty.round, msp=self.msp, reason=told)
+        return self.patience
 
     def _take(self, duty: Duty, view: TaskView, current: RoundView | None) -> None:
         number = duty.round
-        if duty.step == "open":
-            self._open_round(number)
-            return
-        if current is None:
-            raise AssertionError(f"{duty.step} without a round")
         match duty.step:
-            case "commit-reference":
+            case Step.CALL:
+                self.ledger.call_round(self.task, number)
+            case Step.OPEN:
+                self.ledger.open_round(self.task, number)
+            case Step.CONCLUDE:
+                self.ledger.conclude_task(self.task)
+            case Step.CLAIM_LATE if duty.phase is not None:
+                self.ledger.claim_late(LateClaim(task=self.task, round=number, phase=duty.phase))
+            case _ if current is not None:
+                self._take_in_round(duty, view, current)
+            case _:
+                raise AssertionError(f"{duty.step} without a round")
+
+    def _take_in_round(self, duty: Duty, view: TaskView, current: RoundView) -> None:
+        number = duty.round
+        match duty.step:
+            case Step.COMMIT_REFERENCE:
                 self._references.commit(view, current)
-            case "reveal-reference":
+            case Step.REVEAL_REFERENCE:
                 self._references.reveal(current)
-            case "close":
+            case Step.CLOSE:
                 self.ledger.close_round(self.task, number)
-            case "attest":
-                self.ledger.attest_updates(self._attestation(view, current))
-            case "dispute":
-                self.ledger.dispute_round(self.task, number)
-            case "reveal":
-                for participant in accusations(current, self.msp):
-                    self._reveal(view, current, participant)
-            case "judge":
-                for share in unjudged(current, self.msp):
-                    self._judge(view, current, share)
-            case "settle":
+            case Step.ATTEST:
+                self._attest(view, current)
+            case Step.SETTLE:
                 self.ledger.settle_round(self.task, number)
-            case "share":
+            case Step.SHARE:
                 self._share(view, current)
-            case "report":
+            case Step.REPORT:
                 self._report(view, current)
-            case "finalise":
+            case Step.FINALISE:
                 self.ledger.finalise_round(self.task, number)
-            case "abort":
-                reason = f"no quorum of validators before the deadline of the {current.record.state} round"
+            case Step.ABORT:
+                missing = "attestations" if current.record.state == "closed" else "equal model reports"
+                reason = f"too few {missing} had come when enough validators had waited long enough"
                 self.ledger.abort_round(AbortRequest(task=self.task, round=number, reason=reason))
+            case _:
+                raise AssertionError(f"{duty.step} is no step of a round")
 
     # --- shares of updates
+
+    def _attest(self, view: TaskView, current: RoundView) -> None:
+        """Tell what was found of every update; whatever is told is remembered first, and never told otherwise."""
+        attestation = self.openings.recall(self.task, current.record.round)
+        if attestation is None:
+            attestation = self._attestation(view, current)
+            self.openings.keep(attestation)
+        self.ledger.attest_updates(attestation)
 
     def _attestation(self, view: TaskView, current: RoundView) -> Attestation:
         if current.fixed is None:
             raise AssertionError("a closed round without a fixed set")
-        manifests = _manifests(current)
-        reference, said = self._references.agreed(view, current)
+        manifests, number = manifests_of(current), current.record.round
+        reference, said = self._references.agreed(view, current, patient=self._is_patient(view, number))
         return Attestation(
             task=self.task,
-            round=current.record.round,
+            round=number,
             findings=tuple(
                 self._finding(view, manifests[update.participant], reference) for update in current.fixed.updates
             ),
@@ -231,90 +326,41 @@ class Validator:
         opened = self._open(view, manifest)
         if not isinstance(opened, OpenedShare):
             return UpdateFinding(participant=manifest.participant, readable=False, reason=opened)
-        proves = view.record.spec.aggregation.proof == "norm"
-        opening = opening_of(opened, reference) if proves else None
-        return UpdateFinding(participant=manifest.participant, readable=True, opening=opening)
+        return UpdateFinding(participant=manifest.participant, readable=True, opening=opening_of(opened, reference))
+
+    def _is_patient(self, view: TaskView, number: int) -> bool:
+        """Whether there is time before an attestation is late to try again what cannot be had now."""
+        return self._stopwatch.waited(number, "attestations") < view.record.spec.deadlines.attestations / 2
 
     def _point(self, view: TaskView) -> int:
         return view.record.spec.aggregation.validators.index(self.msp) + 1
 
     def _open(self, view: TaskView, manifest: Manifest) -> OpenedShare | str:
         """The share, or the code of the reason why it cannot be used."""
-        point = self._point(view)
-        reference = manifest.shares[point - 1]
+        point, parameters = self._point(view), Parameters.of_task(view.record.spec)
+        shares = self.store.shares_of(self.ledger.channel, self.task, manifest.round)
         try:
-            sealed: bytes | None = self.store.shares.get(reference.digest, reference.size)
+            sealed: bytes | None = shares.get(manifest.shares[point - 1].digest, parameters.sealed_bytes)
         except StoreError as reason:
-            if reason.code == "STORE_UNAVAILABLE":
+            # Whoever put it there may have put it so that it alone cannot be read: the others' updates do not wait.
+            if reason.code == "STORE_UNAVAILABLE" and self._is_patient(view, manifest.round):
                 raise
             sealed = None
-        opened = open_share(sealed, manifest, Parameters.of_task(view.record.spec), point, self.sealing_key)
+        opened = open_share(sealed, manifest, parameters, point, self.sealing_key)
         return opened.reason.value if isinstance(opened, Unreadable) else opened
-
-    # --- disputes
-
-    def _reveal(self, view: TaskView, current: RoundView, participant: str) -> None:
-        """Make the own share of a contested update public: it shows who is at fault."""
-        manifest = _manifests(current)[participant]
-        point = self._point(view)
-        reference = manifest.shares[point - 1]
-        plaintext = self.sealing_key.open(
-            self.store.shares.get(reference.digest, reference.size), sealing_info(UpdateContext.of(manifest), point)
-        )
-        if plaintext is None:
-            raise AggregateError(
-                "SHARE_LOST",
-                f"The share of the contested update {manifest.root[:16]} no longer opens.",
-                "Restore the validator's sealing key.",
-            )
-        self.ledger.reveal_share(
-            RevealedShare(
-                task=self.task,
-                round=current.record.round,
-                participant=participant,
-                validator=self.msp,
-                digest=self.store.artifacts.put(plaintext),
-                size=len(plaintext),
-            )
-        )
-
-    def _judge(self, view: TaskView, current: RoundView, share: RevealedShare) -> None:
-        spec = view.record.spec
-        stores = artifact_areas(view, self.store.artifacts)
-        plaintext = find_artifact(stores, share.digest, share.size)
-        reference = None
-        if has_used_reference(current, share.validator):
-            reference = self._references.public(view, current)
-        posted = posted_opening(current, share.participant, share.validator)
-        if posted is None:
-            raise AssertionError("a revealed share without an attested opening")
-        point = spec.aggregation.validators.index(share.validator) + 1
-        ruling = judge_disclosure(
-            plaintext, posted, _manifests(current)[share.participant], Parameters.of_task(spec), point, reference
-        )
-        self.ledger.judge_reveal(
-            RevealJudgement(
-                task=self.task,
-                round=current.record.round,
-                participant=share.participant,
-                validator=share.validator,
-                ruling=ruling,
-            )
-        )
 
     # --- shares of the sum
 
     def _share(self, view: TaskView, current: RoundView) -> None:
-        wanted = self._wanted(current)
-        manifests = {manifest.root: manifest for manifest in _manifests(current).values()}
-        accumulator = Accumulator(Parameters.of_task(view.record.spec), self._point(view), wanted)
-        self._over = self.store.shares.digests()
-        for root, _ in wanted.weights:
-            opened = self._open(view, manifests[root])
+        manifests = manifests_of(current)
+        accumulator = Accumulator(Parameters.of_task(view.record.spec), self._point(view), self._wanted(current))
+        # By participant: anybody may put another's root into its own manifest.
+        for participant, _ in _settlement(current).weights():
+            opened = self._open(view, manifests[participant])
             if not isinstance(opened, OpenedShare):
                 raise AggregateError(
                     "SHARE_LOST",
-                    f"The share of the accepted update {root[:16]} cannot be used: {opened}.",
+                    f"The share of the accepted update of {participant[:16]} cannot be used: {opened}.",
                     "The other validators finish the round; check this validator's artifact store.",
                 )
             accumulator.add(opened)
@@ -324,31 +370,19 @@ class Validator:
         self.ledger.post_aggregate_share(share)
 
     def _wanted(self, current: RoundView) -> WeightedSum:
-        if current.settlement is None:
-            raise AssertionError("a settled round without a settlement")
-        roots = {participant: manifest.root for participant, manifest in _manifests(current).items()}
-        return settled_sum(self.task, current.record.round, current.settlement, roots)
+        roots = {participant: manifest.root for participant, manifest in manifests_of(current).items()}
+        return settled_sum(self.task, current.record.round, _settlement(current), roots)
 
     # --- the next model
 
     def _report(self, view: TaskView, current: RoundView) -> None:
-        stores = validator_stores(view)
-        by_url = {store.url: store for store in stores}
-        urls = {validator.msp: validator.store.rstrip("/") for validator in view.validators}
-        shares = {}
-        for record in current.aggregates:
-            try:
-                shares[record.validator] = by_url[urls[record.validator]].artifacts.get(
-                    record.share.digest, record.share.size
-                )
-            except StoreError as reason:
-                _log.warning("aggregate share not to be had", validator=record.validator, reason=str(reason))
-        own_first = artifact_areas(view, self.store.artifacts)
-        version = current.record.base_version
+        spec, version = view.record.spec, current.record.base_version
+        own_first = self._areas(view)
+        shares = self._aggregates(view, current)
         base = find_model(self.ledger, self.task, own_first, version)
-        momentum = view.record.spec.training.server_optimizer.momentum
+        momentum = spec.training.server_optimizer.momentum
         parent = find_model(self.ledger, self.task, own_first, version - 1) if momentum and version else None
-        result = outcome(view.record.spec, self._wanted(current), shares, base, parent)
+        result = outcome(spec, self._wanted(current), shares, base, parent)
         self.store.artifacts.put(result.model)
         self.ledger.report_model(
             ModelReport(
@@ -361,35 +395,56 @@ class Validator:
             )
         )
 
-    def _erase_shares(self, view: TaskView, current: RoundView) -> None:
-        """Erase the sealed shares of a round that is over: what was there when it was settled, and what it names."""
-        number = current.record.round
-        if number <= self._erased_round:
+    def _aggregates(self, view: TaskView, current: RoundView) -> dict[str, bytes]:
+        """Aggregate share files by MSP id, of those alone whose share of every update in the sum belongs to it."""
+        size = aggregate_bytes(view.record.spec.model.parameter_count)
+        stores = {validator.msp: validator.store for validator in view.validators}
+        found = {}
+        for record in current.aggregates:
+            msp = record.validator
+            if msp not in _settlement(current).summers:
+                continue
+            try:
+                store = self.store if msp == self.msp else ValidatorStore(stores[msp], self.allowed)
+                found[msp] = store.artifacts.get(record.share.digest, size)
+            except StoreError as reason:
+                _log.warning("aggregate share not to be had", validator=msp, reason=str(reason))
+        return found
+
+    # --- the end of a round
+
+    def _disputed(self, view: TaskView, current: RoundView | None) -> dict[int, RoundView]:
+        """Rounds with accusations on which nothing is ruled, oldest first."""
+        found = {}
+        for number in sorted({each.round for each in view.accusations}):
+            known = current is not None and current.record.round == number
+            found[number] = current if known and current is not None else self.ledger.round(self.task, number)
+        return found
+
+    def _erase_shares(self, view: TaskView, disputed: Mapping[int, RoundView]) -> None:
+        """Erase the sealed shares of rounds that are over, but for those that may have to be shown; and what else was
+        kept for these rounds. After a start that is done for all rounds."""
+        head = view.head
+        if head is None:
             return
-        point = self._point(view)
-        named = [update.signed.manifest for update in current.updates]
-        named += [proof.second.manifest for proof in current.equivocations]
-        for digest in {*self._over, *(manifest.shares[point - 1].digest for manifest in named)}:
-            self.store.shares.delete(digest)
-        self._references.forget(number)
-        self._over = []
-        self._erased_round = number
+        over = head.round if head.idle else head.round - 1
+        self._to_erase |= {*range(self._seen_until + 1, over + 1)}
+        self._seen_until = max(self._seen_until, over)
+        held = {number for number, current in disputed.items() if doubted(view, current, self.msp)}
+        due = sorted(self._to_erase - held) if self.now() >= self._erase_again_at else []
+        for number in due[:_MOST_ERASED]:
+            try:
+                self.store.erase(self.ledger.channel, self.task, number)
+            except StoreError as reason:
+                _log.warning("sealed shares not erased", round=number, reason=str(reason))
+                self._erase_again_at = self.now() + _ERASE_PAUSE_SECONDS
+                return
+            self._references.forget(number)
+            self.openings.forget(self.task, number)
+            self._to_erase.discard(number)
 
 
-def _manifests(current: RoundView) -> dict[str, Manifest]:
-    return {update.signed.manifest.participant: update.signed.manifest for update in current.updates}
-
-
-def posted_opening(current: RoundView, participant: str, msp: str) -> Opening | None:
-    """What the validator of ``msp`` attested of an update; None when it attested nothing."""
-    for record in current.attestations:
-        if record.validator == msp:
-            for finding in record.attestation.findings:
-                if finding.participant == participant:
-                    return finding.opening
-    return None
-
-
-def has_used_reference(current: RoundView, msp: str) -> bool:
-    """Whether the validator of ``msp`` attested inner products with the round's reference direction."""
-    return any(r.validator == msp and r.attestation.reference == "used" for r in current.attestations)
+def _settlement(current: RoundView) -> SettlementRecord:
+    if current.settlement is None:
+        raise AssertionError("a settled round without a settlement")
+    return current.settlement

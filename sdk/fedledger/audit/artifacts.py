@@ -12,8 +12,12 @@ from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_env
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.validation.state import VALID
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import ModelRecord, ValidatorRecord
+from fedledger_chaincode.messages.records import ModelRecord, TaskRecord, ValidatorRecord
+from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.state import RecordT, prefix
+
+_HEADER_BYTES = 2_048
+"""More than a file says of one tensor, and more than its beginning has."""
 
 ArtifactSource = Callable[[str], bytes | None]
 """The artifact of a hex SHA-256 digest, None when it is not there. What it returns need not be right."""
@@ -55,15 +59,27 @@ def no_artifacts(_digest: str) -> None:
     return
 
 
-def referenced_artifacts(block_bytes: bytes, chaincode: str) -> tuple[str, ...]:
-    """Digests of the models and aggregate shares that a block's valid transactions put into the model registry.
+def referenced_artifacts(block_bytes: bytes, chaincode: str) -> dict[str, str]:
+    """Digests of the models and aggregate shares that a block's valid transactions put into the model registry, and
+    their tasks.
 
     Blocks that cannot be read refer to nothing: an export copies them as they are, for the audit to judge.
     """
-    digests: dict[str, None] = {}
+    tasks: dict[str, str] = {}
     for model in _written(block_bytes, chaincode, ModelRecord, prefix("model")):
-        digests |= dict.fromkeys([model.model_digest, *(share.digest for share in model.aggregate_shares)])
-    return tuple(digests)
+        tasks |= dict.fromkeys([model.model_digest, *(share.digest for share in model.aggregate_shares)], model.task)
+    return tasks
+
+
+def largest_artifact(spec: TaskSpec) -> int:
+    """More bytes than any model file or aggregate share of a task has: eight for each parameter, and what they begin
+    with. What the ledger tells of sizes is one validator's word."""
+    return 8 * spec.model.parameter_count + _HEADER_BYTES * (len(spec.model.tensors) + 1)
+
+
+def specified_tasks(block_bytes: bytes, chaincode: str) -> tuple[TaskSpec, ...]:
+    """Specifications of the tasks that a block's valid transactions write."""
+    return tuple(record.spec for record in _written(block_bytes, chaincode, TaskRecord, prefix("task")))
 
 
 def named_stores(block_bytes: bytes, chaincode: str) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The contract in several versions, for a ledger on which it was upgraded: each transaction is run by its own.
 
-The installed version runs in this process. Another one is run from where its package lies, in a process of its own,
-over the same state. It is code: the auditor chooses it, like the installed one, and should have read it.
+The installed version runs in this process. Another one runs from where its package lies, in a process of its own, over
+the same state. Those of earlier releases are kept in ``contracts/`` and start when a block first names them. What lies
+elsewhere is code that the auditor chooses, like the installed one, and should have read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from fedledger_chaincode.replay import ReplayStub
 
 Invoke = Callable[[ReplayStub], bytes]
 """Runs one transaction: returns its payload and leaves its effects in the stub. Raises ``ContractError``."""
-Versions = Mapping[str, Invoke]
+KEPT = Path(__file__).with_name("contracts")
+"""The folder of earlier releases' contracts, ``fedledger_chaincode-VERSION.zip`` each."""
+_KEPT_NAME = "fedledger_chaincode-"
 _WORKER = Path(__file__).with_name("version_worker.py")
 _REFUSED = 400
 
@@ -32,36 +36,86 @@ class ContractFailure(Exception):
     """Another version of the contract failed in a way that is no refusal; its argument names the exception."""
 
 
-def installed() -> dict[str, Invoke]:
-    """The one version that is part of this installation."""
-    return {VERSION: Contract().invoke}
+@dataclass(frozen=True)
+class _Version:
+    start: Callable[[], Invoke]
+    origin: str = ""
+
+
+class Versions:
+    """The versions of the contract that are here, by the names that blocks give them."""
+
+    def __init__(self, versions: Mapping[str, _Version]) -> None:
+        self._versions = versions
+        self._running: dict[str, Invoke] = {}
+
+    def __contains__(self, version: str) -> bool:
+        return version in self._versions
+
+    def __getitem__(self, version: str) -> Invoke:
+        """What runs a version's transactions; it starts when it is first asked for.
+
+        Raises:
+            KeyError: there is no such version.
+            BadInputError: ``NOT_A_CONTRACT``, the one that is kept cannot be run.
+        """
+        if version not in self._running:
+            self._running[version] = self._versions[version].start()
+        return self._running[version]
+
+    def origin(self, version: str) -> str:
+        """Where a version that is not the installed one was found, in words; empty for the installed one."""
+        return self._versions[version].origin
 
 
 @contextmanager
-def contract_versions(paths: Sequence[Path]) -> Iterator[Versions]:
-    """The installed version of the contract and those that lie at ``paths``.
+def contract_versions(paths: Sequence[Path] = (), *, folder: Path = KEPT) -> Iterator[Versions]:
+    """The installed version of the contract, those at ``paths``, and of all others those that are kept here.
 
     Args:
         paths: wheels of ``fedledger``, or folders that hold ``fedledger_chaincode``, such as the ``site-packages`` of
-            an environment with an earlier release.
+            an environment with another release. One of them is used in the place of a kept one of its version.
+        folder: where contracts of earlier releases are kept.
 
     Raises:
         BadInputError: ``NOT_A_CONTRACT`` when there is no contract at a path, ``SAME_VERSION`` for one that is
-            there twice.
+            installed or that is named twice.
     """
     with ExitStack() as stack:
-        versions = installed()
+        versions = {VERSION: _Version(lambda: Contract().invoke)}
+        kept = kept_contracts(folder)
         for path in paths:
-            process = stack.enter_context(_process(path))
-            version = _introduced(process, path)
+            version, invoke = _started(stack, path)
             if version in versions:
                 raise BadInputError(
                     "SAME_VERSION",
                     f"{path} is version {version} of the contract, which is here already.",
                     "Leave it out.",
                 )
-            versions[version] = _OtherVersion(process).invoke
-        yield versions
+            instead = ", in the place of the one that comes with this release" if version in kept else ""
+            versions[version] = _Version(_always(invoke), f"from {path}{instead}")
+        for version in kept.keys() - versions.keys():
+            versions[version] = _Version(_when_asked(stack, kept[version]), "which comes with this release")
+        yield Versions(versions)
+
+
+def kept_contracts(folder: Path = KEPT) -> dict[str, Path]:
+    """The contracts of earlier releases that are kept in a folder, by version."""
+    return {path.stem.removeprefix(_KEPT_NAME): path for path in sorted(folder.glob(f"{_KEPT_NAME}*.zip"))}
+
+
+def _always(invoke: Invoke) -> Callable[[], Invoke]:
+    return lambda: invoke
+
+
+def _when_asked(stack: ExitStack, path: Path) -> Callable[[], Invoke]:
+    return lambda: _started(stack, path)[1]
+
+
+def _started(stack: ExitStack, path: Path) -> tuple[str, Invoke]:
+    """The version at a path and what runs it, in a process that ends with ``stack``."""
+    process = stack.enter_context(_process(path))
+    return _introduced(process, path), _OtherVersion(process).invoke
 
 
 @contextmanager

@@ -26,9 +26,11 @@ class CheckName(StrEnum):
     CONTRACT = "contract re-run"
     CONSERVATION = "token conservation"
     ROUNDS = "round decisions"
+    NORM_BOUND = "norm bound"
     AGGREGATES = "aggregates"
     MODELS = "models"
     PRIVACY = "privacy spent"
+    TIME = "ledger time"
 
 
 BLOCK_CHECKS = tuple(CheckName)[: tuple(CheckName).index(CheckName.ROUNDS)]
@@ -45,10 +47,12 @@ class Finding(Exception):
 
 @dataclass
 class Tally:
-    """How much was checked, by check; ``notes`` counts what a check's line mentions besides."""
+    """How much was checked, by check; ``notes`` counts what a check's line mentions besides, ``versions`` which version
+    of the contract has run how many transactions again."""
 
     counts: Counter[CheckName] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
 
     def add(self, check: CheckName, count: int = 1) -> None:
         self.counts[check] += count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -13,6 +13,8 @@ class Outcome(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     """Something that the check needs is not there (an artifact, a package): nothing was found wrong."""
+    LIMITED = "limited"
+    """Nothing was found wrong, and the rules of the ledger's version do not give what the check is about."""
     STOPPED = "stopped"
     """Nothing was found wrong up to the block where another check failed; later blocks were not looked at."""
 
@@ -64,7 +66,7 @@ class AuditReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every check was carried out over the whole ledger."""
+        """Whether every check was carried out over the whole ledger and shows what it is about."""
         return all(check.outcome is Outcome.PASSED for check in self.checks)
 
     @property
@@ -78,6 +80,15 @@ class AuditReport:
             if check.name == name:
                 return check
         raise KeyError(name)
+
+    def with_detail(self, name: str, detail: str) -> AuditReport:
+        """The report with something more in one check's detail, unless it is empty."""
+        if not detail:
+            return self
+        changed = (
+            replace(each, detail=f"{each.detail}; {detail}") if each.name == name else each for each in self.checks
+        )
+        return replace(self, checks=tuple(changed))
 
     def document(self) -> dict[str, object]:
         """The report as JSON values."""

@@ -16,7 +16,7 @@ def rounds_check(world: World) -> Check:
     """Count verdicts, weights, payments and model versions of the replayed state."""
     counts: Counter[str] = Counter()
     for task in world.tasks():
-        for settlement in world.settlements(task.spec.task):
+        for _, settlement in world.settlements(task.spec.task):
             counts["rounds"] += 1
             counts["verdicts"] += len(settlement.updates)
             counts["accepted"] += sum(1 for update in settlement.updates if update.verdict == "accepted")

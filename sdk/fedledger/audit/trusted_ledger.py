@@ -17,11 +17,12 @@ from fedledger.audit.block_checks import check_data, check_links, check_metadata
 from fedledger.audit.channel import ChannelConfig, parse_config
 from fedledger.audit.config_updates import updated_config
 from fedledger.audit.contract_run import check_run, check_untouched, run_version
-from fedledger.audit.contract_versions import Versions, installed
+from fedledger.audit.contract_versions import Versions
 from fedledger.audit.endorsement_policies import LIFECYCLE, EndorsementPolicies
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding, Tally
-from fedledger.audit.transaction_checks import failed_check, is_outside_validity, same_verdict, told
+from fedledger.audit.ledger_time import LedgerTime
+from fedledger.audit.transaction_checks import failed_check, is_outside_validity, same_verdict, time_of, told
 from fedledger.gateway.blocks import (
     EndorserTransaction,
     Version,
@@ -39,7 +40,6 @@ from fedledger.validation.codes import Judgement, judge, without_repetitions
 from fedledger.validation.state import VALID, BlockUpdates, ReplayedState, sets_metadata
 from fedledger_chaincode.contract import VERSION
 
-OTHER_VERSIONS = "transactions that another version of the contract has run again"
 UNKNOWN_VERSIONS = "transactions of versions of the contract that are not here"
 OUTSIDE_VALIDITY = "transactions whose time is outside their creator's certificate"
 OTHER_CHAINCODES = "transactions of other chaincodes"
@@ -59,16 +59,17 @@ class _Tip:
 class TrustedLedger:
     """A verified prefix of a channel's blocks, the state that it leaves, and how much was checked."""
 
-    def __init__(self, genesis: bytes, chaincode: str, versions: Versions | None = None) -> None:
+    def __init__(self, genesis: bytes, chaincode: str, versions: Versions) -> None:
         """Trust a genesis block; raises ``GenesisError`` when it is no channel configuration.
 
-        ``versions`` of the contract run its transactions again; None for the installed one alone.
+        ``versions`` of the contract run its transactions again.
         """
         self.chaincode = chaincode
-        self.versions = versions or installed()
+        self.versions = versions
         self.tally = Tally()
         self.state = ReplayedState()
         self.balances = Balances()
+        self.times = LedgerTime()
         self.config, self._tip = _trust(genesis)
         self.genesis_hash = self._tip.header_hash
         self._blocks: dict[str, int] = {}
@@ -125,7 +126,7 @@ class TrustedLedger:
         for judgement, code in zip(judgements, accepted, strict=True):
             if code == VALID:
                 self.tally.note(OUTSIDE_VALIDITY, int(is_outside_validity(judgement, self.config)))
-                self._check_contract(judgement)
+                self._check_contract(judgement, int(block.header.number))
         self.tally.note("refused transactions", sum(1 for code in accepted if code != VALID))
 
     def _judged(self, block: Any) -> list[Judgement]:
@@ -158,7 +159,7 @@ class TrustedLedger:
             codes.append(code)
         return tuple(codes)
 
-    def _check_contract(self, judgement: Judgement) -> None:
+    def _check_contract(self, judgement: Judgement, number: int) -> None:
         transaction = judgement.transaction
         if transaction is None:
             return
@@ -167,11 +168,15 @@ class TrustedLedger:
             if transaction.chaincode_name != LIFECYCLE:
                 self.tally.note(OTHER_CHAINCODES)
             return
+        if (at := time_of(transaction.header)) is not None:
+            self.times.follow(number, at)
         check_run(transaction, self.state, self.versions)
         self.tally.add(CheckName.VERSION)
         version = run_version(transaction)
-        if version != VERSION:
-            self.tally.note(OTHER_VERSIONS if version in self.versions else UNKNOWN_VERSIONS)
+        known = version in self.versions
+        self.tally.versions[version if known else VERSION] += 1
+        if not known:
+            self.tally.note(UNKNOWN_VERSIONS)
         self.tally.add(CheckName.CONTRACT)
         self.tally.note(transaction.function)
 

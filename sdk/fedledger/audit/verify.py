@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 from fedledger.audit.artifacts import Artifacts, ArtifactSource, no_artifacts
-from fedledger.audit.contract_versions import Versions
+from fedledger.audit.contract_versions import Versions, contract_versions
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import BLOCK_CHECKS, CheckName, Finding
 from fedledger.audit.models import model_checks
+from fedledger.audit.norm_bound import norm_bound_check
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
-from fedledger.audit.trusted_ledger import (
-    OTHER_CHAINCODES,
-    OTHER_VERSIONS,
-    OUTSIDE_VALIDITY,
-    UNKNOWN_VERSIONS,
-    TrustedLedger,
-)
+from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OUTSIDE_VALIDITY, UNKNOWN_VERSIONS, TrustedLedger
 from fedledger.audit.world import World
 from fedledger_chaincode.contract import VERSION
 
@@ -41,23 +37,26 @@ def verify(
         artifacts: where aggregate shares and models are found.
         trusted_genesis: hex header hash of the genesis block that is to be trusted; None trusts the first block.
         chaincode: the contract's name on the channel.
-        versions: ``contract_versions(...)`` for a ledger on which the contract was upgraded; None for the
-            installed one alone.
+        versions: ``contract_versions(...)`` where versions of the contract lie that do not come with this release;
+            None for those that do.
 
     Raises:
         GenesisError: when the first block is no genesis block that can be judged, or not the trusted one. Everything
             else that is wrong is in the report.
     """
+    if versions is None:
+        with contract_versions() as found:
+            return verify(blocks, artifacts, trusted_genesis=trusted_genesis, chaincode=chaincode, versions=found)
     remaining = iter(blocks)
     genesis = next(remaining, None)
     if genesis is None:
         raise GenesisError("NO_BLOCKS", "There is no block to audit.", "Export a ledger that has its genesis block.")
     ledger = TrustedLedger(genesis, chaincode, versions)
-    found = ledger.genesis_hash.hex()
-    if trusted_genesis is not None and trusted_genesis != found:
+    begun = ledger.genesis_hash.hex()
+    if trusted_genesis is not None and trusted_genesis != begun:
         raise GenesisError(
             "OTHER_GENESIS",
-            f"The ledger begins with the genesis block {found}, not with {trusted_genesis}.",
+            f"The ledger begins with the genesis block {begun}, not with {trusted_genesis}.",
             "Ask an organisation that you trust for the hash of the channel's genesis block.",
         )
     finding = _extend(ledger, remaining)
@@ -70,14 +69,16 @@ def _ledger_checks(ledger: TrustedLedger, artifacts: ArtifactSource) -> tuple[Ch
     world = World(ledger.state.values(ledger.chaincode))
     return (
         rounds_check(world),
+        norm_bound_check(world),
         *model_checks(world, Artifacts(artifacts), ledger.block_of),
         privacy_check(world),
+        ledger.times.check(),
     )
 
 
 def _up_to(check: Check, ledger: TrustedLedger, finding: Finding | None) -> Check:
     """A check over the whole ledger says how far it got when a block stopped the audit."""
-    if finding is None or check.outcome is not Outcome.PASSED:
+    if finding is None or check.outcome not in (Outcome.PASSED, Outcome.LIMITED):
         return check
     return replace(check, outcome=Outcome.STOPPED, detail=f"{check.detail}, up to block {ledger.height - 1}")
 
@@ -110,6 +111,18 @@ def _idle(name: CheckName, ledger: TrustedLedger) -> bool:
     )
 
 
+def _runs(ledger: TrustedLedger) -> list[str]:
+    """Which version of the contract has run how many transactions again, the one with the most first."""
+    counts = ledger.tally.versions or Counter({VERSION: 0})
+    told: list[str] = []
+    for version, count in counts.most_common():
+        origin = ledger.versions.origin(version)
+        whose = f"version {version}" if told else f"transactions have the results of version {version} of the contract"
+        told.append(f"{count} {'those of ' if told else ''}{whose}" + (f", {origin}" if origin else ""))
+    unknown = ledger.tally.notes[UNKNOWN_VERSIONS]
+    return told + ([f"{unknown} were made by versions that are not here, with the same results"] if unknown else [])
+
+
 def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
     notes = ledger.tally.notes
     match name:
@@ -133,11 +146,7 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
         case CheckName.COMMIT:
             return f"{count} commit hashes of the replayed state"
         case CheckName.VERSION:
-            others, unknown = notes[OTHER_VERSIONS], notes[UNKNOWN_VERSIONS]
-            told = [f"{count - others} transactions have the results of version {VERSION} of the contract"]
-            told += [f"{others} of their own versions"] if others else []
-            told += [f"{unknown} were made by versions that are not here, with the same results"] if unknown else []
-            return "; ".join(told)
+            return "; ".join(_runs(ledger))
         case CheckName.CONTRACT:
             others = notes[OTHER_CHAINCODES]
             run = f"{count} transactions of chaincode {ledger.chaincode} run again"

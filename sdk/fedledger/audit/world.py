@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fedledger_chaincode.messages.records import (
+    AttestationRecord,
     ModelRecord,
+    RoundRecord,
     SettlementRecord,
     TaskRecord,
     UpdateRecord,
@@ -28,9 +31,18 @@ class World:
         """The model versions of a task in ascending order, version 0 first."""
         return tuple(self._scan(ModelRecord, prefix("model", task)))
 
-    def settlements(self, task: str) -> tuple[SettlementRecord, ...]:
-        """The decisions of a task's settled rounds, in order."""
-        return tuple(self._scan(SettlementRecord, prefix("settlement", task)))
+    def settlements(self, task: str) -> tuple[tuple[int, SettlementRecord], ...]:
+        """The decisions of a task's settled rounds with their rounds' numbers, in order."""
+        rounds = (record.round for record in self._scan(RoundRecord, prefix("round", task)))
+        return tuple(
+            (number, self.settlement(task, number)) for number in rounds if settlement_key(task, number) in self.values
+        )
+
+    def openings(self, task: str, number: int) -> Counter[str]:
+        """How many validators gave values of each update in a round, by participant."""
+        attestations = self._scan(AttestationRecord, prefix("attestation", task, f"{number:07d}"))
+        findings = (finding for record in attestations for finding in record.attestation.findings)
+        return Counter(finding.participant for finding in findings if finding.opening is not None)
 
     def task(self, name: str) -> TaskRecord:
         return TaskRecord.decode(self.values[task_key(name)])

@@ -12,7 +12,7 @@ from fedledger.audit.contract_versions import contract_versions
 from fedledger.audit.report import AuditReport, Outcome
 from fedledger.audit.sources import export_network, verify_file, verify_network
 from fedledger.audit.verify import CHAINCODE
-from fedledger.cli.output import Format, show
+from fedledger.cli.output import Format, safe, show
 from fedledger.cli.session import DEFAULT_CONFIG, ConfigOption, FormatOption, ProfileOption, session
 from fedledger.errors import BadInputError, ExitCode
 from fedledger.identity.profile import FILE_NAME, profile_names
@@ -44,7 +44,9 @@ def export(
 ) -> None:
     """Write all blocks, models and aggregate shares into one file that can be verified offline."""
     with session(*_auditor(folder, config, profile)) as opened:
-        summary = export_network(opened.network, out, chaincode=chaincode or opened.profile.chaincode)
+        summary = export_network(
+            opened.network, out, allowed=opened.profile.stores, chaincode=chaincode or opened.profile.chaincode
+        )
     show(
         {
             "file": str(out),
@@ -71,8 +73,8 @@ def verify(
         list[Path] | None,
         typer.Option(
             "--contract",
-            help="Wheel of another release, or folder with its fedledger_chaincode, where the contract was upgraded; "
-            "may be repeated.",
+            help="Wheel of another release, or folder with its fedledger_chaincode, for a version of the contract that "
+            "does not come with this one, or in its place; may be repeated.",
         ),
     ] = None,
     output: FormatOption = Format.TEXT,
@@ -86,23 +88,41 @@ def verify(
         else:
             opened = stack.enter_context(session(*_auditor(folder, config, profile)))
             named = chaincode or opened.profile.chaincode
-            report = verify_network(opened.network, trusted_genesis=genesis, chaincode=named, versions=versions)
+            report = verify_network(
+                opened.network,
+                allowed=opened.profile.stores,
+                trusted_genesis=genesis,
+                chaincode=named,
+                versions=versions,
+            )
     show(report.document(), lines(report), output)
     if not report.ok:
         raise typer.Exit(ExitCode.FAILED)
 
 
-_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.SKIPPED: "skipped", Outcome.STOPPED: "stopped"}
+_MARKS = {
+    Outcome.PASSED: "ok",
+    Outcome.FAILED: "FAILED",
+    Outcome.SKIPPED: "skipped",
+    Outcome.LIMITED: "LIMITED",
+    Outcome.STOPPED: "stopped",
+}
 
 
 def lines(report: AuditReport) -> list[str]:
     """One line per check, and the verdict."""
-    found = [f"{_MARKS[check.outcome]:8} {check.name}: {check.detail}" for check in report.checks]
+    found = [f"{_MARKS[check.outcome]:8} {check.name}: {safe(check.detail)}" for check in report.checks]
     if not report.ok:
         where = "" if report.first_bad_block is None else f" The first bad block is {report.first_bad_block}."
         return [*found, f"The ledger of channel {report.channel} is NOT as it should be.{where}"]
-    incomplete = "" if report.complete else " Some checks could not be carried out; see above."
-    return [*found, f"The ledger of channel {report.channel} is as it should be: {report.blocks} blocks.{incomplete}"]
+    limits = ", ".join(check.name for check in report.checks if check.outcome is Outcome.LIMITED)
+    how = "as the rules of its versions make it" if limits else "as it should be"
+    closing = f"The ledger of channel {report.channel} is {how}: {report.blocks} blocks."
+    if limits:
+        closing += f" They do not prove everything that it claims: see {limits}."
+    if any(check.outcome is Outcome.SKIPPED for check in report.checks):
+        closing += " Some checks could not be carried out; see above."
+    return [*found, closing]
 
 
 def _auditor(folder: Path | None, config: Path, profile: str | None) -> tuple[Path, str | None]:

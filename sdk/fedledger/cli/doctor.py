@@ -114,7 +114,7 @@ def _reached(profile: Profile) -> str:
 
 
 def _store(profile: Profile) -> str:
-    store = ValidatorStore(profile.store)
+    store = ValidatorStore.own(profile.store)
     digest = store.artifacts.put(b"fedledger doctor")
     store.artifacts.delete(digest)
     return f"{profile.store} can be written"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from cryptography.hazmat.primitives import hashes
 
-from fedledger.cli.output import Format, facts, messages, show
+from fedledger.cli.output import Format, facts, say, show
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -185,7 +185,7 @@ def revoke(
         f"Revoked {len(revoked)} certificates of {name}; the new revocation list is in {crl}.",
         output,
     )
-    messages.print(f"Peers refuse them once a governor has run: fedledger network revocations {crl}", markup=False)
+    say(f"Peers refuse them once a governor has run: fedledger network revocations {crl}")
 
 
 def _authority(profile: Profile) -> FabricCa:

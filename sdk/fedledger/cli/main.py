@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fedledger.cli.commands import Commands
-from fedledger.cli.output import configure_logging, messages
+from fedledger.cli.output import complain, configure_logging, messages, say
 from fedledger.errors import ExitCode, FedledgerError
 
 app = typer.Typer(
@@ -49,16 +49,16 @@ def run(arguments: list[str]) -> int:
     except FedledgerError as error:
         from fedledger.agents.follow import is_refused_identity
 
-        complain(error)
+        complain("Error", f"{error.code}: {error.message}" + (f"\n{error.remedy}" if error.remedy else ""))
         return ExitCode.CONNECTION if is_refused_identity(error) else error.exit_code
     except KeyboardInterrupt:
-        messages.print("Interrupted. The same command goes on where it stopped.")
+        say("Interrupted. The same command goes on where it stopped.")
         return _SIGNALLED + _SIGINT
     except BrokenPipeError:
         return ExitCode.OK
     except Exception:
-        messages.print("[red]This is a bug in fedledger. Please report it with these lines:[/red]")
-        messages.print(traceback.format_exc(), markup=False)
+        complain("This is a bug in fedledger. Please report it with these lines:", "")
+        say(traceback.format_exc())
         return ExitCode.BUG
     return ExitCode.OK
 
@@ -66,12 +66,3 @@ def run(arguments: list[str]) -> int:
 def typer_usage_error() -> int:
     """The code with which the argument parser ends on arguments that it does not understand."""
     return 2
-
-
-def complain(error: FedledgerError) -> None:
-    """Say what happened and what to do, on stderr whatever ``--quiet`` says."""
-    was_quiet, messages.quiet = messages.quiet, False
-    messages.print(f"[red]Error[/red] {error.code}: {error.message}", markup=True)
-    if error.remedy:
-        messages.print(error.remedy, markup=False)
-    messages.quiet = was_quiet

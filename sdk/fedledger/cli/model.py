@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fedledger.agents.stores import find_artifact, validator_stores
+from fedledger.agents.stores import artifact_areas, find_model_of
 from fedledger.cli.output import Format, facts, show, table
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
@@ -215,8 +215,8 @@ def deprecate(
 
 def fetch(opened: Session, task: str, model: ModelRecord) -> bytes:
     """The model file of a registry entry, checked against its digest."""
-    stores = [store.artifacts for store in validator_stores(opened.ledger.task(task))]
-    return find_artifact(stores, model.model_digest, model.model_size)
+    view = opened.ledger.task(task)
+    return find_model_of(view.record.spec, model, artifact_areas(view, allowed=opened.profile.stores))
 
 
 def _version(opened: Session, task: str, version: int | None) -> int:

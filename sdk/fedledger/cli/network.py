@@ -13,7 +13,7 @@ import typer
 from fedledger.cli import network_changes, network_host
 from fedledger.cli.engines import Engine, Network, existing_network, network_at
 from fedledger.cli.network_options import DEFAULT_DIR, DirOption, programs_table, shown_steps
-from fedledger.cli.output import Format, facts, messages, show
+from fedledger.cli.output import Format, facts, safe_lines, say, show
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import FormatOption
 from fedledger.errors import BadInputError
@@ -95,7 +95,7 @@ def logs(
     folder: DirOption = DEFAULT_DIR,
 ) -> None:
     """Print the end of a program's log."""
-    sys.stdout.write(existing_network(folder).logs(program, lines) + "\n")
+    sys.stdout.write(safe_lines(existing_network(folder).logs(program, lines)) + "\n")
 
 
 @app.command("ca")
@@ -140,7 +140,7 @@ def serve_authorities(
             f"{len(authorities)} authorities answer at {server.url}; profiles that name them are in {profiles}.",
             output,
         )
-        messages.print("For development only. Ctrl-C ends it.")
+        say("For development only. Ctrl-C ends it.")
         stop.wait()
 
 

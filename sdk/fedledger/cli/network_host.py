@@ -11,7 +11,7 @@ import typer
 from fedledger.cli import network_host_changes
 from fedledger.cli.network_host_folder import HostDirOption, host_at
 from fedledger.cli.network_options import DEFAULT_DIR, programs_document, programs_table, shown_steps
-from fedledger.cli.output import Format, facts, messages, show, table
+from fedledger.cli.output import Format, facts, safe_lines, say, show, table
 from fedledger.cli.session import FormatOption
 from fedledger.errors import BadInputError
 from fedledger.gateway.blocks import header_hash, parse_block
@@ -206,7 +206,7 @@ def logs(
     folder: HostDirOption = DEFAULT_DIR,
 ) -> None:
     """Print the end of a program's log."""
-    sys.stdout.write(host_at(folder).logs(program, lines) + "\n")
+    sys.stdout.write(safe_lines(host_at(folder).logs(program, lines)) + "\n")
 
 
 def _show_genesis(host: OrganisationHost, block: bytes, text: str, output: Format) -> None:
@@ -238,7 +238,7 @@ def _show_definition(host: OrganisationHost, definition: Definition, done: str, 
         f"{definition.endorsements} of {len(definition.organisations)} organisations.",
         output,
     )
-    messages.print(following, markup=False)
+    say(following)
 
 
 for _name, _change in network_host_changes.COMMANDS.items():

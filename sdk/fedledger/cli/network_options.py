@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from fedledger.cli.output import messages, table
+from fedledger.cli.output import say, table, working
 from fedledger_network.fabric.network import ProgramStatus
 
 DirOption = Annotated[Path, typer.Option("--dir", help="The network's folder.")]
@@ -20,11 +20,11 @@ DEFAULT_DIR = Path("run/network")
 @contextmanager
 def shown_steps(first: str) -> Iterator[Callable[[str], None]]:
     """What says the steps of something long, on stderr, beside a sign that it goes on."""
-    with messages.status(first) as status:
+    with working(first) as progress:
 
         def show_step(text: str) -> None:
-            messages.print(f"{text[:1].upper()}{text[1:]}...")
-            status.update(text)
+            say(f"{text[:1].upper()}{text[1:]}...")
+            progress(text)
 
         yield show_step
 

@@ -9,7 +9,7 @@ import typer
 
 from fedledger.agents.journal import Journal
 from fedledger.agents.participant import Contribution, Participant, pseudonym_of
-from fedledger.cli.output import MICRO, Format, facts, messages, show, tokens
+from fedledger.cli.output import MICRO, Format, facts, say, show, tokens
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
@@ -121,7 +121,7 @@ def run(
 
         def contributed(contribution: Contribution) -> None:
             sent.append(contribution)
-            messages.print(_line(contribution), markup=False)
+            say(_line(contribution))
             if rounds is not None and len(sent) >= rounds:
                 if key is None:
                     opened.ledger.leave_task(task)
@@ -130,8 +130,9 @@ def run(
         participant = build(opened, task, package, data, key)
         participant.on_contribution = contributed
         participant.on_evaluation = _evaluated
-        messages.print(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.", markup=False)
-        participant.run(stop)
+        with participant.journal.held(task):
+            say(f"{participant.site} takes part in {task} as {participant.pseudonym[:16]}.")
+            participant.run(stop)
         state = opened.ledger.task(task).record.state
     show(
         {
@@ -168,8 +169,11 @@ def build(opened: Session, task: str, package: str | None, data: str | None, key
         definition=definition,
         data=definition.load_data(source),
         key=private,
-        journal=Journal(profile.participant if key is None else profile.participant / pseudonym_of(private)),
+        journal=Journal(
+            profile.participant if key is None else profile.participant / pseudonym_of(private), profile.channel
+        ),
         site=Path(source).stem,
+        allowed=profile.stores,
         reports=key is None,
     )
 
@@ -214,4 +218,4 @@ def _line(contribution: Contribution) -> str:
 
 def _evaluated(version: int, metrics: Metrics) -> None:
     auc = "undefined" if metrics.auc is None else f"{metrics.auc:.3f}"
-    messages.print(f"Model {version}: AUC {auc}, accuracy {metrics.accuracy:.3f} on {metrics.n} held-out records.")
+    say(f"Model {version}: AUC {auc}, accuracy {metrics.accuracy:.3f} on {metrics.n} held-out records.")

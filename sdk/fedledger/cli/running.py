@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from fedledger.cli.output import messages
+from fedledger.cli.output import say
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     def ask(number: int, _: FrameType | None) -> None:
         if stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        messages.print("Ending after what is under way. The same command goes on where this one stops.")
+        say("Ending after what is under way. The same command goes on where this one stops.")
         stop.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

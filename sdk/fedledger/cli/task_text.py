@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from fedledger.cli.output import MICRO, tokens
+from fedledger.cli.output import MICRO, safe, tokens
 from fedledger_chaincode.messages.records import ConsentRecord
 from fedledger_chaincode.messages.task import OwnPrivacy, PrivacySpec, RobustnessSpec, TaskSpec
 from fedledger_chaincode.messages.views import TaskView
@@ -31,7 +31,9 @@ def open_amendment(view: TaskView) -> list[str]:
     if amendment is None:
         return []
     before, after = agreement_of(view.record.spec), agreement_of(amendment.spec)
-    changed = [f"  {name}: {before[name]} -> {after[name]}" for name in after if before[name] != after[name]]
+    changed = [
+        f"  {name}: {safe(before[name])} -> {safe(after[name])}" for name in after if before[name] != after[name]
+    ]
     votes = f"{len(amendment.approved)} for it, {len(amendment.rejected)} against it"
     return [
         f"Amendment {amendment.number}, proposed by {amendment.proposer}, {votes}; hash {amendment.spec_hash}",

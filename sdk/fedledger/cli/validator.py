@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +10,12 @@ from typing import Annotated
 import typer
 
 from fedledger.agents.duties import Duty
+from fedledger.agents.lock import only_one
+from fedledger.agents.openings import OpeningMemory
 from fedledger.agents.reference import ReferenceMemory
 from fedledger.agents.stores import ValidatorStore
 from fedledger.agents.validator import PATIENCE_SECONDS, Validator
-from fedledger.cli.output import Format, messages, show, tokens
+from fedledger.cli.output import Format, say, show, tokens
 from fedledger.cli.running import stopped_by_signals
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
@@ -25,6 +28,7 @@ from fedledger.cli.session import (
 )
 from fedledger.errors import BadInputError
 from fedledger.identity.files import make_private_folder, read_private, write_private
+from fedledger.identity.profile import Profile
 from fedledger.secure_aggregation import SealingKey
 from fedledger.training import load_task
 from fedledger.training.reference import reference_update
@@ -74,12 +78,13 @@ def run(
 
         def taken(duty: Duty) -> None:
             steps.append(duty)
-            messages.print(f"Round {duty.round}: {_SAID[duty.step]}.", markup=False)
+            say(told(duty))
 
         validator.on_step = taken
-        get_ready(validator)
-        messages.print(f"The validator of {validator.msp} works on {task}.", markup=False)
-        validator.run(stop)
+        with held(opened.profile, task):
+            get_ready(validator)
+            say(f"The validator of {validator.msp} works on {task}.")
+            validator.run(stop)
         state = opened.ledger.task(task).record.state
     show(
         {
@@ -87,11 +92,16 @@ def run(
             "msp": validator.msp,
             "state": state,
             "stopped": stop.is_set(),
-            "steps": [{"round": duty.round, "step": duty.step} for duty in steps],
+            "steps": [_document(duty) for duty in steps],
         },
         f"Stopped; task {task} is {state}." if stop.is_set() else f"Task {task} is {state}.",
         output,
     )
+
+
+def told(duty: Duty) -> str:
+    """A step that was taken, in a sentence."""
+    return f"Round {duty.round}: {duty.words}."
 
 
 def build(opened: Session, task: str, package: str | None) -> Validator:
@@ -101,25 +111,46 @@ def build(opened: Session, task: str, package: str | None) -> Validator:
         BadInputError: the profile names no file for the sealing key, or the package is not the agreed one.
     """
     profile = opened.profile
+    key = _key_file(profile)
+    definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
+    return Validator(
+        ledger=opened.ledger,
+        task=task,
+        msp=profile.msp_id,
+        store=ValidatorStore.own(profile.store),
+        allowed=profile.stores,
+        sealing_key=sealing_key(key),
+        initial_model=definition.initial_model(),
+        reference_update=partial(reference_update, definition)
+        if definition.settings.robustness.trust_weighting == "reference-data"
+        else None,
+        memory=ReferenceMemory(_folder(profile) / "references" / profile.channel),
+        openings=OpeningMemory(_folder(profile) / "openings" / profile.channel),
+    )
+
+
+def held(profile: Profile, task: str) -> AbstractContextManager[None]:
+    """Keep other processes from being the profile's validator of the task while the context lasts.
+
+    Raises:
+        FedledgerError: ``AGENT_RUNS``, one is.
+    """
+    return only_one(_folder(profile) / "locks" / profile.channel / f"{task}.lock", f"validator of task {task}")
+
+
+def _folder(profile: Profile) -> Path:
+    """Where the validator keeps what it must remember."""
+    return profile.validator or _key_file(profile).parent
+
+
+def _key_file(profile: Profile) -> Path:
     if profile.sealing_key is None:
         raise BadInputError(
             "PROFILE_MALFORMED",
             f"Profile {profile.name} names no file for the sealing key.",
             'Add sealing_key = "FILE".',
         )
-    definition = load_task(package or task).agree(opened.ledger.task(task).record.spec)
-    return Validator(
-        ledger=opened.ledger,
-        task=task,
-        msp=profile.msp_id,
-        store=ValidatorStore(profile.store),
-        sealing_key=sealing_key(profile.sealing_key),
-        initial_model=definition.initial_model(),
-        reference_update=partial(reference_update, definition)
-        if definition.settings.robustness.trust_weighting == "reference-data"
-        else None,
-        memory=ReferenceMemory(profile.sealing_key.parent),
-    )
+    return profile.sealing_key
 
 
 def get_ready(validator: Validator) -> None:
@@ -138,16 +169,6 @@ def sealing_key(path: Path) -> SealingKey:
     return key
 
 
-_SAID = {
-    "open": "opened",
-    "close": "closed",
-    "attest": "the updates' shares are checked",
-    "dispute": "the dispute is opened",
-    "reveal": "the share of a contested update is shown",
-    "judge": "the shares that were shown are judged",
-    "settle": "settled",
-    "share": "the sum of shares is posted",
-    "report": "the new model is reported",
-    "finalise": "finalised",
-    "abort": "aborted",
-}
+def _document(duty: Duty) -> dict[str, object]:
+    late = {} if duty.phase is None else {"phase": duty.phase}
+    return {"round": duty.round, "step": duty.step.value} | late

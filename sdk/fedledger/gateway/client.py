@@ -19,12 +19,15 @@ import grpc
 from fedledger.gateway.connections import Connection, Connections
 from fedledger.gateway.deadlines import Deadlines
 from fedledger.gateway.errors import (
+    CLOSED,
     FINDS_NOBODY,
+    FORKED,
     CommitStatusError,
     EndorseError,
     EvaluateError,
     GatewayError,
     SubmitError,
+    says_denied,
 )
 from fedledger.gateway.event_stream import CloseableIterator, OpenStream
 
@@ -62,6 +65,7 @@ class GatewayClient:
         self._connections = connections
         self._deadlines = deadlines
         self._process_id = os.getpid()
+        self._closed = False
 
     def evaluate(self, request: Any, timeout: float | None = None) -> Any:
         """Run a query on a peer; returns ``EvaluateResponse``, raises ``EvaluateError`` (``GATEWAYS_DISAGREE``)."""
@@ -144,7 +148,8 @@ class GatewayClient:
         return self._open(lambda connection: connection.deliver.DeliverFiltered, iter((request,)), unpack, timeout)
 
     def close(self) -> None:
-        """Close the gRPC channels; every call under way is cancelled."""
+        """Close the gRPC channels; every call under way is cancelled, and a later one refused (``CLOSED``)."""
+        self._closed = True
         self._connections.close()
 
     def _call(
@@ -175,7 +180,7 @@ class GatewayClient:
 
     def _answer(self, connection: Connection, call: _Call, failures: list[GatewayError]) -> Any:
         """What a gateway answers; None when the next one is to be asked, with the reason added to ``failures``."""
-        self._refuse_forked()
+        self._refuse_unusable()
         try:
             answer = call.method(connection)(call.request, timeout=max(call.until - time.monotonic(), 0.0))
         except grpc.RpcError as error:
@@ -189,7 +194,8 @@ class GatewayClient:
 
     def _passed_over(self, connection: Connection, failure: GatewayError) -> bool:
         """Note what a failure tells about the gateway; returns whether the next one is to be asked."""
-        if _is_of_no_use(failure):
+        failure.by_further_gateway = not self._connections.is_first(connection)
+        if _is_of_no_use(failure) or (failure.by_further_gateway and says_denied(failure)):
             self._connections.failed(connection)
             return True
         if failure.status is grpc.StatusCode.DEADLINE_EXCEEDED and isinstance(failure, _WRITE_NOTHING):
@@ -197,15 +203,17 @@ class GatewayClient:
         return False
 
     def _open(self, method: Method, request: Any, unpack: Unpack[T], timeout: float | None) -> CloseableIterator[T]:
-        self._refuse_forked()
+        self._refuse_unusable()
         connection = self._connections.in_order()[0]
         call = method(connection)(request, timeout=self._deadlines.events if timeout is None else timeout)
         return OpenStream(call, unpack, lambda failure: self._passed_over(connection, failure))
 
-    def _refuse_forked(self) -> None:
+    def _refuse_unusable(self) -> None:
+        if self._closed:
+            raise GatewayError(CLOSED, "The gateway has been closed.", "Connect again.")
         if os.getpid() != self._process_id:
             raise GatewayError(
-                "FORKED",
+                FORKED,
                 "The gateway was connected by the parent process and its gRPC channel does not survive a fork.",
                 "Connect in the process that uses the gateway, or start processes by spawn.",
             )
@@ -222,7 +230,7 @@ def _is_of_no_use(failure: GatewayError) -> bool:
 
 def _by_nobody(failures: Sequence[GatewayError]) -> GatewayError:
     """The first gateway's failure, which tells how many others failed."""
-    first, *others = failures
+    first, *others = sorted(failures, key=lambda failure: failure.by_further_gateway)
     if not others:
         return first
     return type(first)(

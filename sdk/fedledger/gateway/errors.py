@@ -40,6 +40,8 @@ _KEEP_STREAMS = (
     " for the next transactions, or ask whoever runs the peer to raise peer.limits.concurrency; keep one stream open"
     " instead of opening many."
 )
+CLOSED, FORKED = "CLOSED", "FORKED"
+"""What this process itself has done to its connection."""
 _RECOGNISED = (
     ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again.", ExitCode.FAILED),
     ("client identity expired", CERTIFICATE_EXPIRED, "Renew the certificate at your CA.", ExitCode.CONNECTION),
@@ -56,6 +58,9 @@ _ADVICE = (
     (FINDS_NOBODY, "The gateway's peer does not reach enough organisations: try again, or at another one's gateway."),
 )
 """What else they say: part of the text, what to do."""
+_REFUSED = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
+_ACCESS_DENIED = "access denied"
+"""What Fabric's peers answer to a creator whose certificate they do not accept, with various statuses."""
 _STATUS_DETAILS = "grpc-status-details-bin"
 
 
@@ -93,6 +98,8 @@ class GatewayError(FedledgerError):
 
     phase: ClassVar[str] = "GATEWAY"
     activity: ClassVar[str] = "A call of the gateway"
+    by_further_gateway: bool = False
+    """Whether it is another organisation's gateway that says so, on whose word nobody ends who is let in at home."""
 
     def __init__(
         self,
@@ -228,6 +235,16 @@ _COMMIT_REMEDIES = {
     "ENDORSEMENT_POLICY_FAILURE": "Let the gateway choose the endorsing organisations, or name enough of them.",
     "DUPLICATE_TXID": "The same transaction is on the ledger already.",
 }
+
+
+def refuses_identity(error: GatewayError) -> bool:
+    """Whether a peer does not accept who asks, whatever is asked."""
+    return says_denied(error) and not error.by_further_gateway
+
+
+def says_denied(error: GatewayError) -> bool:
+    """The same of any gateway."""
+    return error.status in _REFUSED or error.code == CERTIFICATE_EXPIRED or _ACCESS_DENIED in error.message
 
 
 def error_details(error: grpc.RpcError) -> tuple[ErrorDetail, ...]:

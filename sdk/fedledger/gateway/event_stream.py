@@ -131,4 +131,4 @@ class ReopenedStream(CloseableIterator[T]):
 
 
 def _has_broken_off(error: EventsError) -> bool:
-    return error.status in _BROKEN or error.code == _PEER_IS_STOPPING
+    return error.status in _BROKEN or error.code == _PEER_IS_STOPPING or error.by_further_gateway

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from fedledger.identity.ca import FabricCa
 
 FILE_NAME = "fedledger.toml"
+DEFAULT_STORES = ("file", "https", "s3", "gs", "az", "abfs")
+"""Protocols that a store's URL on the ledger may name unless a profile says otherwise: folders, which every machine of
+an organisation may share, and the common object stores over TLS. Not among them is what logs in elsewhere (ssh, sftp),
+talks in plain text (ftp, http) or opens further URLs that it finds in what it reads (reference, zip, github)."""
 _LONGEST_SOCKET_PATH = 107
 """Bytes; ``sun_path`` of unix(7) without its terminating zero."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]+")
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Profile:
     certificate: Path
     key: Path
     store: str
-    """The artifact store: a directory or an fsspec URL."""
+    """The organisation's own artifact store: a directory or an fsspec URL, of whatever protocol."""
     tls_roots: Path | None = None
     """PEM of the CAs that the gateway's TLS certificate must chain to; without it the gateway must be local."""
     ca: str | None = None
@@ -78,6 +83,8 @@ class Profile:
     """Where the validator agent keeps what it must remember."""
     further_gateways: tuple[FurtherGateway, ...] = ()
     """Asked in their order while the organisation's own does not answer; more than half of them have to agree."""
+    stores: tuple[str, ...] = DEFAULT_STORES
+    """Protocols of fsspec that are opened where others name a store on the ledger; never several in a chain."""
 
     def credentials(self) -> Credentials:
         """Read certificate and key; raises ``IdentityError`` as ``wallet.load_credentials`` does."""
@@ -114,7 +121,8 @@ class Profile:
 
 _FURTHER = "further_gateways"
 _FURTHER_FORM = f'Write {_FURTHER} = [{{ gateway = "host:port", tls_roots = "FILE" }}].'
-_KEYS = tuple(field for field in fields(Profile) if field.name not in ("name", _FURTHER))
+_STORES = "stores"
+_KEYS = tuple(field for field in fields(Profile) if field.name not in ("name", _FURTHER, _STORES))
 _REQUIRED = frozenset(("gateway", "channel", "chaincode", "msp_id", "certificate", "key", "store"))
 _PATHS = frozenset(field.name for field in _KEYS if "Path" in str(field.type))
 
@@ -177,7 +185,7 @@ def _completed(profile: Profile, before: Profile | None) -> Profile:
     """The profile with what only the earlier one says."""
     if before is None:
         return profile
-    missing = [field.name for field in fields(Profile) if not getattr(profile, field.name)]
+    missing = [field.name for field in fields(Profile) if getattr(profile, field.name) == field.default]
     return replace(profile, **{name: getattr(before, name) for name in missing})
 
 
@@ -192,7 +200,7 @@ class _Reader:
     def read(self, table: object) -> Profile:
         if not isinstance(table, dict):
             raise self._malformed(None, "is not a table", f"Write [profiles.{self.name}] and its keys below it.")
-        known = {field.name for field in _KEYS} | {_FURTHER}
+        known = {field.name for field in _KEYS} | {_FURTHER, _STORES}
         for key in table:
             if key not in known:
                 raise BadInputError(
@@ -200,7 +208,7 @@ class _Reader:
                     f"{self._place(key)}: profile {self.name} has an unknown key {key!r}.",
                     f"Known keys: {', '.join(sorted(known))}.",
                 )
-        own = {key: value for key, value in table.items() if key != _FURTHER}
+        own = {key: value for key, value in table.items() if key not in (_FURTHER, _STORES)}
         for key, value in own.items():
             if not _is_text(value):
                 raise self._malformed(key, f"has a {key} that is no text", f'Write {key} = "...".')
@@ -210,6 +218,8 @@ class _Reader:
         values["gateway"] = self._gateway(own)
         values["store"] = self._store(own["store"])
         values[_FURTHER] = self._further_gateways(table.get(_FURTHER, []))
+        if _STORES in table:
+            values[_STORES] = self._stores(table[_STORES])
         if "ca" in own:
             self._check_authority(own)
         return Profile(name=self.name, **values)
@@ -255,6 +265,15 @@ class _Reader:
     def _store(self, store: str) -> str:
         return store if _is_url(store) else str(self._resolve(store))
 
+    def _stores(self, protocols: object) -> tuple[str, ...]:
+        if not isinstance(protocols, list) or not all(
+            isinstance(protocol, str) and _PROTOCOL.fullmatch(protocol) for protocol in protocols
+        ):
+            raise self._malformed(
+                _STORES, f"has {_STORES} that are no list of protocols", f'Write {_STORES} = ["file", "s3"].'
+            )
+        return tuple(protocols)
+
     def _check_authority(self, table: Mapping[str, str]) -> None:
         scheme, separator, rest = table["ca"].partition("://")
         if scheme not in ("http", "https") or not separator or not rest:
@@ -283,6 +302,8 @@ def _table(profile: Profile, folder: Path) -> str:
             for each in profile.further_gateways
         ]
         lines.append(f"{_FURTHER} = [{', '.join(f'{{ {each} }}' for each in inline)}]")
+    if profile.stores != DEFAULT_STORES:
+        lines.append(f"{_STORES} = [{', '.join(map(toml_string, profile.stores))}]")
     return f"[profiles.{profile.name}]\n" + "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """One typed method per transaction of the contract, over the gateway client.
 
-A submission that lost a race (MVCC or phantom conflict, or peers at different heights) is sent again: it had no effect,
-so that repeating is safe even for a payment. Nothing else is retried.
+A submission that lost a race (MVCC or phantom conflict, peers at different heights, or a round that is being opened in
+this moment) is sent again: it had no effect, so that repeating is safe even for a payment. Nothing else is retried.
 """
 
 from __future__ import annotations
@@ -33,33 +33,35 @@ from fedledger_chaincode.messages.records import (
     AmendmentRecord,
     AttestationRecord,
     ConsentRecord,
-    DisputesRecord,
+    DisclosureRecord,
     EvaluationRecord,
-    JudgementRecord,
+    HeadRecord,
+    LateRecord,
     MemberRecord,
     MintRecord,
     ModelRecord,
     ModelUseRecord,
     ReferenceRecord,
     ReportRecord,
-    RevealRecord,
     RoundRecord,
     SettlementRecord,
     SuspensionRecord,
     TaskRecord,
     ValidatorRecord,
+    VotesRecord,
 )
 from fedledger_chaincode.messages.round import (
     AbortRequest,
     AggregateShare,
     Attestation,
+    DealingVotes,
+    Disclosure,
     EvaluationReport,
     JoinRequest,
+    LateClaim,
     ModelReport,
     ReferenceCommitment,
     RevealedReference,
-    RevealedShare,
-    RevealJudgement,
     SignedAdmission,
     SignedManifest,
     ValidatorRegistration,
@@ -92,6 +94,8 @@ ATTEMPTS = 8
 _FIRST_PAUSE = 0.02
 _RACES = ("MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT")
 _DIFFERENT_HEIGHTS = "ProposalResponsePayloads do not match"
+_ROUND_OPENS = "ROUND_OPENS"
+"""The contract's refusal to change who takes part in the moment in which a round reads it."""
 _NOT_ALL_ENDORSED = "failed to collect enough transaction endorsements"
 """What Fabric's gateway says when one peer has endorsed and another one refuses."""
 
@@ -103,6 +107,11 @@ class TaskLedger:
         self._network = network
         self._chaincode = chaincode
         self._contract: Contract = network.get_contract(chaincode)
+
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self._network.name
 
     # --- tasks
 
@@ -155,6 +164,9 @@ class TaskLedger:
 
     # --- rounds
 
+    def call_round(self, task: str, number: int) -> HeadRecord:
+        return self._submit(HeadRecord, "CallRound", task, number)
+
     def open_round(self, task: str, number: int) -> RoundRecord:
         return self._submit(RoundRecord, "OpenRound", task, number)
 
@@ -174,14 +186,8 @@ class TaskLedger:
     def attest_updates(self, attestation: Attestation) -> AttestationRecord:
         return self._submit(AttestationRecord, "AttestUpdates", attestation)
 
-    def dispute_round(self, task: str, number: int) -> DisputesRecord:
-        return self._submit(DisputesRecord, "DisputeRound", task, number)
-
-    def reveal_share(self, share: RevealedShare) -> RevealRecord:
-        return self._submit(RevealRecord, "RevealShare", share)
-
-    def judge_reveal(self, judgement: RevealJudgement) -> JudgementRecord:
-        return self._submit(JudgementRecord, "JudgeReveal", judgement)
+    def claim_late(self, claim: LateClaim) -> LateRecord:
+        return self._submit(LateRecord, "ClaimLate", claim)
 
     def settle_round(self, task: str, number: int) -> SettlementRecord:
         return self._submit(SettlementRecord, "SettleRound", task, number)
@@ -197,6 +203,12 @@ class TaskLedger:
 
     def abort_round(self, request: AbortRequest) -> RoundRecord:
         return self._submit(RoundRecord, "AbortRound", request)
+
+    def disclose_shares(self, disclosure: Disclosure) -> DisclosureRecord:
+        return self._submit(DisclosureRecord, "DiscloseShares", disclosure)
+
+    def vote_dealing(self, votes: DealingVotes) -> VotesRecord:
+        return self._submit(VotesRecord, "VoteDealing", votes)
 
     # --- registry and tokens
 
@@ -293,10 +305,16 @@ class TaskLedger:
     # --- events
 
     def events(self, start_block: int | None = None) -> CloseableIterator[ChaincodeEvent]:
-        """The contract's events as they are committed, from ``start_block`` on; decode with ``LedgerEvent.decode``."""
-        return self._network.chaincode_events(self._chaincode, start_block=start_block)
+        """The contract's events as they are committed, from ``start_block`` on; decode with ``LedgerEvent.decode``.
 
-    def decoded_events(self, start_block: int | None = None) -> Iterator[LedgerEvent]:
+        A stream with a start goes on when its peer goes away, there or at another gateway, behind the last event that
+        it gave: none is lost and none told twice. One without ends with ``EventsError``: nobody knows what it missed.
+        """
+        return self._network.chaincode_events(
+            self._chaincode, start_block=start_block, reconnect=start_block is not None
+        )
+
+    def decoded_events(self, start_block: int) -> Iterator[LedgerEvent]:
         """The same, decoded."""
         with closing(self.events(start_block)) as events:
             for event in events:
@@ -337,6 +355,8 @@ def _lost_a_race(error: GatewayError) -> bool:
     if isinstance(error, CommitError):
         return error.code in _RACES
     if error.contract_error is not None:
+        if error.contract_error.code == _ROUND_OPENS:
+            return True
         # The same contract gives another answer where the newest block has not arrived yet.
         return isinstance(error.__cause__, grpc.Call) and _NOT_ALL_ENDORSED in (error.__cause__.details() or "")
     return any(_DIFFERENT_HEIGHTS in detail.message for detail in error.details) or _DIFFERENT_HEIGHTS in str(error)

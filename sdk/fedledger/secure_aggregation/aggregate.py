@@ -18,11 +18,11 @@ from fedledger.secure_aggregation.parameters import Parameters
 from fedledger.secure_aggregation.randomness import elements_from_bytes, elements_to_bytes
 from fedledger.secure_aggregation.share import OpenedShare
 from fedledger_chaincode.rules.commitments import frame, integer
-from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
+from fedledger_chaincode.rules.dealing import AGGREGATE_HEADER_BYTES, aggregate_bytes
+from fedledger_chaincode.rules.field import MODULUS
 
 _MAGIC = b"FLDGAGG1"
 _SUM = b"fedledger/weighted-sum/1"
-_HEADER_BYTES = len(_MAGIC) + 32 + 8 + 8
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def read_aggregate_share(data: bytes, parameters: Parameters, validator: int, wa
         AggregateError: ``AGGREGATE_FILE``, the bytes are not the file of this validator and this sum.
     """
     head = _MAGIC + wanted.digest() + integer(validator) + integer(parameters.dimension)
-    if len(data) != _HEADER_BYTES + ELEMENT_BYTES * parameters.dimension or not data.startswith(head):
+    if len(data) != aggregate_bytes(parameters.dimension) or not data.startswith(head):
         raise _not_the_file(validator)
     try:
-        return elements_from_bytes(memoryview(data)[_HEADER_BYTES:])
+        return elements_from_bytes(memoryview(data)[AGGREGATE_HEADER_BYTES:])
     except ValueError:
         raise _not_the_file(validator) from None
 

@@ -24,12 +24,16 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Q = np.uint64(MODULUS)
 _ZERO = np.uint64(0)
 _THREE = np.uint64(3)
+_EIGHT = np.uint64(8)
 _BITS = np.uint64(61)
-_LAZY = 32
+_RUN = 1024
+"""Elements handled at a time, so that they stay in the first cache."""
+LAZY = 32
 """Products below 2^122 that 128 bits can add up, with room to spare."""
 
 
-def _kernel(function: _Function) -> _Function:
+def compiled(function: _Function) -> _Function:
+    """A function on arrays as machine code, compiled at its first call and kept on disk."""
     return cast(_Function, numba.njit(cache=True, nogil=True)(function))
 
 
@@ -45,87 +49,124 @@ def _high_word(_typing_context: Any, _left: Any, _right: Any) -> Any:
     return numba.types.uint64(numba.types.uint64, numba.types.uint64), generate
 
 
-@_kernel
-def _reduced(value: np.uint64) -> np.uint64:
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply_add(_typing_context: Any, _high: Any, _low: Any, _left: Any, _right: Any) -> Any:
+    """high 2^64 + low + left right as a high and a low word; at most 32 products of elements are added to zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide, word = ir.IntType(128), ir.IntType(64)
+        high, low, left, right = (builder.zext(argument, wide) for argument in arguments)
+        sixty_four = ir.Constant(wide, 64)
+        total = builder.add(builder.or_(builder.shl(high, sixty_four), low), builder.mul(left, right))
+        words = builder.trunc(builder.lshr(total, sixty_four), word), builder.trunc(total, word)
+        return context.make_tuple(builder, signature.return_type, words)
+
+    uint64 = numba.types.uint64
+    return numba.types.UniTuple(uint64, 2)(uint64, uint64, uint64, uint64), generate
+
+
+@compiled
+def reduced(value: np.uint64) -> np.uint64:
     """A value of at most 2q, below q."""
     return value - _Q if value >= _Q else value
 
 
-@_kernel
+@compiled
 def add(left: np.uint64, right: np.uint64) -> np.uint64:
-    return _reduced(left + right)
+    return reduced(left + right)
 
 
-@_kernel
+@compiled
+def negate(element: np.uint64) -> np.uint64:
+    return reduced(_Q - element)
+
+
+@compiled
 def multiply(left: np.uint64, right: np.uint64) -> np.uint64:
     low = left * right
     high = _high_word(left, right)
-    return _reduced((low & _Q) + ((high << _THREE) | (low >> _BITS)))
+    return reduced((low & _Q) + ((high << _THREE) | (low >> _BITS)))
 
 
-@_kernel
-def _fold(high: np.uint64, low: np.uint64) -> np.uint64:
+@compiled
+def reduced_wide(high: np.uint64, low: np.uint64) -> np.uint64:
     """high 2^64 + low mod q; 2^64 = 8 mod q."""
-    reduced_high = _reduced((high & _Q) + (high >> _BITS))
-    reduced_low = _reduced((low & _Q) + (low >> _BITS))
+    reduced_high = reduced((high & _Q) + (high >> _BITS))
+    reduced_low = reduced((low & _Q) + (low >> _BITS))
     return add(multiply(reduced_high, np.uint64(8)), reduced_low)
 
 
-@_kernel
+@compiled
 def dot(left: Elements, right: Elements) -> np.uint64:
     """Inner product of two vectors of equal length."""
     total = _ZERO
     length = left.shape[0]
-    for start in range(0, length, _LAZY):
+    for start in range(0, length, LAZY):
         high = _ZERO
         low = _ZERO
-        for i in range(start, min(start + _LAZY, length)):
-            product = left[i] * right[i]
-            low += product
-            high += _high_word(left[i], right[i]) + np.uint64(low < product)
-        total = add(total, _fold(high, low))
+        for i in range(start, min(start + LAZY, length)):
+            high, low = multiply_add(high, low, left[i], right[i])
+        total = add(total, reduced_wide(high, low))
     return total
 
 
-@_kernel
+@compiled
 def evaluate(constant: Elements, coefficients: Elements, point: int, out: Elements) -> None:
-    """Horner's rule at one point for many polynomials.
+    """Horner's rule at one point for many polynomials, a run of them at a time.
 
     Args:
         constant: uint64[m], the secrets.
         coefficients: uint64[t, m], those of x, x^2, ..., x^t.
         out: uint64[m], overwritten.
     """
-    degree = coefficients.shape[0]
-    x = np.uint64(point)
-    for i in range(constant.shape[0]):
-        value = coefficients[degree - 1, i]
-        for k in range(degree - 2, -1, -1):
-            value = add(multiply(value, x), coefficients[k, i])
-        out[i] = add(multiply(value, x), constant[i])
+    degree, length = coefficients.shape
+    for start in range(0, length, _RUN):
+        end = min(start + _RUN, length)
+        values = coefficients[degree - 1, start:end]
+        for k in range(degree - 2, -2, -1):
+            added = coefficients[k, start:end] if k >= 0 else constant[start:end]
+            _horner_step(values, np.uint64(point), added, out[start:end])
+            values = out[start:end]
 
 
-@_kernel
+@compiled
+def _horner_step(values: Elements, x: np.uint64, added: Elements, out: Elements) -> None:
+    """out = values x + added; products by less than eight fit into one word, and are vectorised."""
+    if x < _EIGHT:
+        for i in range(out.shape[0]):
+            product = values[i] * x
+            out[i] = add(reduced((product & _Q) + (product >> _BITS)), added[i])
+    else:
+        for i in range(out.shape[0]):
+            out[i] = add(multiply(values[i], x), added[i])
+
+
+@compiled
 def accumulate(total: Elements, weight: np.uint64, share: Elements) -> None:
     """total += weight * share, in place; uint64[m] each."""
     for i in range(total.shape[0]):
         total[i] = add(total[i], multiply(weight, share[i]))
 
 
-@_kernel
+@compiled
+def multiply_each(left: Elements, right: Elements, out: Elements) -> None:
+    """out[i] = left[i] right[i]."""
+    for i in range(out.shape[0]):
+        out[i] = multiply(left[i], right[i])
+
+
+@compiled
 def combine(shares: Elements, weights: Elements, out: Elements) -> None:
     """out[i] = sum over k of weights[k] shares[k, i]; shares uint64[k, m]."""
     for i in range(out.shape[0]):
         high = _ZERO
         low = _ZERO
         for k in range(weights.shape[0]):
-            product = weights[k] * shares[k, i]
-            low += product
-            high += _high_word(weights[k], shares[k, i]) + np.uint64(low < product)
-        out[i] = _fold(high, low)
+            high, low = multiply_add(high, low, weights[k], shares[k, i])
+        out[i] = reduced_wide(high, low)
 
 
-@_kernel
+@compiled
 def to_elements(integers: npt.NDArray[np.int64], out: Elements) -> None:
     """x mod q for |x| < q."""
     for i in range(integers.shape[0]):
@@ -133,85 +174,9 @@ def to_elements(integers: npt.NDArray[np.int64], out: Elements) -> None:
         out[i] = np.uint64(value + np.int64(MODULUS)) if value < 0 else np.uint64(value)
 
 
-@_kernel
+@compiled
 def to_integers(elements: Elements, out: npt.NDArray[np.int64]) -> None:
     """The signed integer of least magnitude for each element."""
     for i in range(elements.shape[0]):
         value = np.int64(elements[i])
         out[i] = value - np.int64(MODULUS) if value > np.int64(MODULUS // 2) else value
-
-
-@_kernel
-def sum_of_squares(elements: Elements) -> np.uint64:
-    return dot(elements, elements)
-
-
-@_kernel
-def range_check(bits: Elements, coefficients: Elements) -> np.uint64:
-    """sum of c b (b - 1): zero for random c only if every b is a bit."""
-    total = _ZERO
-    for i in range(bits.shape[0]):
-        bit = bits[i]
-        total = add(total, multiply(coefficients[i], multiply(bit, add(bit, _Q - np.uint64(1)))))
-    return total
-
-
-_GROUP = 4
-"""Coordinates whose signs share a byte."""
-_BATCH = 7
-"""Canonical elements that 64 bits can add up beside a reduced total."""
-
-
-@_kernel
-def project_elements(elements: Elements, signs: npt.NDArray[np.uint8], totals: Elements) -> None:
-    """totals[k] += <elements, r_k> for all projections k at once.
-
-    Args:
-        elements: uint64[m], m a multiple of four.
-        signs: uint8[m / 4, K]; byte k holds r_k of four coordinates, two bits each, lowest first:
-            00 is -1, 01 and 10 are 0, 11 is 1.
-        totals: uint64[K], updated in place.
-    """
-    groups, checks = signs.shape
-    tables = np.empty((_BATCH, 256), np.uint64)
-    low = np.empty(16, np.uint64)
-    high = np.empty(16, np.uint64)
-    for start in range(0, groups, _BATCH):
-        count = min(_BATCH, groups - start)
-        for g in range(count):
-            first = (start + g) * _GROUP
-            _sign_table(elements[first], elements[first + 1], low)
-            _sign_table(elements[first + 2], elements[first + 3], high)
-            for upper in range(16):
-                for lower in range(16):
-                    tables[g, 16 * upper + lower] = add(high[upper], low[lower])
-        if count == _BATCH:
-            for k in range(checks):
-                total = totals[k]
-                for g in range(_BATCH):
-                    total += tables[g, signs[start + g, k]]
-                totals[k] = _reduced((total & _Q) + (total >> _BITS))
-        else:
-            for k in range(checks):
-                total = totals[k]
-                for g in range(count):
-                    total += tables[g, signs[start + g, k]]
-                totals[k] = _reduced((total & _Q) + (total >> _BITS))
-
-
-@_kernel
-def _sign_table(first: np.uint64, second: np.uint64, table: Elements) -> None:
-    """r first + r' second for all sixteen pairs of signs."""
-    for code in range(16):
-        value = _ZERO
-        ones = (code & 1) + (code >> 1 & 1)
-        if ones == 2:
-            value = first
-        elif ones == 0:
-            value = _Q - first
-        ones = (code >> 2 & 1) + (code >> 3)
-        if ones == 2:
-            value = add(value, second)
-        elif ones == 0:
-            value = add(value, _Q - second)
-        table[code] = _reduced(value)

@@ -1,51 +1,46 @@
-"""A validator's five values of one update: what its attestation says of a share, and nothing private.
+"""A validator's values of one update: what its attestation says of a share, and nothing private.
 
-docs/protocol/secure-aggregation.md, section 7.3.
+docs/protocol/secure-aggregation.md, sections 5.5 to 5.8 and 7.3. All of it is linear in what was dealt, so that shares
+give shares of what the secrets would give.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from fedledger.secure_aggregation import kernels
-from fedledger.secure_aggregation.challenges import Challenge, challenges, project
+from fedledger.secure_aggregation import extension, folding, kernels
 from fedledger.secure_aggregation.encoding import Integers
+from fedledger.secure_aggregation.extension import Extended, inner, plus, scaled
 from fedledger.secure_aggregation.kernels import Elements
+from fedledger.secure_aggregation.norm_proof import challenged_vector
+from fedledger.secure_aggregation.projections import project
 from fedledger.secure_aggregation.share import OpenedShare
-from fedledger_chaincode.messages.round import Opening
+from fedledger.secure_aggregation.transcript import Challenge, challenge_of, dealing_challenge, point_of
+from fedledger_chaincode.messages.round import DealingOpening, NormOpening, Opening
 from fedledger_chaincode.rules.field import MODULUS
-from fedledger_chaincode.rules.norm_bound import CHALLENGES, NormBound
+from fedledger_chaincode.rules.norm_bound import ROWS, NormBound
 
 
 def opening_of(share: OpenedShare, reference: Integers | None = None) -> Opening:
-    """D and T for both challenges, and the share of the inner product with the reference direction.
+    """With a norm proof Z(r), P(r) and the inner product with the reference direction; else one random combination.
 
     Args:
-        share: of an update with a norm proof.
         reference: int64[d], the round's reference direction; without one the inner product is 0.
 
     Raises:
-        ValueError: the share has no proof, or the reference another length than the update.
+        ValueError: the reference has another length than the update, or there is no proof to judge it by.
     """
-    bound, proof_root = share.parameters.norm_bound, share.proof_root
-    if bound is None or proof_root is None:
-        raise ValueError("the share has no norm proof")
-    bits = np.concatenate([share.elements[bound.dimension :], share.proof[: bound.projection_bits]])
-    masks = share.proof[bound.projection_bits :]
-    squares = int(kernels.sum_of_squares(share.update))
-    projections = project(share.update, share.root)
-    degree: list[int] = []
-    zero: list[int] = []
-    for index, challenge in enumerate(challenges(proof_root, bound)):
-        terms = _zero_terms(challenge, bound, bits, squares, projections)
-        zero.append((terms + int(masks[CHALLENGES + index])) % MODULUS)
-        degree.append((_degree_terms(challenge, share, bound) + int(masks[index])) % MODULUS)
+    bound = share.parameters.norm_bound
+    if bound is None:
+        if reference is not None:
+            raise ValueError("an update without a norm proof has no inner product")
+        return DealingOpening(combination=_hex(dealing_value(share.messages[0], share.roots[0])))
+    challenge, *points = challenge_of(share.roots[1], bound), *map(point_of, share.roots[2:])
+    z, p = norm_values(share.messages, project(share.update, share.roots[0]), challenge, points, bound)
     product = 0 if reference is None else _inner_product(share.update, reference)
-    return Opening(
-        degree=(element_hex(degree[0]), element_hex(degree[1])),
-        zero=(element_hex(zero[0]), element_hex(zero[1])),
-        inner_product=element_hex(product),
-    )
+    return NormOpening(z=_hex(z), p=_hex(p), inner_product=element_hex(product))
 
 
 def element_hex(element: int) -> str:
@@ -53,33 +48,69 @@ def element_hex(element: int) -> str:
     return f"{element:016x}"
 
 
-def _zero_terms(challenge: Challenge, bound: NormBound, bits: Elements, squares: int, projections: Elements) -> int:
-    """T without its sharing of zero: every term is zero at zero for a valid update."""
-    width = bound.norm_bits
-    norm, complement = (int(number) for number in _numbers(bits[: 2 * width], width))
-    windows = _numbers(bits[2 * width :], bound.window_bits)
-    total = int(kernels.range_check(bits, challenge.bits))
-    total += challenge.norm * (squares - norm)
-    total += challenge.complement * (norm + complement - bound.bound)
-    for coefficient, projection, window in zip(
-        challenge.projections.tolist(), projections.tolist(), windows.tolist(), strict=True
-    ):
-        total += coefficient * (projection + bound.window - 1 - window)
-    return total
+def norm_values(
+    messages: Sequence[Elements],
+    projections: Sequence[int],
+    challenge: Challenge,
+    points: Sequence[Extended],
+    bound: NormBound,
+) -> tuple[Extended, Extended]:
+    """Z(r) and P(r), from the messages of a proof or from one validator's shares of them (section 7.3).
+
+    Args:
+        messages: in the order and with the lengths of ``bound.message_lengths``.
+        projections: y_k, of the update in the first message.
+        challenge: drawn from R_2.
+        points: drawn from the roots after it, R the last.
+    """
+    first, projection_bits, *folds, last = messages
+    end = bound.dimension + 2 * bound.norm_bits
+    update, norm_bits, polynomial = first[: bound.dimension], first[bound.dimension : end], first[end:]
+    vector = challenged_vector(update, np.concatenate([norm_bits, projection_bits]), challenge)
+    claim = plus(
+        inner(folding.basis(2 * ROWS - 1, challenge.point), polynomial),
+        inner(challenge.bits, vector[:, -bound.bits :]),
+        _norm_terms(norm_bits, polynomial, challenge, bound),
+        _window_terms(projections, projection_bits, challenge, bound),
+    )
+    for message, point in zip(folds, points[:-1], strict=True):
+        claim = inner(folding.basis(2 * ROWS - 1, point), _completed(extension.of_message(message), claim, ROWS, 0))
+        vector = folding.fold(vector, point)
+    length = vector.shape[1]
+    mask, values = last[:2].reshape(2, 1), extension.of_message(last[2:])
+    return (
+        inner(folding.basis(length + 1, points[-1]), np.concatenate([mask, vector], axis=1)),
+        inner(folding.basis(2 * length + 1, points[-1]), _completed(values, claim, length + 1, 1)),
+    )
 
 
-def _degree_terms(challenge: Challenge, share: OpenedShare, bound: NormBound) -> int:
-    """D without its mask: a random combination of everything that was dealt with degree t."""
-    total, start = 0, 0
-    for coefficients in challenge.degree:
-        end = start + coefficients.shape[0]
-        inside = max(0, min(end, bound.share_length) - start)
-        total += int(kernels.dot(share.elements[start : start + inside], coefficients[:inside]))
-        offset = max(start, bound.share_length) - bound.share_length
-        rest = coefficients[inside:]
-        total += int(kernels.dot(share.proof[offset : offset + rest.shape[0]], rest))
-        start = end
-    return total
+def dealing_value(message: Elements, root: bytes) -> Extended:
+    """mu + sum of sigma_b f_b(r), from the message of an update without proof, or from a share of it (section 5.8)."""
+    update, (real, imaginary) = message[:-2], message[-2:].tolist()
+    folded = folding.fold(update, point_of(root))
+    return plus((real, imaginary), inner(dealing_challenge(root, update.shape[0]), folded))
+
+
+def _norm_terms(bits: Elements, polynomial: Elements, challenge: Challenge, bound: NormBound) -> Extended:
+    """rho_N (sum P_1(k) - N) + rho_B (N + N' - B)."""
+    norm, complement = _numbers(bits, bound.norm_bits).tolist()
+    squares = sum(polynomial[:ROWS].tolist())
+    return plus(scaled(challenge.norm, squares - norm), scaled(challenge.complement, norm + complement - bound.bound))
+
+
+def _window_terms(projections: Sequence[int], bits: Elements, challenge: Challenge, bound: NormBound) -> Extended:
+    """sum of rho_k (y_k + W - 1 - Y_k)."""
+    terms = np.array(projections, dtype=np.uint64)
+    kernels.accumulate(terms, np.uint64(MODULUS - 1), _numbers(bits, bound.window_bits))
+    constants = scaled(extension.total(challenge.projections), bound.window - 1)
+    return plus(inner(challenge.projections, terms), constants)
+
+
+def _completed(values: Elements, claim: Extended, nodes: int, implied: int) -> Elements:
+    """P(0..2 nodes - 2) with the value that is not sent: those at ``implied`` .. nodes - 1 add up to the claim."""
+    missing = plus(claim, scaled(extension.total(values[:, implied : nodes - 1]), -1))
+    column = np.array(missing, dtype=np.uint64).reshape(2, 1)
+    return np.concatenate([values[:, :implied], column, values[:, implied:]], axis=1)
 
 
 def _numbers(bits: Elements, width: int) -> Elements:
@@ -88,6 +119,10 @@ def _numbers(bits: Elements, width: int) -> Elements:
     numbers = np.empty(by_position.shape[1], dtype=np.uint64)
     kernels.combine(by_position, np.array([1 << position for position in range(width)], dtype=np.uint64), numbers)
     return numbers
+
+
+def _hex(element: Extended) -> tuple[str, str]:
+    return element_hex(element[0]), element_hex(element[1])
 
 
 def _inner_product(update: Elements, reference: Integers) -> int:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Self
 
 from fedledger.secure_aggregation.errors import ParametersError
-from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.rules.commitments import SALT_BYTES
-from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
+from fedledger_chaincode.messages.task import MAXIMUM_DIMENSION, TaskSpec
+from fedledger_chaincode.rules import dealing
+from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.norm_bound import NormBound
 
 ProofKind = Literal["none", "norm"]
 
 MAXIMUM_VALIDATORS = 64
-MAXIMUM_DIMENSION = 1 << 27
-"""A share of 1 GiB: the largest that AES-GCM seals in one piece here, with room to spare."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +76,25 @@ class Parameters:
         )
 
     @property
+    def n(self) -> int:
+        return self.validators
+
+    @cached_property
     def norm_bound(self) -> NormBound | None:
         """The norm proof's parameters; None where the task asks for no proof."""
         return NormBound(self.quantised_norm, self.dimension) if self.proof == "norm" else None
 
-    @property
-    def share_length(self) -> int:
-        """Field elements that a validator's first leaf commits to: the update and, with a proof, its norm's bits."""
-        bound = self.norm_bound
-        return self.dimension if bound is None else bound.share_length
+    @cached_property
+    def message_lengths(self) -> tuple[int, ...]:
+        """Field elements of each message that is dealt."""
+        return dealing.message_lengths(self, self.dimension)
 
-    @property
-    def proof_length(self) -> int:
-        """Field elements that a validator's second leaf commits to; 0 without a proof."""
-        bound = self.norm_bound
-        return 0 if bound is None else bound.proof_length
-
-    @property
+    @cached_property
     def plaintext_bytes(self) -> int:
-        """Size of what is sealed to one validator: salt, share, share of the proof."""
-        return SALT_BYTES + ELEMENT_BYTES * (self.share_length + self.proof_length)
+        """Size of what is sealed to one validator: salt, leaves, messages."""
+        return dealing.plaintext_bytes(self, self.dimension)
+
+    @cached_property
+    def sealed_bytes(self) -> int:
+        """Size of a validator's artifact."""
+        return dealing.sealed_bytes(self, self.dimension)

@@ -1,31 +1,31 @@
-"""Shares become what is published: salted leaves, roots, and one ciphertext per validator; sees shares, no secrets.
+"""Messages become what is published: shares, salted leaves, roots, and one ciphertext per validator.
 
-docs/protocol/secure-aggregation.md, sections 5.3, 5.5 and 6.
+docs/protocol/secure-aggregation.md, sections 5.3 and 6.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+
+import numpy as np
 
 from fedledger.secure_aggregation.kernels import Elements
-from fedledger.secure_aggregation.randomness import elements_to_bytes
+from fedledger.secure_aggregation.parameters import Parameters
 from fedledger.secure_aggregation.sealing import seal
-from fedledger_chaincode.messages.round import ProofCommitments, SealedShareReference
+from fedledger.secure_aggregation.sharing import Dealing
+from fedledger_chaincode.messages.round import SealedShareReference
 from fedledger_chaincode.rules.commitments import (
+    SALT_BYTES,
     UpdateContext,
     frame,
+    initial_root,
     integer,
     leaf_digest,
-    proof_leaf_digest,
-    proof_root_digest,
     root_digest,
 )
-
-ShareOf: TypeAlias = Callable[[int], Elements]
-"""The share of validator j in 1..n."""
+from fedledger_chaincode.rules.field import ELEMENT_BYTES
 
 _SEAL = b"fedledger/seal/1"
 
@@ -35,77 +35,76 @@ class PreparedUpdate:
     """What a participant publishes of one update: fields of its manifest, and the artifacts they name."""
 
     root: str
-    leaves: tuple[str, ...]
     shares: tuple[SealedShareReference, ...]
-    proof: ProofCommitments | None
     sealed: tuple[bytes, ...] = field(repr=False)
     """Sealed share of validator 1, 2, ..., n: goes to that validator's artifact store."""
-    seeds: tuple[bytes, ...] = field(repr=False)
-    """Secret of each sealing: answers a validator's complaint by opening that one ciphertext to everybody."""
 
 
-@dataclass(frozen=True)
-class Committed:
-    """The commitments of an update, before anything is sealed."""
+class Dealer:
+    """The messages of one update, each shared and committed to before the next can be made of its root.
 
-    root: str
-    leaves: tuple[str, ...]
-    proof: ProofCommitments | None = None
-
-
-def commit(context: UpdateContext, salts: Sequence[bytes], share_of: ShareOf) -> Committed:
-    """Leaves and root over every validator's share of the update."""
-    leaves = tuple(
-        leaf_digest(context, validator, salt, elements_to_bytes(share_of(validator)))
-        for validator, salt in enumerate(salts, start=1)
-    )
-    return Committed(root_digest(context, leaves), leaves)
-
-
-def commit_proof(root: str, salts: Sequence[bytes], share_of: ShareOf) -> ProofCommitments:
-    """Leaves and root over every validator's share of the proof for the update with that root."""
-    leaves = tuple(
-        proof_leaf_digest(root, validator, salt, elements_to_bytes(share_of(validator)))
-        for validator, salt in enumerate(salts, start=1)
-    )
-    return ProofCommitments(root=proof_root_digest(root, leaves), leaves=leaves)
-
-
-def seal_update(
-    context: UpdateContext,
-    committed: Committed,
-    salts: Sequence[bytes],
-    parts: Sequence[ShareOf],
-    sealing_keys: Sequence[str],
-    seeds: Sequence[bytes],
-) -> PreparedUpdate:
-    """Seal salt and shares to each validator.
-
-    Args:
-        parts: the share of the update and, with a proof, that of the proof.
-        sealing_keys: hex public keys of validators 1..n.
-        seeds: one fresh secret for each sealing.
-
-    Raises:
-        UpdateError: ``SEALING_KEY``, a key is unusable.
+    Shares are computed twice, to be committed to and to be sealed: no more than one validator's are in memory at once.
     """
-    sealed = tuple(
-        seal(
-            b"".join([salt, *(elements_to_bytes(part(validator)) for part in parts)]),
-            key,
-            sealing_info(context, validator),
-            seed,
-        )
-        for validator, (salt, key, seed) in enumerate(zip(salts, sealing_keys, seeds, strict=True), start=1)
-    )
-    return PreparedUpdate(
-        root=committed.root,
-        leaves=committed.leaves,
-        shares=tuple(SealedShareReference(digest=hashlib.sha256(data).hexdigest(), size=len(data)) for data in sealed),
-        proof=committed.proof,
-        sealed=sealed,
-        seeds=tuple(seeds),
-    )
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        context: UpdateContext,
+        salts: Sequence[bytes],
+        coefficients: Sequence[Elements],
+    ) -> None:
+        """Args:
+        coefficients: for each message uint64[t, its length], uniform and used once.
+        """
+        self._context = context
+        self._salts = salts
+        self._coefficients = coefficients
+        self._plaintext = np.empty(parameters.plaintext_bytes // ELEMENT_BYTES, dtype="<u8")
+        self._dealings: list[Dealing] = []
+        self._leaves: list[bytes] = []
+        self._initial = initial_root(context, parameters.proof)
+        self.roots: list[bytes] = []
+        """R_1, R_2, ..., as far as messages have been dealt."""
+
+    def deal(self, message: Elements) -> bytes:
+        """Share the next message with every validator; the root that commits to it and to all before it."""
+        previous = self.roots[-1] if self.roots else self._initial
+        self._dealings.append(Dealing(message, self._coefficients[len(self.roots)]))
+        share = self._plaintext[: message.shape[0]]
+        leaves = []
+        for validator, salt in enumerate(self._salts, start=1):
+            self.write_share(len(self._dealings), validator, share)
+            leaves.append(leaf_digest(previous, validator, salt, share.data))
+        self._leaves += leaves
+        self.roots.append(root_digest(previous, leaves))
+        return self.roots[-1]
+
+    def write_share(self, message: int, validator: int, out: Elements) -> None:
+        """Validator j's share of message k, both counted from 1, written to uint64[m]."""
+        self._dealings[message - 1].share_into(validator, out)
+
+    def seal(self, sealing_keys: Sequence[str]) -> PreparedUpdate:
+        """Seal salt, leaves and shares to each validator, once all messages are dealt.
+
+        Args:
+            sealing_keys: hex public keys of validators 1..n.
+
+        Raises:
+            UpdateError: ``SEALING_KEY``, a key is malformed.
+        """
+        plaintext, leaves = self._plaintext.data.cast("B"), b"".join(self._leaves)
+        sealed = []
+        for validator, (salt, key) in enumerate(zip(self._salts, sealing_keys, strict=True), start=1):
+            start = SALT_BYTES + len(leaves)
+            plaintext[:start] = salt + leaves
+            start //= ELEMENT_BYTES
+            for message, dealing in enumerate(self._dealings, start=1):
+                end = start + dealing.secret.shape[0]
+                self.write_share(message, validator, self._plaintext[start:end])
+                start = end
+            sealed.append(seal(plaintext, key, sealing_info(self._context, validator)))
+        shares = (SealedShareReference(digest=hashlib.sha256(data).hexdigest(), size=len(data)) for data in sealed)
+        return PreparedUpdate(self.roots[-1].hex(), tuple(shares), tuple(sealed))
 
 
 def sealing_info(context: UpdateContext, validator: int) -> bytes:

@@ -1,6 +1,6 @@
 """Uniform field elements: secret ones from the operating system, public ones from a digest; never from numpy.
 
-docs/protocol/secure-aggregation.md, sections 2.3 and 5.6.
+docs/protocol/secure-aggregation.md, section 2.3.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from fedledger.secure_aggregation.kernels import Elements
 from fedledger_chaincode.rules.field import ELEMENT_BYTES, MODULUS
 
 _KEY_BYTES = 32
-_BLOCK = bytes(1 << 20)
+_BLOCK = memoryview(bytes(1 << 20))
 _MASK = np.uint64(MODULUS)
+_FROM_ZERO = modes.CTR(bytes(16))
 
 
 class SecretElements:
     """A stream of uniform secret elements: AES-256-CTR under a fresh key from the operating system."""
 
     def __init__(self) -> None:
-        self._stream = Cipher(algorithms.AES(os.urandom(_KEY_BYTES)), modes.CTR(bytes(16))).encryptor()
+        self._stream = Cipher(algorithms.AES(os.urandom(_KEY_BYTES)), _FROM_ZERO).encryptor()
 
     def draw(self, *shape: int) -> Elements:
         """uint64 elements of the given shape, exactly uniform: q itself is drawn again."""
@@ -49,11 +50,11 @@ class PublicStream:
 
     def __init__(self, seed: bytes) -> None:
         key = hashlib.sha256(seed).digest()[:16]
-        self._stream = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+        self._stream = Cipher(algorithms.AES(key), _FROM_ZERO).encryptor()
 
     def read(self, count: int) -> bytes:
         """The next ``count`` bytes."""
-        return self._stream.update(bytes(count))
+        return self._stream.update(_BLOCK[:count] if count <= len(_BLOCK) else bytes(count))
 
     def elements(self, count: int) -> Elements:
         """The next uint64[count] elements: eight bytes each, little-endian, the low 61 bits; q counts as 0."""

@@ -25,5 +25,9 @@ class Dealing:
     def share(self, validator: int) -> Elements:
         """uint64[m], the values at the validator's point."""
         out = np.empty_like(self.secret)
-        kernels.evaluate(self.secret, self.coefficients, validator, out)
+        self.share_into(validator, out)
         return out
+
+    def share_into(self, validator: int, out: Elements) -> None:
+        """:meth:`share`, written to uint64[m]."""
+        kernels.evaluate(self.secret, self.coefficients, validator, out)

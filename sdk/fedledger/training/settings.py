@@ -141,9 +141,19 @@ class Aggregation(Table):
     """The clip norm becomes 2 to this power in the field."""
     max_examples: Count
     max_share: PositiveShare
-    minimum_accepted: Annotated[int, Field(ge=2)]
+    minimum_accepted: Annotated[int, Field(ge=3)]
+    """Updates, and organisations, that a sum is made of at least."""
     proof: Literal["none", "norm"] = "none"
     """norm: each update proves that it keeps the clip norm, and one that does not is refused."""
+
+    @model_validator(mode="after")
+    def _nobody_stays_alone(self) -> Self:
+        if self.minimum_accepted < self.tolerated_faults + 2:
+            raise ValueError(
+                f"minimum_accepted is at least tolerated_faults + 2 = {self.tolerated_faults + 2}: so many colluding "
+                "organisations can subtract their own updates from a sum"
+            )
+        return self
 
 
 class Privacy(Table):

@@ -55,6 +55,11 @@ def parameter_count(tensors: Sequence[NamedShape]) -> int:
     return sum(math.prod(tensor.shape) for tensor in tensors)
 
 
+def file_size(tensors: Sequence[NamedShape]) -> int:
+    """Bytes of every model file with these tensors; raises BadInputError WEIGHTS_SHAPE."""
+    return len(_prefix(tensors)) + 4 * parameter_count(tensors)
+
+
 def save_weights(weights: Sequence[npt.ArrayLike], tensors: Sequence[NamedShape]) -> bytes:
     """The canonical model file of ``weights``: the same bytes on every machine.
 
@@ -70,8 +75,7 @@ def load_weights(data: bytes, tensors: Sequence[NamedShape]) -> list[Float32Arra
     Raises BadInputError WEIGHTS_FILE for anything but the canonical file of those tensors (another order,
     another type, missing or surplus bytes) and WEIGHTS_NOT_FINITE for NaN or infinity.
     """
-    prefix = _prefix(tensors)
-    size = len(prefix) + 4 * parameter_count(tensors)
+    prefix, size = _prefix(tensors), file_size(tensors)
     if not data.startswith(prefix):
         raise BadInputError(
             "WEIGHTS_FILE",

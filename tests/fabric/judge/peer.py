@@ -103,6 +103,13 @@ class JudgingPeer:
         answer = self.propose(self.administrator, name, "qscc", query)
         return common_pb2.Block.FromString(answer.response.payload)
 
+    def ledger(self, name: str) -> list[bytes]:
+        """All blocks of a channel as the peer keeps them."""
+        return [
+            bytes(self.committed(name, number).SerializeToString(deterministic=True))
+            for number in range(self.height(name))
+        ]
+
     def height(self, name: str) -> int:
         answer = self.propose(self.administrator, name, "qscc", [b"GetChainInfo", name.encode()])
         assert answer.response.status == 200, answer.response.message

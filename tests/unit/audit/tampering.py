@@ -28,7 +28,7 @@ def unchanged(action: Any, rwset: Any) -> None:
     """Endorse the same result again."""
 
 
-def double_a_balance(action: Any, rwset: Any) -> None:
-    write = next(write for write in rwset.writes if write.key.startswith("balance/org:"))
+def double_earnings(action: Any, rwset: Any) -> None:
+    write = next(write for write in rwset.writes if write.key.startswith("earned/org:"))
     record = json.loads(write.value)
-    write.value = json.dumps({"balance": record["balance"] * 2}, separators=(",", ":")).encode()
+    write.value = json.dumps({"total": record["total"] * 2}, separators=(",", ":")).encode()

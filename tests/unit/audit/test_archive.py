@@ -133,14 +133,21 @@ class TestValidatorsStores:
         return urls
 
     def test_have_what_the_audit_needs(self, audited: TrainingConsortium, stores: list[str]) -> None:
-        assert verify_blocks(audited.ledger.blocks, artifacts=LedgerStores(urls=stores)).complete
+        known = LedgerStores(urls=stores)
+        assert verify_blocks(known.watched(audited.ledger.blocks), artifacts=known).complete
 
-    def test_are_read_copy_by_copy(self, audited: TrainingConsortium, stores: list[str], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("damage", [b"something else", bytes(1 << 20)], ids=["other bytes", "too many"])
+    def test_are_read_copy_by_copy_and_what_one_of_them_has_damaged_is_told_and_makes_no_ledger_wrong(
+        self, audited: TrainingConsortium, stores: list[str], tmp_path: Path, damage: bytes
+    ) -> None:
         (damaged,) = [path for path in (tmp_path / "b").rglob("*") if path.name == next(iter(audited.artifacts))]
-        damaged.write_bytes(b"something else")
-        report = verify_blocks(audited.ledger.blocks, artifacts=LedgerStores(urls=stores))
-        assert not report.ok
-        assert f"{tmp_path}/b/artifacts" in report.check("models").detail
+        damaged.write_bytes(damage)
+        known = LedgerStores(urls=stores)
+        report = verify_blocks(known.watched(audited.ledger.blocks), artifacts=known)
+        assert report.complete
+        place = f"{damaged.name[:16]} in file://{tmp_path}/b/artifacts"
+        assert known.told() == f"1 damaged copies count as missing, the first is {place}"
+        assert report.with_detail("models", known.told()).check("models").detail.endswith(known.told())
 
     def test_are_found_on_the_ledger(self, audited: TrainingConsortium) -> None:
         stores = LedgerStores()

@@ -15,8 +15,9 @@ import fedledger_chaincode
 from fedledger.audit import CheckName, contract_versions, verify
 from fedledger.errors import BadInputError
 from fedledger_chaincode.contract import VERSION
+from tests.unit.audit.make_contract import zipped
 from tests.unit.audit.members import TrainingConsortium
-from tests.unit.audit.tampering import double_a_balance, fails
+from tests.unit.audit.tampering import double_earnings, fails
 from tests.unit.contract.ledger import MSPS
 
 
@@ -24,7 +25,7 @@ class TestTheContract:
     @pytest.mark.parametrize(
         "change",
         [
-            pytest.param(lambda action, rwset: double_a_balance(action, rwset), id="another balance"),
+            pytest.param(lambda action, rwset: double_earnings(action, rwset), id="other earnings"),
             pytest.param(lambda action, rwset: _other_model(action, rwset), id="another model digest"),
             pytest.param(
                 lambda action, rwset: rwset.writes.add(key="balance/org:Eve", value=b'{"balance":1}'), id="more"
@@ -126,7 +127,17 @@ class TestAnUpgradedContract:
         with contract_versions([earlier]) as versions:
             report = verify(members.ledger.blocks, versions=versions)
         assert report.ok
-        assert "1 of their own versions" in report.check("contract version").detail
+        assert f"; 1 those of version 0.9, from {earlier}" in report.check("contract version").detail
+
+    def test_is_run_by_the_version_that_comes_with_the_release(
+        self, members: TrainingConsortium, earlier: Path, opened_by_the_earlier: int, tmp_path: Path
+    ) -> None:
+        files = {str(path.relative_to(earlier)): path.read_bytes() for path in earlier.rglob("*.py")}
+        (tmp_path / "fedledger_chaincode-0.9.zip").write_bytes(zipped(files))
+        with contract_versions(folder=tmp_path) as versions:
+            report = verify(members.ledger.blocks, versions=versions)
+        assert report.ok
+        assert "; 1 those of version 0.9, which comes with this release" in report.check("contract version").detail
 
     def test_fails_where_its_own_version_computes_something_else(
         self, members: TrainingConsortium, earlier: Path, opened_by_the_earlier: int

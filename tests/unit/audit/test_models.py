@@ -11,6 +11,7 @@ from fedledger.audit import CheckName, Outcome, verify
 from fedledger.audit.report import AuditReport
 from fedledger_chaincode.messages.records import ModelRecord
 from fedledger_chaincode.messages.round import AggregateShare, ModelReport
+from fedledger_chaincode.rules.dealing import aggregate_bytes
 from fedledger_chaincode.state import model_key
 from tests.unit.audit.members import TrainingConsortium, consortium
 from tests.unit.contract.ledger import MSPS, digest
@@ -96,12 +97,13 @@ class TestValidatorsThatCollude:
         until_settled(members, 3)
         for msp in MSPS:
             members.post_share(msp, 3)
+            size = members.spec.model.initial_weights_size
             claim = ModelReport(
                 task=members.task,
                 round=3,
                 aggregate_digest=digest("another sum"),
-                model_digest=members.keep(b"another model"),
-                model_size=13,
+                model_digest=members.keep(bytes(size)),
+                model_size=size,
                 liars=(),
             )
             members.ledger.submit(members.validators[msp], "ReportModel", claim)
@@ -111,8 +113,10 @@ class TestValidatorsThatCollude:
 
     def test_cannot_post_shares_of_nothing(self, members: TrainingConsortium) -> None:
         until_settled(members, 3)
+        size = aggregate_bytes(members.spec.model.parameter_count)
         for msp in MSPS:
-            share = AggregateShare(task=members.task, round=3, digest=members.keep(msp.encode()), size=9)
+            nothing = msp.encode().ljust(size)
+            share = AggregateShare(task=members.task, round=3, digest=members.keep(nothing), size=size)
             members.ledger.submit(members.validators[msp], "PostAggregateShare", share)
             members.report(msp, 3)
         members.finalise(3)

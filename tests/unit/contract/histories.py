@@ -15,20 +15,18 @@ from fedledger_chaincode.messages.round import (
     Admission,
     JoinRequest,
     Opening,
-    RevealedShare,
-    RevealJudgement,
+    Phase,
     SignedAdmission,
 )
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.tokens import MintProposal
 from fedledger_chaincode.messages.views import MintRecords
+from fedledger_chaincode.rules.disputes import Vote
 from fedledger_chaincode.state import head_key, task_key
-from tests.unit.contract.ledger import CHANNEL, MSPS, WITHIN_NORM, Consortium, digest, task_spec
+from tests.unit.contract.ledger import CHANNEL, MSPS, ONE, WITHIN_NORM, Consortium, task_spec
 
-BEYOND_NORM = Opening(degree=WITHIN_NORM.degree, zero=("0" * 15 + "1",) * 2, inner_product="0" * 16)
+BEYOND_NORM = WITHIN_NORM.model_copy(update={"p": ONE})
 """What every validator finds of an update that is too long."""
-CONTRADICTION = Opening(degree=("0" * 15 + "1",) * 2, zero=WITHIN_NORM.zero, inner_product="0" * 16)
-"""What a lying validator says of an update of zeros."""
 AMOUNTS = (0, 1, 12_345, 100_000_000, MAXIMUM_INTEGER)
 
 
@@ -90,60 +88,81 @@ def _everybody(single: Callable[[Consortium, str, int], object]) -> Callable[[Co
     return all_do
 
 
-def _attest(consortium: Consortium, msp: str, number: int, openings: Mapping[str, Opening] | None = None) -> None:
-    attestation = consortium.attestation(number, openings=openings)
-    consortium.ledger.submit(consortium.validators[msp], "AttestUpdates", attestation)
-
-
 def _attest_too_long(*, two: bool) -> Callable[[Consortium, Step], None]:
     def attested(consortium: Consortium, step: Step) -> None:
         guilty = (step.other, MSPS[3]) if two else (step.other,)
-        openings = {consortium.participants[msp].pseudonym: BEYOND_NORM for msp in guilty}
+        openings = {consortium.pseudonym(msp): BEYOND_NORM for msp in guilty}
         for msp in MSPS:
-            _attest(consortium, msp, number_of(consortium), openings)
+            consortium.attest(msp, number_of(consortium), openings=openings)
 
     return attested
 
 
 def _attest_with_a_lie(consortium: Consortium, step: Step) -> None:
-    openings = {consortium.participants[step.other].pseudonym: CONTRADICTION}
+    """The validator lies about all updates."""
+    openings: Mapping[str, Opening] = {consortium.pseudonym(msp): consortium.contradiction for msp in MSPS}
     for msp in MSPS:
-        _attest(consortium, msp, number_of(consortium), openings if msp == step.msp else None)
+        consortium.attest(msp, number_of(consortium), openings=openings if msp == step.msp else None)
 
 
-def _reveal(consortium: Consortium, step: Step) -> None:
-    revealed = RevealedShare(
-        task=consortium.task,
-        round=number_of(consortium),
-        participant=consortium.participants[step.other].pseudonym,
-        validator=step.msp,
-        digest=digest("revealed"),
-        size=10,
-    )
-    consortium.ledger.submit(consortium.validators[step.msp], "RevealShare", revealed)
+def _attest_unreadable(consortium: Consortium, step: Step) -> None:
+    """Two updates, each unreadable to the validator of the other's organisation."""
+    pair = {step.msp: consortium.pseudonym(step.other), step.other: consortium.pseudonym(step.msp)}
+    for msp in MSPS:
+        consortium.attest(msp, number_of(consortium), unreadable=(pair[msp],) if msp in pair else ())
 
 
-def _judge(ruling: str) -> Callable[[Consortium, Step], None]:
+def _disclose(consortium: Consortium, step: Step) -> None:
+    """The validator discloses all for which it is accused."""
+    owners = {consortium.pseudonym(msp): msp for msp in MSPS}
+    for each in consortium.docket().pending:
+        if each.validator == step.msp and each.participant in owners:
+            consortium.disclose(step.msp, each.round, owners[each.participant])
+
+
+def _judge(vote: Vote) -> Callable[[Consortium, Step], None]:
+    """All but the accused vote alike on everything that is pending."""
+
     def judged(consortium: Consortium, step: Step) -> None:
-        for msp in MSPS:
-            if msp != step.msp:
-                judgement = RevealJudgement(
-                    task=consortium.task,
-                    round=number_of(consortium),
-                    participant=consortium.participants[step.other].pseudonym,
-                    validator=step.msp,
-                    ruling=ruling,  # type: ignore[arg-type]
-                )
-                consortium.ledger.submit(consortium.validators[msp], "JudgeReveal", judgement)
+        owners = {consortium.pseudonym(msp): msp for msp in MSPS}
+        for each in consortium.docket().pending:
+            for msp in MSPS:
+                if msp != each.validator and each.participant in owners:
+                    consortium.vote(msp, each.round, vote, (owners[each.participant], each.validator))
 
     return judged
+
+
+def _claim(consortium: Consortium, step: Step) -> None:
+    consortium.claim(step.msp, *phase_of(consortium))
+
+
+def _all_claim(consortium: Consortium, step: Step) -> None:
+    for msp in MSPS:
+        consortium.claim(msp, *phase_of(consortium))
+
+
+def phase_of(consortium: Consortium) -> tuple[int, Phase]:
+    """The round that waits and what it waits for."""
+    head = head_of(consortium)
+    match head.round_state:
+        case "open":
+            return head.round, "updates"
+        case "closed":
+            return head.round, "attestations"
+        case "settled":
+            return head.round, "aggregates"
+        case _:
+            return head.round + 1, "idle"
 
 
 def _report(liars: bool) -> Callable[[Consortium, Step], None]:
     def reported(consortium: Consortium, step: Step) -> None:
         number = number_of(consortium)
+        settlement = consortium.round(number).settlement
         for msp in MSPS:
-            consortium.post_share(msp, number)
+            if settlement is not None and msp in settlement.summers:
+                consortium.post_share(msp, number)
             consortium.report(msp, number, liars=(step.other,) if liars else ())
 
     return reported
@@ -159,22 +178,21 @@ def _go_on(consortium: Consortium, step: Step) -> None:
     state = head_of(consortium).round_state
     match state:
         case "open":
-            consortium.ledger.now += consortium.spec.deadlines.updates
+            _all_claim(consortium, step)
             consortium.close(number_of(consortium), by=step.msp)
         case "closed":
             number = number_of(consortium)
             attested = {attestation.validator for attestation in consortium.round(number).attestations}
             for msp in MSPS:
                 if msp not in attested:
-                    _attest(consortium, msp, number)
+                    consortium.attest(msp, number)
             consortium.settle(number, by=step.msp)
         case "settled":
             _report(liars=False)(consortium, step)
             consortium.finalise(number_of(consortium), by=step.msp)
-        case "disputed":
-            consortium.ledger.now += 130
-            consortium.settle(number_of(consortium), by=step.msp)
         case _:
+            if head_of(consortium).round:
+                _all_claim(consortium, step)
             _open(consortium, step)
             _everybody(lambda c, msp, number: c.submit(msp, number))(consortium, step)
 
@@ -301,24 +319,23 @@ def _stop(consortium: Consortium, step: Step) -> None:
 
 
 ACTS: Mapping[str, Callable[[Consortium, Step], None]] = {
+    "call": lambda consortium, step: consortium.call(head_of(consortium).round + 1, by=step.msp),
     "open": _open,
     "submit": lambda consortium, step: void(consortium.submit(step.msp, number_of(consortium))),
     "all submit": _everybody(lambda consortium, msp, number: consortium.submit(msp, number)),
     "equivocate": lambda consortium, step: void(consortium.submit(step.msp, number_of(consortium), num_examples=77)),
     "close": lambda consortium, step: void(consortium.close(number_of(consortium), by=step.msp)),
-    "attest": lambda consortium, step: _attest(consortium, step.msp, number_of(consortium)),
-    "all attest": _everybody(_attest),
+    "attest": lambda consortium, step: consortium.attest(step.msp, number_of(consortium)),
+    "all attest": _everybody(lambda consortium, msp, number: consortium.attest(msp, number)),
     "all attest that one is too long": _attest_too_long(two=False),
     "all attest that two are too long": _attest_too_long(two=True),
     "all attest and one lies": _attest_with_a_lie,
-    "dispute": lambda consortium, step: void(
-        consortium.ledger.submit(
-            consortium.validators[step.msp], "DisputeRound", consortium.task, number_of(consortium)
-        )
-    ),
-    "reveal": _reveal,
-    "judge that it lied": _judge("contradicts"),
+    "all attest and two cannot read": _attest_unreadable,
+    "disclose": _disclose,
+    "judge that it lied": _judge("denies"),
     "judge that it did not": _judge("confirms"),
+    "claim": _claim,
+    "all claim": _all_claim,
     "settle": lambda consortium, step: void(consortium.settle(number_of(consortium), by=step.msp)),
     "all report": _report(liars=False),
     "all report a liar": _report(liars=True),
@@ -379,13 +396,22 @@ BEGINNINGS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
         ("all attest that two are too long", 0, 0),
         ("settle", 0, 0),
     ),
-    "disputed": (
+    "accused": (
         ("open", 0, 0),
         ("all submit", 0, 0),
         ("close", 0, 0),
         ("all attest and one lies", 1, 2),
-        ("dispute", 0, 0),
-        ("reveal", 1, 2),
+        ("settle", 0, 0),
+    ),
+    "ruled": (
+        ("open", 0, 0),
+        ("all submit", 0, 0),
+        ("close", 0, 0),
+        ("all attest and one lies", 1, 2),
+        ("settle", 0, 0),
+        ("all report", 0, 0),
+        ("finalise", 0, 0),
+        ("disclose", 1, 2),
         ("judge that it lied", 1, 2),
     ),
 }

@@ -5,26 +5,41 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from fedledger.identity.authority import CertificateAuthority, NodeRole, Validity, certificate_pem
 from fedledger.identity.keys import KeyType, PrivateKey, generate_key, public_key_der, sign
 from fedledger.identity.msp import serialize_identity
 from fedledger_chaincode.contract import Contract
-from fedledger_chaincode.messages.base import Value
-from fedledger_chaincode.messages.records import FixedSetRecord, RoundRecord, SettlementRecord
+from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import MAXIMUM_INTEGER, Value
+from fedledger_chaincode.messages.records import (
+    DisputeRecord,
+    DocketRecord,
+    FixedSetRecord,
+    LateRecord,
+    RoundRecord,
+    SettlementRecord,
+)
 from fedledger_chaincode.messages.round import (
     AggregateShare,
     Attestation,
+    DealingOpening,
+    DealingVote,
+    DealingVotes,
+    DisclosedShare,
+    Disclosure,
     JoinRequest,
+    LateClaim,
     Manifest,
     ModelReport,
+    NormOpening,
     Opening,
-    ProofCommitments,
+    Phase,
     SealedShareReference,
     SignedManifest,
     UpdateFinding,
@@ -33,17 +48,23 @@ from fedledger_chaincode.messages.round import (
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import MemberViews, RoundView, TaskView
 from fedledger_chaincode.replay import ReplayStub
-from fedledger_chaincode.rules.commitments import UpdateContext, proof_root_digest, root_digest
+from fedledger_chaincode.rules.dealing import aggregate_bytes, plaintext_bytes, sealed_bytes
+from fedledger_chaincode.rules.disputes import Vote
 from fedledger_chaincode.rules.submission import agreed_privacy
+from fedledger_chaincode.state import docket_key
 from fedledger_chaincode.submitter import Submitter
+from fedledger_chaincode.transactions.context import VOID
 
 ViewT = TypeVar("ViewT", bound=Value)
 Argument: TypeAlias = str | bytes | int | Value
 MSPS = ("ClevelandMSP", "HungaryMSP", "LongBeachMSP", "SwitzerlandMSP")
 CHANNEL = "fedledger"
 START = 1_700_000_000
-WITHIN_NORM = Opening(degree=("0" * 16, "0" * 16), zero=("0" * 16, "0" * 16), inner_product="0" * 16)
+ZERO, ONE = ("0" * 16, "0" * 16), ("0" * 15 + "1", "0" * 16)
+WITHIN_NORM = NormOpening(z=ZERO, p=ZERO, inner_product="0" * 16)
 """What every validator finds of an update of zeros."""
+ONE_DEALING = DealingOpening(combination=ZERO)
+"""The same in a task without proof."""
 
 
 def digest(text: str) -> str:
@@ -52,8 +73,21 @@ def digest(text: str) -> str:
 
 def task_spec(**changes: dict[str, Any] | Any) -> TaskSpec:
     """A task of four organisations; ``changes`` are merged into its tables."""
+    return TaskSpec.model_validate_json(json.dumps(task_document(**changes)))
+
+
+def seven_organisations(**changes: dict[str, Any] | Any) -> TaskSpec:
+    """A task of seven organisations of which two may be faulty."""
+    msps = [f"Site{number}MSP" for number in range(1, 8)]
+    thresholds = {"validators": msps, "tolerated_faults": 2, "minimum_accepted": 4}
+    aggregation = thresholds | changes.pop("aggregation", {})
+    return task_spec(organisations=msps, aggregation=aggregation, **changes)
+
+
+def task_document(**changes: dict[str, Any] | Any) -> dict[str, Any]:
+    """The specification as JSON, right or wrong."""
     document: dict[str, Any] = {
-        "schema": "fedledger/task/1",
+        "schema": "fedledger/task/2",
         "task": "heart",
         "title": "Heart disease",
         "purpose": "Tests",
@@ -120,7 +154,7 @@ def task_spec(**changes: dict[str, Any] | Any) -> TaskSpec:
             document[table] = document.get(table, {}) | change
         else:
             document[table] = change
-    return TaskSpec.model_validate_json(json.dumps(document))
+    return document
 
 
 @dataclass(frozen=True)
@@ -141,6 +175,17 @@ class Actor:
         return public_key_der(self.key.public_key())
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A transaction that somebody has tried, and what came of it: the result, or the code of the refusal."""
+
+    number: int
+    actor: Actor
+    function: str
+    arguments: tuple[bytes, ...]
+    outcome: bytes | str
+
+
 @dataclass
 class Ledger:
     """The world state and the time; ``submit`` applies a transaction, ``evaluate`` does not."""
@@ -151,6 +196,8 @@ class Ledger:
     said: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Every event with its fields."""
     count: int = 0
+    journal: list[Sent] = field(default_factory=list)
+    """Every transaction that was submitted, refused or not."""
     authorities: dict[str, CertificateAuthority] = field(default_factory=dict)
 
     def actor(
@@ -185,7 +232,13 @@ class Ledger:
         return stub, Contract().invoke(stub)
 
     def submit(self, actor: Actor, function: str, *arguments: Argument) -> bytes:
-        stub, result = self._run(actor, function, arguments)
+        sent = tuple(encoded(argument) for argument in arguments)
+        try:
+            stub, result = self._run(actor, function, sent)
+        except ContractError as refusal:
+            self.journal.append(Sent(self.count, actor, function, sent, refusal.code))
+            raise
+        self.journal.append(Sent(self.count, actor, function, sent, result))
         for key, value in stub.writes.items():
             if value is None:
                 self.world.pop(key, None)
@@ -203,10 +256,10 @@ class Ledger:
 
 
 @cache
-def _founders() -> tuple[dict[str, Actor], ...]:
+def _founders(msps: tuple[str, ...]) -> tuple[dict[str, Actor], ...]:
     ledger = Ledger()
     roles = ("governor", "validator", "participant")
-    return tuple({msp: ledger.actor(msp, role, name=role) for msp in MSPS} for role in roles)
+    return tuple({msp: ledger.actor(msp, role, name=role) for msp in msps} for role in roles)
 
 
 def encoded(argument: Argument) -> bytes:
@@ -219,7 +272,7 @@ def encoded(argument: Argument) -> bytes:
 
 @dataclass
 class Consortium:
-    """Four organisations with a governor, a validator and a participant each, and one task."""
+    """Organisations with a governor, a validator and a participant each, and one task."""
 
     ledger: Ledger
     spec: TaskSpec
@@ -228,18 +281,19 @@ class Consortium:
     participants: dict[str, Actor]
 
     @classmethod
-    def founded(cls, spec: TaskSpec | None = None) -> Consortium:
-        governors, validators, participants = (dict(actors) for actors in _founders())
-        return cls(Ledger(), spec or task_spec(), governors, validators, participants)
+    def founded(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
+        spec = spec or task_spec()
+        governors, validators, participants = (dict(actors) for actors in _founders(spec.organisations))
+        return cls(ledger or Ledger(), spec, governors, validators, participants)
 
     @classmethod
-    def active(cls, spec: TaskSpec | None = None) -> Consortium:
+    def active(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
         """Approved by all, all validators registered, all participants joined."""
-        consortium = cls.founded(spec)
+        consortium = cls.founded(spec, ledger)
         consortium.propose()
-        for msp in MSPS:
+        for msp in consortium.msps:
             consortium.approve(msp)
-        for msp in MSPS:
+        for msp in consortium.msps:
             consortium.register(msp)
             consortium.join(msp)
         return consortium
@@ -248,8 +302,25 @@ class Consortium:
     def task(self) -> str:
         return self.spec.task
 
+    @property
+    def msps(self) -> tuple[str, ...]:
+        return self.spec.organisations
+
+    @property
+    def most_faulty(self) -> int:
+        """t."""
+        return self.spec.aggregation.tolerated_faults
+
+    @property
+    def quorum(self) -> int:
+        """n - t."""
+        return self.spec.aggregation.quorum
+
+    def pseudonym(self, msp: str) -> str:
+        return self.participants[msp].pseudonym
+
     def propose(self) -> None:
-        self.ledger.submit(self.governors[MSPS[0]], "ProposeTask", self.spec)
+        self.ledger.submit(self.governors[self.msps[0]], "ProposeTask", self.spec)
 
     def approve(self, msp: str) -> None:
         self.ledger.submit(self.governors[msp], "ApproveTask", self.task, self.spec.sha256())
@@ -262,19 +333,46 @@ class Consortium:
         self.ledger.submit(self.participants[msp], "JoinTask", JoinRequest(task=self.task))
 
     def view(self) -> TaskView:
-        return self.ledger.evaluate(self.governors[MSPS[0]], TaskView, "GetTask", self.task)
+        return self.ledger.evaluate(self.governors[self.msps[0]], TaskView, "GetTask", self.task)
 
     def round(self, number: int) -> RoundView:
-        return self.ledger.evaluate(self.governors[MSPS[0]], RoundView, "GetRound", self.task, number)
+        return self.ledger.evaluate(self.governors[self.msps[0]], RoundView, "GetRound", self.task, number)
 
     def members(self) -> MemberViews:
-        return self.ledger.evaluate(self.governors[MSPS[0]], MemberViews, "GetMembers", self.task)
+        return self.ledger.evaluate(self.governors[self.msps[0]], MemberViews, "GetMembers", self.task)
 
-    def open(self, number: int, by: str = MSPS[0]) -> RoundRecord:
-        return RoundRecord.decode(self.ledger.submit(self.validators[by], "OpenRound", self.task, number))
+    # --- a round
+
+    def call(self, number: int, by: str | None = None) -> None:
+        self.ledger.submit(self.validators[by or self.msps[0]], "CallRound", self.task, number)
+
+    def open(self, number: int, by: str | None = None) -> RoundRecord:
+        """Call it and open it; void when too few can take part."""
+        self.call(number, by)
+        result = self.ledger.submit(self.validators[by or self.msps[0]], "OpenRound", self.task, number)
+        return RoundRecord.decode(result)
+
+    def opened(self, number: int) -> None:
+        """A round to which everybody has submitted, and which is closed."""
+        self.open(number)
+        for msp in self.msps:
+            self.submit(msp, number)
+        self.close(number)
+
+    def claim(self, msp: str, number: int, phase: Phase) -> LateRecord:
+        """One validator says that a phase has lasted long enough."""
+        claim = LateClaim(task=self.task, round=number, phase=phase)
+        return LateRecord.decode(self.ledger.submit(self.validators[msp], "ClaimLate", claim))
+
+    def late(self, number: int, phase: Phase, count: int | None = None) -> None:
+        """So many say so, by default t + 1: the last ones, who are otherwise the least active in tests."""
+        claiming = self.most_faulty + 1 if count is None else count
+        for msp in self.spec.aggregation.validators[::-1][:claiming]:
+            self.claim(msp, number, phase)
 
     def manifest(self, msp: str, number: int, **changes: Any) -> Manifest:
         record = self.round(number).record
+        size = sealed_bytes(self.spec.aggregation, self.spec.model.parameter_count)
         fields: dict[str, Any] = {
             "channel": CHANNEL,
             "task": self.task,
@@ -284,20 +382,13 @@ class Consortium:
             "agreement": self.spec.sha256(),
             "num_examples": 100,
             "root": digest(f"root {msp} {number}"),
-            "leaves": tuple(digest(f"leaf {msp} {number} {other}") for other in MSPS),
-            "shares": tuple(SealedShareReference(digest=digest(f"share {msp} {number} {o}"), size=99) for o in MSPS),
+            "shares": tuple(
+                SealedShareReference(digest=digest(f"share {msp} {number} {other}"), size=size)
+                for other in self.spec.aggregation.validators
+            ),
             "privacy": agreed_privacy(self.spec, msp),
         }
-        manifest = Manifest(**(fields | changes))
-        if "root" in changes:
-            return manifest
-        root = root_digest(UpdateContext.of(manifest), manifest.leaves)
-        manifest = manifest.model_copy(update={"root": root})
-        if self.spec.aggregation.proof == "none":
-            return manifest
-        leaves = tuple(digest(f"proof leaf {msp} {number} {other}") for other in MSPS)
-        proof = ProofCommitments(root=proof_root_digest(root, leaves), leaves=leaves)
-        return manifest.model_copy(update={"proof": proof})
+        return Manifest(**(fields | changes))
 
     def signed(self, msp: str, manifest: Manifest, key: PrivateKey | None = None) -> SignedManifest:
         signature = sign(key or self.participants[msp].key, manifest.canonical())
@@ -307,15 +398,27 @@ class Consortium:
         signed = self.signed(msp, self.manifest(msp, number, **changes))
         return self.ledger.submit(self.participants[msp], "SubmitUpdates", signed)
 
-    def close(self, number: int, by: str = MSPS[0]) -> RoundRecord:
-        return RoundRecord.decode(self.ledger.submit(self.validators[by], "CloseRound", self.task, number))
+    def close(self, number: int, by: str | None = None) -> RoundRecord:
+        result = self.ledger.submit(self.validators[by or self.msps[0]], "CloseRound", self.task, number)
+        return RoundRecord.decode(result)
+
+    @property
+    def honest_opening(self) -> Opening:
+        """Of an update that is as it should be."""
+        return WITHIN_NORM if self.spec.aggregation.proof == "norm" else ONE_DEALING
+
+    @property
+    def contradiction(self) -> Opening:
+        """What a lying validator says of an update of zeros."""
+        if self.spec.aggregation.proof == "norm":
+            return WITHIN_NORM.model_copy(update={"z": ONE})
+        return DealingOpening(combination=ONE)
 
     def attestation(
-        self, number: int, unreadable: tuple[str, ...] = (), openings: Mapping[str, Opening] | None = None
+        self, number: int, unreadable: Collection[str] = (), openings: Mapping[str, Opening] | None = None
     ) -> Attestation:
-        """By default readable and, in a task with norm proofs, within the norm; ``openings`` says otherwise."""
+        """By default readable and as it should be; ``openings``, by participant, say otherwise."""
         fixed = self.round(number).fixed or FixedSetRecord(updates=())
-        proven = self.spec.aggregation.proof == "norm"
         return Attestation(
             task=self.task,
             round=number,
@@ -325,20 +428,30 @@ class Consortium:
                 else UpdateFinding(
                     participant=u.participant,
                     readable=True,
-                    opening=(openings or {}).get(u.participant, WITHIN_NORM) if proven else None,
+                    opening=(openings or {}).get(u.participant, self.honest_opening),
                 )
                 for u in fixed.updates
             ),
         )
 
-    def attest(self, msp: str, number: int, unreadable: tuple[str, ...] = ()) -> None:
-        self.ledger.submit(self.validators[msp], "AttestUpdates", self.attestation(number, unreadable))
+    def attest(
+        self,
+        msp: str,
+        number: int,
+        unreadable: Collection[str] = (),
+        openings: Mapping[str, Opening] | None = None,
+        reference: Literal["none", "used", "rejected"] = "none",
+    ) -> None:
+        attestation = self.attestation(number, unreadable, openings).model_copy(update={"reference": reference})
+        self.ledger.submit(self.validators[msp], "AttestUpdates", attestation)
 
-    def settle(self, number: int, by: str = MSPS[0]) -> SettlementRecord:
-        return SettlementRecord.decode(self.ledger.submit(self.validators[by], "SettleRound", self.task, number))
+    def settle(self, number: int, by: str | None = None) -> SettlementRecord:
+        result = self.ledger.submit(self.validators[by or self.msps[0]], "SettleRound", self.task, number)
+        return SettlementRecord.decode(result)
 
     def post_share(self, msp: str, number: int) -> None:
-        share = AggregateShare(task=self.task, round=number, digest=digest(f"aggregate {msp} {number}"), size=50)
+        size = aggregate_bytes(self.spec.model.parameter_count)
+        share = AggregateShare(task=self.task, round=number, digest=digest(f"aggregate {msp} {number}"), size=size)
         self.ledger.submit(self.validators[msp], "PostAggregateShare", share)
 
     def report(self, msp: str, number: int, model: str = "", liars: tuple[str, ...] = ()) -> None:
@@ -347,41 +460,95 @@ class Consortium:
             round=number,
             aggregate_digest=digest(f"sum {number} {model}"),
             model_digest=digest(f"model {number} {model}"),
-            model_size=100,
+            model_size=self.spec.model.initial_weights_size,
             liars=liars,
         )
         self.ledger.submit(self.validators[msp], "ReportModel", report)
 
-    def finalise(self, number: int, by: str = MSPS[0]) -> bytes:
-        return self.ledger.submit(self.validators[by], "FinaliseRound", self.task, number)
+    def finalise(self, number: int, by: str | None = None) -> bytes:
+        return self.ledger.submit(self.validators[by or self.msps[0]], "FinaliseRound", self.task, number)
 
-    def through(self, number: int, *, submitting: tuple[str, ...] = MSPS) -> bytes:
+    def through(self, number: int, *, submitting: Collection[str] | None = None) -> bytes:
         """A whole round in which ``submitting`` deliver and all validators do their duty."""
         self.open(number)
-        for msp in submitting:
+        there = self.msps if submitting is None else submitting
+        for msp in there:
             self.submit(msp, number)
-        if len(submitting) < len(MSPS):
-            self.ledger.now += self.spec.deadlines.updates
+        if len(there) < len(self.round(number).cohort.participants):
+            self.late(number, "updates")
         return self.conclude(number)
 
     def conclude(self, number: int) -> bytes:
         """From closing to the next model: all validators do their duty."""
         self.close(number)
-        for msp in MSPS:
+        for msp in self.msps:
             self.attest(msp, number)
-        self.settle(number)
-        for msp in MSPS:
-            self.post_share(msp, number)
+        return self.sum_up(number)
+
+    def sum_up(self, number: int) -> bytes:
+        """From settling to the next model: all validators do what is theirs."""
+        settlement = self.settle(number)
+        for msp in self.msps:
+            if msp in settlement.summers:
+                self.post_share(msp, number)
             self.report(msp, number)
         return self.finalise(number)
 
+    # --- disputes
+
+    def disclose(self, msp: str, number: int, *accusers: str, content: str = "disclosed") -> None:
+        """An accused validator names its shares of the updates of these organisations' participants."""
+        size = plaintext_bytes(self.spec.aggregation, self.spec.model.parameter_count)
+        shares = tuple(
+            DisclosedShare(participant=self.pseudonym(each), digest=digest(f"{content} {msp} {each}"), size=size)
+            for each in accusers
+        )
+        disclosure = Disclosure(task=self.task, round=number, shares=shares)
+        self.ledger.submit(self.validators[msp], "DiscloseShares", disclosure)
+
+    def vote(self, judge: str, number: int, vote: Vote, *accused: tuple[str, str]) -> None:
+        """A validator's votes about (organisation of the participant, accused validator)."""
+        votes = tuple(
+            DealingVote(participant=self.pseudonym(owner), validator=validator, vote=vote)
+            for owner, validator in accused
+        )
+        self.ledger.submit(
+            self.validators[judge], "VoteDealing", DealingVotes(task=self.task, round=number, votes=votes)
+        )
+
+    def dispute(self, number: int) -> DisputeRecord | None:
+        return self.round(number).dispute
+
+    def docket(self) -> DocketRecord:
+        stored = self.ledger.world.get(docket_key(self.task))
+        return DocketRecord() if stored is None else DocketRecord.decode(stored)
+
+    # --- tokens
+
     def balances(self) -> dict[str, int]:
-        return {
-            key.removeprefix("balance/"): json.loads(value)["balance"]
-            for key, value in self.ledger.world.items()
-            if key.startswith("balance/")
-        }
+        """What every account holds, added up from all keys that hold tokens; nobody holds what the void has earned."""
+        held: dict[str, int] = {}
+        for key, value in self.ledger.world.items():
+            kind, account = [*key.split("/"), ""][:2]
+            match kind:
+                case "balance" | "received":
+                    amount = json.loads(value)["balance"]
+                case "gifts":
+                    account, amount = f"insurance:{account}", json.loads(value)["balance"]
+                case "earned":
+                    amount = json.loads(value)["total"]
+                case "collected":
+                    amount = -json.loads(value)["total"]
+                case _:
+                    continue
+            if account != VOID:
+                held[account] = (held.get(account, 0) + amount) % (MAXIMUM_INTEGER + 1)
+        return held
+
+    def stake(self, owner: str) -> int:
+        """What is locked of a participant's or a validator's stake."""
+        return self.balances().get(f"stake:{self.task}:{owner}", 0)
 
     def supply(self) -> int:
-        _, result = self.ledger._run(self.governors[MSPS[0]], "TotalSupply", ())
+        _, result = self.ledger._run(self.governors[self.msps[0]], "TotalSupply", ())
         return int(result)

@@ -49,15 +49,26 @@ class TestTerms:
 
     def test_an_agreement_that_ends_in_a_round_takes_no_further_update_and_the_round_ends(self) -> None:
         consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
-        assert consortium.open(1).updates_due == START + 60
+        consortium.open(1)
         for msp in MSPS[:3]:
             consortium.submit(msp, 1)
         consortium.ledger.now = START + 60
         with refused("AGREEMENT_ENDED"):
             consortium.submit(MSPS[3], 1)
+        consortium.late(1, "updates")
         consortium.conclude(1)
-        with refused("AGREEMENT_ENDED"):
-            consortium.open(2)
+        assert consortium.open(2).reason == f"the agreement ended at {START + 60}"
+
+    def test_no_clock_that_goes_back_revives_an_agreement_that_has_ended_for_certain(self) -> None:
+        consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
+        consortium.open(1)
+        for msp in MSPS[:3]:
+            consortium.submit(msp, 1)
+        consortium.late(1, "updates")
+        consortium.ledger.now = START + 61
+        consortium.conclude(1)
+        consortium.ledger.now = START + 10
+        assert consortium.open(2).reason == f"the agreement ended at {START + 60}"
 
     @pytest.mark.parametrize("purposes", [[], ["b", "a"], ["a", "a"], ["Research"]])
     def test_purposes_are_sorted_short_names(self, purposes: list[str]) -> None:
@@ -75,26 +86,49 @@ class TestTerms:
 class TestTheEnd:
     def test_a_task_whose_agreement_has_ended_is_concluded_and_stakes_go_back(self) -> None:
         consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
-        with refused("NOT_OVER"):
+        consortium.late(1, "agreement", consortium.quorum - 1)
+        with refused("TOO_EARLY"):
             consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
-        consortium.ledger.now = START + 60
+        consortium.late(1, "agreement", consortium.quorum)
         result = consortium.ledger.submit(consortium.validators[MSPS[0]], "ConcludeTask", "heart")
         record = TaskRecord.decode(result)
         assert (record.state, record.reason) == ("completed", f"The agreement ended at {START + 60}.")
         assert all(consortium.balances()[f"org:{msp}"] == 1_000_000_000 for msp in MSPS)
 
+    def test_no_transaction_s_time_ends_it(self) -> None:
+        consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
+        consortium.ledger.now = START + 1_000
+        for actor in (consortium.governors[MSPS[0]], consortium.validators[MSPS[0]]):
+            with refused("TOO_EARLY"):
+                consortium.ledger.submit(actor, "ConcludeTask", "heart")
+
+    def test_what_was_said_of_an_earlier_round_is_not_said_of_a_later_one(self) -> None:
+        consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
+        consortium.late(1, "agreement", 4)
+        consortium.through(1)
+        with refused("TOO_EARLY"):
+            consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
+
     def test_it_is_not_concluded_while_a_round_is_under_way(self) -> None:
         consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
         consortium.open(1)
-        consortium.ledger.now = START + 60
         with refused("ROUND_STATE"):
+            consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
+
+    def test_nobody_concludes_a_task_that_can_go_on(self) -> None:
+        consortium = Consortium.active()
+        consortium.late(1, "agreement", 4)
+        with refused("NOT_OVER"):
             consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
 
     def test_a_task_whose_budgets_are_spent_is_concluded(self) -> None:
         consortium = Consortium.active(task_spec(privacy={"epsilon_budget": 1_000_000}))
         consortium.through(1)
-        with pytest.raises(ContractError, match="privacy budget of 4 is spent"):
-            consortium.open(2)
+        assert consortium.view().outlook == "over"
+        assert "privacy budget of 4 is spent" in consortium.open(2).reason
+        with refused("TOO_EARLY"):
+            consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
+        consortium.late(3, "agreement", consortium.quorum)
         consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
         assert consortium.view().record.state == "completed"
         assert "budgets of 4 participants are spent" in consortium.view().record.reason

@@ -10,17 +10,33 @@ from hypothesis import strategies as st
 
 from fedledger_chaincode.contract import TRANSACTIONS, Contract
 from fedledger_chaincode.errors import ContractError
+from fedledger_chaincode.messages.base import Value
+from fedledger_chaincode.messages.round import (
+    AbortRequest,
+    AggregateShare,
+    DealingVote,
+    DealingVotes,
+    DisclosedShare,
+    Disclosure,
+    LateClaim,
+    ReferenceCommitment,
+)
 from fedledger_chaincode.replay import ReplayStub
-from tests.unit.contract.ledger import CHANNEL, MSPS, Actor, Consortium, task_spec
+from fedledger_chaincode.rules.dealing import plaintext_bytes
+from tests.unit.contract.ledger import CHANNEL, MSPS, Actor, Consortium, digest, task_spec
 
 ROLES = ("governor", "validator", "participant")
 
 
 @cache
 def running() -> Consortium:
-    """A task in the middle of its second round, never written to."""
+    """A task in the middle of its second round, with a dispute about the first, never written to."""
     consortium = Consortium.active(task_spec(training={"rounds": 5}))
-    consortium.through(1)
+    consortium.opened(1)
+    for msp in MSPS:
+        lies = {consortium.pseudonym(MSPS[1]): consortium.contradiction} if msp == MSPS[0] else None
+        consortium.attest(msp, 1, openings=lies)
+    consortium.sum_up(1)
     consortium.open(2)
     consortium.submit(MSPS[0], 2)
     return consortium
@@ -31,11 +47,26 @@ def members() -> list[Actor]:
     return [actors[MSPS[0]] for actors in (consortium.governors, consortium.validators, consortium.participants)]
 
 
+@cache
 def messages() -> list[bytes]:
     """What was said in earnest: mutated below."""
     consortium = running()
-    signed = consortium.signed(MSPS[1], consortium.manifest(MSPS[1], 2))
-    return [consortium.spec.canonical(), signed.canonical(), b'{"schema":"fedledger/join/1","task":"heart"}', b"{}"]
+    pseudonym = consortium.pseudonym(MSPS[1])
+    size = plaintext_bytes(consortium.spec.aggregation, consortium.spec.model.parameter_count)
+    share = DisclosedShare(participant=pseudonym, digest=digest("share"), size=size)
+    vote = DealingVote(participant=pseudonym, validator=MSPS[0], vote="denies")
+    said: list[Value] = [
+        consortium.spec,
+        consortium.signed(MSPS[1], consortium.manifest(MSPS[1], 2)),
+        consortium.attestation(1),
+        LateClaim(task="heart", round=2, phase="updates"),
+        Disclosure(task="heart", round=1, shares=(share,)),
+        DealingVotes(task="heart", round=1, votes=(vote,)),
+        AggregateShare(task="heart", round=1, digest=digest("share"), size=88),
+        AbortRequest(task="heart", round=2, reason="late"),
+        ReferenceCommitment(task="heart", round=2, commitment=digest("direction")),
+    ]
+    return [*(each.canonical() for each in said), b'{"schema":"fedledger/join/1","task":"heart"}', b"{}"]
 
 
 def near(number: int) -> st.SearchStrategy[bytes]:

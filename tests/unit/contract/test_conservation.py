@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
-from fedledger_chaincode.messages.records import TaskRecord
+from fedledger_chaincode.messages.records import BalanceRecord, TaskRecord
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_chaincode.rules.transitions import ROUND_TRANSITIONS
 from fedledger_chaincode.rules.weights import capped_weights, fit_field
-from fedledger_chaincode.state import task_key
+from fedledger_chaincode.state import gifts_key, task_key
 from fedledger_chaincode.transactions.context import VOID
 from tests.unit.contract.histories import ACTS, AMOUNTS, BEGINNINGS, Step, beginning, faulty_spec, head_of
-from tests.unit.contract.ledger import MSPS, Consortium
+from tests.unit.contract.ledger import MSPS, Consortium, digest
 
 organisation = st.sampled_from(MSPS)
 acts = st.one_of(st.just("go on"), st.sampled_from(sorted(ACTS)))
@@ -44,8 +44,27 @@ def check_tokens(consortium: Consortium) -> None:
     assert heard.pop(VOID, 0) == -supply
     assert heard == {account: balance for account, balance in balances.items() if balance}
     if TaskRecord.decode(consortium.ledger.world[task_key(consortium.task)]).state != "active":
+        too_late = consortium.ledger.world.get(gifts_key(consortium.task, head_of(consortium).round))
+        gifts = 0 if too_late is None else BalanceRecord.decode(too_late).balance
         kept = {account: balance for account, balance in balances.items() if balance}
-        assert all(account.startswith(("org:", "participant:")) for account in kept)
+        assert kept.pop(f"insurance:{consortium.task}", 0) == gifts
+        held = consortium.docket().holds
+        assert all(
+            account.startswith(("org:", "participant:")) or held(account.removeprefix("stake:heart:"))
+            for account in kept
+        )
+
+
+def check_that_all_can_be_spent(consortium: Consortium) -> None:
+    """The contract finds what an account holds wherever it lies, and so do its debits."""
+    for account, held in consortium.balances().items():
+        _, told = consortium.ledger._run(consortium.governors[MSPS[0]], "BalanceOf", [account])
+        assert int(told) == held
+    for msp in MSPS:
+        for actor in (consortium.governors[msp], consortium.participants[msp]):
+            account = f"org:{msp}" if actor.role == "governor" else f"participant:{actor.pseudonym}"
+            if held := consortium.balances().get(account, 0):
+                assert consortium.ledger.submit(actor, "Transfer", f"participant:{digest('purse')}", held) == b"0"
 
 
 @settings(max_examples=100, deadline=None)
@@ -53,7 +72,7 @@ def check_tokens(consortium: Consortium) -> None:
 def test_no_history_makes_or_loses_a_token(proof: bool, start: str, steps: list[Step]) -> None:
     consortium = Consortium.active(faulty_spec(proof=proof))
     check_tokens(consortium)
-    state = None
+    before = head_of(consortium)
     for each in [*beginning(start), *steps]:
         try:
             ACTS[each.name](consortium, each)
@@ -62,9 +81,16 @@ def test_no_history_makes_or_loses_a_token(proof: bool, start: str, steps: list[
             assert refusal.status < 500
         check_tokens(consortium)
         head = head_of(consortium)
-        if head.round_state != state and state is not None and head.round_state != "open":
-            assert any(start == state and head.round_state in ends for (start, _), ends in ROUND_TRANSITIONS.items())
-        state = head.round_state
+        if head.round != before.round:
+            assert before.idle and head.round_state in ("open", "aborted")
+        elif head.round_state != before.round_state:
+            assert any(
+                start == before.round_state and head.round_state in ends
+                for (start, _), ends in ROUND_TRANSITIONS.items()
+            )
+        before = head
+    check_that_all_can_be_spent(consortium)
+    check_tokens(consortium)
 
 
 counts = st.lists(st.integers(0, 1 << 40), min_size=1, max_size=40)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from fedledger.identity.keys import KeyType, PrivateKey, generate_key, public_key_der, sign
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import MemberRecord, SuspensionRecord
+from fedledger_chaincode.messages.records import MemberRecord, RosterRecord, StandingRecord, SuspensionRecord
 from fedledger_chaincode.messages.round import Admission, JoinRequest, SignedAdmission
 from fedledger_chaincode.messages.views import Members
-from tests.unit.contract.ledger import CHANNEL, MSPS, START, Consortium, task_spec
+from fedledger_chaincode.state import roster_key
+from fedledger_chaincode.transactions.membership import MAXIMUM_ROSTER
+from tests.unit.contract.ledger import CHANNEL, MSPS, START, Consortium, digest, task_spec
 from tests.unit.contract.test_tasks import refused
 
 
@@ -91,9 +93,6 @@ class TestCertificates:
         consortium.open(1)
         member = consortium.members().members[0].member
         assert member.valid_until is not None
-        consortium.ledger.world["round/heart/0000001"] = consortium.ledger.world["round/heart/0000001"].replace(
-            b'"updates_due":', b'"updates_due":9'
-        )
         consortium.ledger.now = member.valid_until + 1
         with refused("CERTIFICATE_EXPIRED"):
             consortium.submit(MSPS[0], 1)
@@ -107,13 +106,22 @@ class TestCertificates:
         again = consortium.ledger.submit(before, "JoinTask", JoinRequest(task="heart"))
         assert MemberRecord.decode(again) == result
 
-    def test_who_has_an_expired_one_is_not_in_the_next_cohort(self) -> None:
-        consortium = Consortium.active()
-        renewed = consortium.ledger.actor(MSPS[0], "participant", key=consortium.participants[MSPS[0]].key, days=800)
-        consortium.ledger.submit(renewed, "JoinTask", JoinRequest(task="heart"))
+    def test_who_has_one_that_has_expired_for_certain_is_not_in_the_next_cohort(self) -> None:
+        consortium = Consortium.active(task_spec(training={"rounds": 5}))
+        for msp in MSPS[1:]:
+            renewed = consortium.ledger.actor(msp, "participant", key=consortium.participants[msp].key, days=800)
+            consortium.ledger.submit(renewed, "JoinTask", JoinRequest(task="heart"))
         consortium.ledger.now += 366 * 86_400
-        with refused("TOO_FEW_PARTICIPANTS"):
-            consortium.open(1)
+        consortium.through(1, submitting=MSPS[1:])
+        consortium.ledger.now -= 366 * 86_400
+        consortium.open(2)
+        assert {entry.msp for entry in consortium.round(2).cohort.participants} == set(MSPS[1:])
+
+    def test_nobody_s_clock_that_is_ahead_puts_anybody_out_of_a_cohort(self) -> None:
+        consortium = Consortium.active()
+        consortium.ledger.now += 366 * 86_400
+        consortium.open(1)
+        assert len(consortium.round(1).cohort.participants) == 4
 
 
 class TestSuspension:
@@ -126,7 +134,7 @@ class TestSuspension:
             consortium.submit(MSPS[0], 1)
         for msp in MSPS[1:]:
             consortium.submit(msp, 1)
-        consortium.ledger.now += 120
+        consortium.late(1, "updates")
         consortium.conclude(1)
         consortium.open(2)
         assert len(consortium.round(2).cohort.participants) == 3
@@ -155,7 +163,7 @@ class TestSuspension:
             consortium.submit(MSPS[3], 1)
         for msp in MSPS[:3]:
             consortium.submit(msp, 1)
-        consortium.ledger.now += 120
+        consortium.late(1, "updates")
         consortium.conclude(1)
         consortium.open(2)
         assert {entry.msp for entry in consortium.round(2).cohort.participants} == set(MSPS[:3])
@@ -197,24 +205,39 @@ class TestSuspension:
 
 
 class TestANewName:
-    def again(self, consortium: Consortium, msp: str) -> Any:
+    def joined(self, consortium: Consortium, msp: str, name: str = "somebody else") -> StandingRecord:
+        """Another participant of the organisation joins; the newcomer's standing."""
+        newcomer = consortium.ledger.actor(msp, "participant", name=name)
+        consortium.ledger.submit(newcomer, "JoinTask", JoinRequest(task="heart"))
+        (view,) = [view for view in consortium.members().members if view.member.participant == newcomer.pseudonym]
+        return view.standing
+
+    def again(self, consortium: Consortium, msp: str) -> StandingRecord:
         """A participant leaves and another one of its organisation joins; the newcomer's standing."""
         consortium.ledger.submit(consortium.participants[msp], "LeaveTask", "heart")
-        consortium.participants[msp] = consortium.ledger.actor(msp, "participant", name="somebody else")
-        consortium.join(msp)
-        pseudonym = consortium.participants[msp].pseudonym
-        return next(view for view in consortium.members().members if view.member.participant == pseudonym).standing
+        return self.joined(consortium, msp)
 
-    def test_does_not_wash_off_a_bad_reputation_nor_end_a_quarantine(self) -> None:
-        spec = task_spec(reputation={"memory": 0, "quarantine_rounds": 9}, training={"rounds": 5})
+    def disgraced(self, **incentive: int) -> Consortium:
+        """After a round in which the last organisation's participant has given two updates."""
+        spec = task_spec(reputation={"memory": 0, "quarantine_rounds": 9}, training={"rounds": 5}, incentive=incentive)
         consortium = Consortium.active(spec)
         consortium.open(1)
         for msp in MSPS:
             consortium.submit(msp, 1)
         consortium.submit(MSPS[3], 1, num_examples=1)
         consortium.conclude(1)
-        standing = self.again(consortium, MSPS[3])
+        return consortium
+
+    def test_does_not_wash_off_a_bad_reputation_nor_end_a_quarantine(self) -> None:
+        standing = self.again(self.disgraced(), MSPS[3])
         assert (standing.reputation, standing.quarantined_until) == (0, 10)
+
+    def test_does_not_do_so_beside_the_old_one_either(self) -> None:
+        standing = self.joined(self.disgraced(), MSPS[3])
+        assert (standing.reputation, standing.quarantined_until, standing.contributions) == (0, 10, 1)
+
+    def test_is_the_business_of_its_own_organisation_alone(self) -> None:
+        assert self.joined(self.disgraced(), MSPS[2]).reputation == 500_000
 
     def test_does_not_renew_the_privacy_budget(self) -> None:
         consortium = Consortium.active(task_spec(training={"rounds": 9}))
@@ -222,16 +245,80 @@ class TestANewName:
             consortium.through(number)
         standing = self.again(consortium, MSPS[3])
         assert (standing.contributions, standing.epsilon) == (3, 3_000_000)
-        with pytest.raises(ContractError, match="privacy budget of 4 is spent"):
-            consortium.open(4)
+        assert "privacy budget of 4 is spent" in consortium.open(4).reason
+
+    def test_nor_when_the_old_one_stays(self) -> None:
+        consortium = Consortium.active(task_spec(training={"rounds": 9}))
+        for number in (1, 2, 3):
+            consortium.through(number)
+        assert self.joined(consortium, MSPS[3]).contributions == 3
 
     def test_nor_when_it_is_taken_in_the_round_that_spends_it(self) -> None:
         consortium = Consortium.active(task_spec(privacy={"epsilon_budget": 1_000_000}))
         consortium.open(1)
         assert self.again(consortium, MSPS[3]).contributions == 1
 
+    def test_nor_when_it_is_taken_in_that_round_and_the_old_one_stays(self) -> None:
+        consortium = Consortium.active(task_spec(privacy={"epsilon_budget": 1_000_000}))
+        consortium.open(1)
+        assert self.joined(consortium, MSPS[3]).contributions == 1
+
     def test_is_worth_no_more_than_a_good_one(self) -> None:
         consortium = Consortium.active(task_spec(training={"rounds": 5}))
         consortium.through(1)
         assert consortium.members().members[0].standing.reputation > 500_000
         assert self.again(consortium, MSPS[3]).reputation == 500_000
+
+
+class TestQuarantine:
+    SPEC: ClassVar[dict[str, Any]] = {
+        "reputation": {"memory": 500_000, "quarantine_threshold": 400_000, "quarantine_rounds": 2},
+        "training": {"rounds": 20},
+        "privacy": {"epsilon_budget": 9_000_000, "epsilon_schedule": [1_000_000 * count for count in range(1, 10)]},
+    }
+
+    def test_cannot_be_rested_out(self) -> None:
+        consortium = Consortium.active(task_spec(**self.SPEC))
+        consortium.open(1)
+        for msp in MSPS:
+            consortium.submit(msp, 1)
+        consortium.submit(MSPS[3], 1, num_examples=1)
+        consortium.conclude(1)
+        governor, pseudonym = consortium.governors[MSPS[3]], consortium.pseudonym(MSPS[3])
+        consortium.ledger.submit(governor, "SuspendParticipant", "heart", pseudonym, "It rests.")
+        for number in (2, 3, 4):
+            consortium.through(number, submitting=MSPS[:3])
+        consortium.ledger.submit(governor, "ReinstateParticipant", "heart", pseudonym, "It has rested.")
+        consortium.open(5)
+        assert [entry.msp for entry in consortium.round(5).cohort.participants if entry.quarantined] == [MSPS[3]]
+
+    def test_ends_with_rounds_that_make_a_reputation_again(self) -> None:
+        consortium = Consortium.active(task_spec(**self.SPEC))
+        consortium.open(1)
+        for msp in MSPS:
+            consortium.submit(msp, 1)
+        consortium.submit(MSPS[3], 1, num_examples=1)
+        consortium.conclude(1)
+        for number in (2, 3):
+            consortium.through(number)
+            assert consortium.round(number).cohort.participants[3].quarantined
+        consortium.open(4)
+        assert not consortium.round(4).cohort.participants[3].quarantined
+
+
+def test_an_organisation_has_a_bounded_roster_and_room_again_when_one_leaves() -> None:
+    consortium = Consortium.active(task_spec(incentive={"participant_stake": 0}))
+    key = roster_key("heart", MSPS[0])
+    roster = RosterRecord.decode(consortium.ledger.world[key])
+    fillers = tuple(digest(f"filler {index}") for index in range(MAXIMUM_ROSTER - 2))
+    full = roster.model_copy(update={"participants": (*roster.participants, *fillers)})
+    consortium.ledger.world[key] = full.canonical()
+    governor = consortium.governors[MSPS[0]]
+    with refused("ROSTER_FULL"):
+        consortium.ledger.submit(governor, "AdmitParticipants", admission(generate_key()), admission(generate_key()))
+    consortium.ledger.submit(governor, "AdmitParticipants", admission(generate_key()))
+    newcomer = consortium.ledger.actor(MSPS[0], "participant", name="one more")
+    with refused("ROSTER_FULL"):
+        consortium.ledger.submit(newcomer, "JoinTask", JoinRequest(task="heart"))
+    consortium.ledger.submit(consortium.participants[MSPS[0]], "LeaveTask", "heart")
+    consortium.ledger.submit(newcomer, "JoinTask", JoinRequest(task="heart"))

@@ -10,8 +10,7 @@ from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import CohortEntry
 from fedledger_chaincode.messages.task import TaskSpec
-from fedledger_chaincode.rules.evidence import Judged
-from fedledger_chaincode.rules.settlement import Rules, weigh
+from fedledger_chaincode.rules.settlement import Judged, Rules, weigh
 from fedledger_chaincode.rules.submission import agreed_privacy
 from tests.unit.contract.ledger import MSPS, Consortium, digest, task_spec
 from tests.unit.contract.test_agreements import amended, approve
@@ -106,7 +105,7 @@ def test_agreement_is_divided_by_what_the_own_noise_leaves_of_it() -> None:
     square = spec.aggregation.quantised_norm**2
     products = [square // 2, square // 2, square // 4, square // 4]
     judged = {
-        entry.participant: Judged("accepted", proven=False, inner_product=product)
+        entry.participant: Judged("accepted", inner_product=product)
         for entry, product in zip(cohort, products, strict=True)
     }
     settled = weigh(Rules.of(spec), cohort, {entry.participant: 100 for entry in cohort}, judged)

@@ -27,7 +27,7 @@ def strict_spec() -> TaskSpec:
     return task_spec(
         training={"rounds": 6},
         privacy={"epsilon_budget": 9_000_000, "epsilon_schedule": [1_000_000 * count for count in range(1, 10)]},
-        aggregation={"proof": "norm", "minimum_accepted": 2},
+        aggregation={"proof": "norm", "minimum_accepted": 3},
         reputation={
             "memory": 666_667,
             "agreement_weight": 333_334,

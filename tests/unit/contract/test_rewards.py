@@ -208,7 +208,7 @@ class TestCompensation:
         for msp in MSPS:
             consortium.attest(msp, 1)
         consortium.settle(1)
-        consortium.ledger.now += consortium.spec.deadlines.aggregates
+        consortium.late(1, "aggregates", consortium.quorum)
         request = AbortRequest(task="heart", round=1, reason="nobody reports")
         for _ in range(2):
             consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)

@@ -11,12 +11,13 @@ from fedledger.identity.keys import KeyType, generate_key
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.records import CohortEntry, ModelRecord
-from fedledger_chaincode.messages.round import AbortRequest, PrivacyStatement
+from fedledger_chaincode.messages.round import AbortRequest, JoinRequest, PrivacyStatement
 from fedledger_chaincode.messages.views import ModelRecords, SubmissionResults
-from fedledger_chaincode.rules.evidence import Judged
-from fedledger_chaincode.rules.settlement import Rules, weigh
+from fedledger_chaincode.rules.dealing import sealed_bytes
+from fedledger_chaincode.rules.settlement import Judged, Rules, weigh
 from fedledger_chaincode.rules.submission import agreed_privacy
-from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium, digest, task_spec
+from tests.unit.contract.histories import BEYOND_NORM
+from tests.unit.contract.ledger import CHANNEL, MSPS, ONE_DEALING, WITHIN_NORM, Consortium, digest, task_spec
 from tests.unit.contract.test_tasks import refused
 
 WITHOUT_PRIVACY = PrivacyStatement(mechanism="none", noise_multiplier=0, record_clip_norm=0, sampling_rate=0, steps=0)
@@ -84,16 +85,28 @@ def test_a_round_does_not_open_before_all_validators_have_registered() -> None:
     for msp in MSPS:
         consortium.join(msp)
     consortium.register(MSPS[0])
-    with pytest.raises(ContractError, match="The validators of HungaryMSP, LongBeachMSP, SwitzerlandMSP"):
-        consortium.open(1)
+    void = consortium.open(1)
+    assert (void.state, void.void) == ("aborted", True)
+    assert void.reason == "the validators of HungaryMSP, LongBeachMSP, SwitzerlandMSP have not registered"
 
 
 def test_a_round_does_not_open_for_fewer_participants_than_the_minimum() -> None:
     consortium = Consortium.active()
     for msp in MSPS[:2]:
         consortium.ledger.submit(consortium.participants[msp], "LeaveTask", "heart")
-    with refused("TOO_FEW_PARTICIPANTS"):
-        consortium.open(1)
+    void = consortium.open(1)
+    assert (void.state, void.void) == ("aborted", True)
+    assert "2 participants of 2 organisations may contribute; a round needs 3 of as many" in void.reason
+
+
+def test_nor_for_enough_names_of_fewer_organisations() -> None:
+    consortium = Consortium.active()
+    for msp in MSPS[:2]:
+        consortium.ledger.submit(consortium.participants[msp], "LeaveTask", "heart")
+    for name in ("ward two", "ward three"):
+        ward = consortium.ledger.actor(MSPS[2], "participant", name=name)
+        consortium.ledger.submit(ward, "JoinTask", JoinRequest(task="heart"))
+    assert "4 participants of 2 organisations may contribute" in consortium.open(1).reason
 
 
 def test_sending_the_same_update_again_returns_the_first_result() -> None:
@@ -126,6 +139,59 @@ def test_a_second_different_update_is_equivocation_both_are_kept_and_stake_is_ta
     assert sum(consortium.balances().values()) == consortium.supply()
 
 
+def test_an_equivocation_is_told_whatever_else_the_batch_holds() -> None:
+    consortium = Consortium.active()
+    second = consortium.ledger.actor(MSPS[0], "participant", name="ward two")
+    consortium.ledger.submit(second, "JoinTask", JoinRequest(task="heart"))
+    consortium.open(1)
+    consortium.submit(MSPS[0], 1)
+    cheating = consortium.signed(MSPS[0], consortium.manifest(MSPS[0], 1, num_examples=101))
+    honest = consortium.manifest(MSPS[0], 1, participant=second.pseudonym)
+    actor = consortium.participants[MSPS[0]]
+    signed = consortium.signed(MSPS[0], honest, second.key)
+    consortium.ledger.submit(actor, "SubmitUpdates", cheating, signed)
+    name, fields = consortium.ledger.said[-1]
+    assert (name, fields["participants"], fields["received"]) == ("EquivocationProven", [actor.pseudonym], 1)
+    assert len(consortium.round(1).updates) == 2
+
+
+def test_a_third_manifest_does_not_change_the_proof_of_the_first_two() -> None:
+    consortium = Consortium.active()
+    consortium.open(1)
+    for number in (100, 101):
+        consortium.submit(MSPS[0], 1, num_examples=number)
+    (proof,) = consortium.round(1).equivocations
+    before = dict(consortium.ledger.world)
+    for number in (102, 101):
+        results = SubmissionResults.decode(consortium.submit(MSPS[0], 1, num_examples=number)).results
+        assert [result.code for result in results] == ["EQUIVOCATION"]
+    assert consortium.round(1).equivocations == (proof,)
+    assert consortium.ledger.world == before
+
+
+@pytest.mark.parametrize("proof", ["none", "norm"])
+def test_a_sealed_share_has_the_size_that_follows_from_the_task(proof: str) -> None:
+    """What is told to be longer is never fetched: it is refused before anybody looks for it."""
+    consortium = Consortium.active(task_spec(aggregation={"proof": proof}))
+    consortium.open(1)
+    shares = consortium.manifest(MSPS[0], 1).shares
+    expected = sealed_bytes(consortium.spec.aggregation, consortium.spec.model.parameter_count)
+    for size in (1, expected - 1, expected + 1, 1 << 52):
+        strange = (*shares[:3], shares[3].model_copy(update={"size": size}))
+        with refused("SHARE_SIZE"):
+            consortium.submit(MSPS[0], 1, shares=strange)
+    consortium.submit(MSPS[0], 1, shares=shares)
+
+
+@pytest.mark.parametrize("proof", ["none", "norm"])
+def test_what_is_opened_is_what_the_task_asks_for(proof: str) -> None:
+    consortium = Consortium.active(task_spec(aggregation={"proof": proof}))
+    consortium.opened(1)
+    other = ONE_DEALING if proof == "norm" else WITHIN_NORM
+    with refused("OPENING"):
+        consortium.attest(MSPS[0], 1, openings={consortium.pseudonym(MSPS[1]): other})
+
+
 def test_one_bad_manifest_in_a_batch_is_named_and_the_others_count() -> None:
     consortium = Consortium.active()
     second = consortium.ledger.actor(MSPS[0], "participant", name="ward two")
@@ -143,9 +209,8 @@ def test_one_bad_manifest_in_a_batch_is_named_and_the_others_count() -> None:
     ("changes", "code"),
     [
         ({"base_model": digest("another")}, "BASE_MODEL"),
-        ({"root": digest("another root")}, "ROOT_MISMATCH"),
         ({"channel": "another"}, "WRONG_CONTEXT"),
-        ({"leaves": (digest("a"),), "shares": ()}, None),
+        ({"shares": ()}, None),
         (
             {
                 "privacy": PrivacyStatement(
@@ -172,7 +237,7 @@ def test_a_share_for_each_validator_is_needed() -> None:
     consortium.open(1)
     whole = consortium.manifest(MSPS[0], 1)
     with refused("SHARE_COUNT"):
-        consortium.submit(MSPS[0], 1, leaves=whole.leaves[:3], shares=whole.shares[:3])
+        consortium.submit(MSPS[0], 1, shares=whole.shares[:3])
 
 
 def test_an_update_for_a_closed_round_is_refused() -> None:
@@ -180,19 +245,23 @@ def test_an_update_for_a_closed_round_is_refused() -> None:
     consortium.open(1)
     for msp in MSPS[:3]:
         consortium.submit(msp, 1)
-    consortium.ledger.now += 120
     late = consortium.manifest(MSPS[3], 1)
+    consortium.late(1, "updates")
     consortium.close(1)
     with refused("ROUND_STATE"):
         consortium.ledger.submit(consortium.participants[MSPS[3]], "SubmitUpdates", consortium.signed(MSPS[3], late))
 
 
-def test_an_update_after_the_deadline_is_refused_even_while_the_round_is_open() -> None:
+def test_an_update_is_taken_until_the_round_is_closed_whatever_it_is_said_to_be() -> None:
     consortium = Consortium.active()
     consortium.open(1)
-    consortium.ledger.now += 121
-    with refused("TOO_LATE"):
-        consortium.submit(MSPS[0], 1)
+    for msp in MSPS[:3]:
+        consortium.submit(msp, 1)
+    consortium.late(1, "updates", 4)
+    consortium.ledger.now += 10_000
+    consortium.submit(MSPS[3], 1)
+    consortium.close(1)
+    assert len(consortium.attestation(1).findings) == 4
 
 
 def test_an_update_of_an_earlier_round_cannot_be_replayed() -> None:
@@ -279,8 +348,10 @@ def test_a_round_with_too_few_updates_is_aborted_but_counts_against_the_budget()
     consortium = Consortium.active()
     consortium.open(1)
     consortium.submit(MSPS[0], 1)
-    consortium.ledger.now += 120
-    assert consortium.close(1).state == "aborted"
+    consortium.late(1, "updates", consortium.quorum)
+    aborted = consortium.close(1)
+    assert (aborted.state, aborted.void) == ("aborted", False)
+    assert aborted.reason == "1 updates of 1 organisations arrived, the task needs 3 of as many"
     standing = {view.member.msp: view.standing for view in consortium.members().members}
     assert (standing[MSPS[0]].contributions, standing[MSPS[0]].epsilon) == (1, 1_000_000)
     assert standing[MSPS[1]].epsilon == 0
@@ -290,8 +361,7 @@ def test_a_round_with_too_few_updates_is_aborted_but_counts_against_the_budget()
 def test_whose_budget_is_spent_takes_no_part() -> None:
     consortium = Consortium.active(task_spec(privacy={"epsilon_budget": 1_500_000}, training={"rounds": 3}))
     consortium.through(1, submitting=MSPS[:3])
-    with refused("TOO_FEW_PARTICIPANTS"):
-        consortium.open(2)
+    assert "the privacy budget of 3 is spent" in consortium.open(2).reason
 
 
 def test_an_attestation_has_to_cover_exactly_the_fixed_set() -> None:
@@ -323,30 +393,38 @@ def test_a_validator_attests_once() -> None:
 @pytest.mark.parametrize(("complaining", "verdict"), [(1, "accepted"), (2, "unreadable")])
 def test_one_validator_cannot_keep_an_update_out_but_two_can(complaining: int, verdict: str) -> None:
     consortium = Consortium.active()
-    consortium.open(1)
-    for msp in MSPS:
-        consortium.submit(msp, 1)
-    consortium.close(1)
-    target = consortium.participants[MSPS[3]].pseudonym
+    consortium.opened(1)
+    target = consortium.pseudonym(MSPS[3])
     for index, msp in enumerate(MSPS):
         consortium.attest(msp, 1, unreadable=(target,) if index < complaining else ())
     settled = {update.participant: update for update in consortium.settle(1).updates}
     assert settled[target].verdict == verdict
     assert (settled[target].weight > 0) == (verdict == "accepted")
-    assert (settled[target].score > 0) == (verdict == "accepted")
 
 
-def test_a_silent_validator_delays_settlement_until_the_deadline_and_is_not_paid() -> None:
+def test_what_proves_nothing_about_anybody_costs_no_honesty_and_no_stake() -> None:
     consortium = Consortium.active()
-    consortium.open(1)
-    for msp in MSPS:
-        consortium.submit(msp, 1)
-    consortium.close(1)
+    consortium.opened(1)
+    target = consortium.pseudonym(MSPS[3])
+    for index, msp in enumerate(MSPS):
+        consortium.attest(msp, 1, unreadable=(target,) if index < 2 else ())
+    settled = {update.participant: update for update in consortium.settle(1).updates}
+    # Absent or unreadable: honest, but neither reliable nor in agreement.
+    assert settled[target].score == consortium.spec.reputation.honesty_weight
+    assert consortium.stake(target) == 100_000_000
+
+
+def test_a_silent_validator_delays_settlement_until_t_plus_1_say_so_and_is_not_paid() -> None:
+    consortium = Consortium.active()
+    consortium.opened(1)
     for msp in MSPS[:3]:
         consortium.attest(msp, 1)
     with refused("TOO_EARLY"):
         consortium.settle(1)
-    consortium.ledger.now += 60
+    consortium.claim(MSPS[0], 1, "attestations")
+    with refused("TOO_EARLY"):
+        consortium.settle(1)
+    consortium.claim(MSPS[1], 1, "attestations")
     consortium.settle(1)
     for msp in MSPS[:3]:
         consortium.post_share(msp, 1)
@@ -383,19 +461,36 @@ def test_one_lying_validator_can_neither_choose_the_model_nor_frame_another() ->
 
 def test_a_round_that_can_go_on_cannot_be_aborted_and_a_hopeless_one_can() -> None:
     consortium = Consortium.active()
-    consortium.open(1)
-    for msp in MSPS:
-        consortium.submit(msp, 1)
-    consortium.close(1)
+    consortium.opened(1)
     request = AbortRequest(task="heart", round=1, reason="two validators are gone")
     for msp in MSPS[:2]:
         consortium.attest(msp, 1)
+    consortium.late(1, "attestations", consortium.quorum - 1)
     with refused("TOO_EARLY"):
         consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
-    consortium.ledger.now += 60
+    consortium.late(1, "attestations", consortium.quorum)
     consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
     assert consortium.round(1).record.reason == "two validators are gone"
     assert consortium.open(2).base_version == 0
+
+
+def test_whatever_is_said_to_be_late_a_round_with_its_quorum_goes_on() -> None:
+    consortium = Consortium.active()
+    consortium.opened(1)
+    request = AbortRequest(task="heart", round=1, reason="We do not like it.")
+    for msp in MSPS[:3]:
+        consortium.attest(msp, 1)
+    consortium.late(1, "attestations", 4)
+    with refused("CAN_GO_ON"):
+        consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
+    consortium.settle(1)
+    for msp in MSPS[:3]:
+        consortium.post_share(msp, 1)
+        consortium.report(msp, 1)
+    consortium.late(1, "aggregates", 4)
+    with refused("CAN_GO_ON"):
+        consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
+    consortium.finalise(1)
 
 
 def test_a_dominant_participant_counts_for_at_most_its_share() -> None:
@@ -420,9 +515,7 @@ def test_under_two_names_an_organisation_counts_for_no_more_than_under_one() -> 
             for index, msp in enumerate(owners)
         ]
         examples = {each.participant: 9_000 if each.msp == MSPS[0] else 100 for each in cohort}
-        settled = weigh(
-            rules, cohort, examples, {each.participant: Judged("accepted", proven=False) for each in cohort}
-        )
+        settled = weigh(rules, cohort, examples, {each.participant: Judged("accepted") for each in cohort})
         total = sum(update.weight for update in settled)
         return [Fraction(update.weight, total) for update in settled]
 
@@ -433,7 +526,8 @@ def test_under_two_names_an_organisation_counts_for_no_more_than_under_one() -> 
 
 def test_persistently_absent_participants_are_quarantined_and_weigh_nothing() -> None:
     spec = task_spec(
-        reputation={"memory": 0, "quarantine_threshold": 600_000, "quarantine_rounds": 2}, training={"rounds": 5}
+        reputation={"memory": 0, "quarantine_threshold": 500_001, "quarantine_rounds": 2, "initial": 600_000},
+        training={"rounds": 5},
     )
     consortium = Consortium.active(spec)
     consortium.through(1, submitting=MSPS[:3])
@@ -456,7 +550,7 @@ def test_the_statement_of_privacy_is_the_tasks_own() -> None:
 def test_a_sum_of_fewer_updates_than_the_minimum_is_never_made_whatever_was_accepted() -> None:
     """Accepted updates in quarantine are not in the sum: they hide nobody."""
     spec = task_spec(
-        reputation={"memory": 0, "quarantine_threshold": 600_000, "quarantine_rounds": 2}, training={"rounds": 5}
+        reputation={"memory": 0, "quarantine_threshold": 500_000, "quarantine_rounds": 2}, training={"rounds": 5}
     )
     consortium = Consortium.active(spec)
     consortium.open(1)
@@ -483,5 +577,25 @@ def test_a_sum_of_fewer_updates_than_the_minimum_is_never_made_whatever_was_acce
     record = consortium.round(2).record
     assert (record.state, record.reason) == (
         "aborted",
-        "4 updates were accepted and 2 of them have a weight; the task needs 3",
+        "2 updates of 2 organisations are accepted and have a weight; the task needs 3 of as many organisations",
     )
+
+
+def test_many_names_of_few_organisations_make_no_sum_either() -> None:
+    """Whoever owns most names would subtract them and read the rest."""
+    consortium = Consortium.active(task_spec(aggregation={"proof": "norm"}))
+    wards = [consortium.ledger.actor(MSPS[0], "participant", name=f"ward {index}") for index in range(3)]
+    for ward in wards:
+        consortium.ledger.submit(ward, "JoinTask", JoinRequest(task="heart"))
+    consortium.open(1)
+    for ward in wards:
+        manifest = consortium.manifest(MSPS[0], 1, participant=ward.pseudonym)
+        consortium.ledger.submit(ward, "SubmitUpdates", consortium.signed(MSPS[0], manifest, ward.key))
+    for msp in MSPS:
+        consortium.submit(msp, 1)
+    consortium.close(1)
+    for msp in MSPS:
+        consortium.attest(msp, 1, openings={consortium.pseudonym(other): BEYOND_NORM for other in MSPS[2:]})
+    consortium.settle(1)
+    record = consortium.round(1).record
+    assert record.state == "aborted" and "5 updates of 2 organisations" in record.reason

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import MemberRecord, TaskRecord
+from fedledger_chaincode.messages.records import ConsentRecord, MemberRecord, TaskRecord
 from fedledger_chaincode.messages.round import JoinRequest, ValidatorRegistration
-from tests.unit.contract.ledger import MSPS, Consortium, digest, task_spec
+from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.state import consent_key, task_key
+from tests.unit.contract.ledger import MSPS, Consortium, digest, task_document, task_spec
 
 
 def refused(code: str) -> pytest.RaisesExc[ContractError]:
@@ -183,3 +188,110 @@ def test_the_task_record_is_what_was_proposed() -> None:
     record = TaskRecord.decode(consortium.ledger.submit(consortium.governors[MSPS[1]], "ProposeTask", consortium.spec))
     assert record.spec == consortium.spec
     assert record.proposer == MSPS[1]
+
+
+SMALL_ORDER = (
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+)
+"""Points of curve and twist whose order divides 8 and their other encodings, as cr.yp.to/ecdh.html lists them; the
+highest bit is ignored."""
+
+
+@pytest.mark.parametrize("key", SMALL_ORDER)
+def test_a_sealing_key_of_small_order_is_refused(key: str) -> None:
+    """Nothing can be sealed to it: every participant of the task would fail."""
+    consortium = Consortium.active()
+    registration = ValidatorRegistration(task="heart", sealing_key=key, store="file:///elsewhere")
+    with refused("SEALING_KEY"):
+        consortium.ledger.submit(consortium.validators[MSPS[0]], "RegisterValidator", registration)
+    assert consortium.view().validators[0].sealing_key == digest(MSPS[0])
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("changes", "named"),
+        [
+            ({"aggregation": {"minimum_accepted": 2}}, "at least t \\+ 2 = 3"),
+            ({"aggregation": {"tolerated_faults": 2}}, "needs n >= 3t \\+ 1"),
+            ({"model": {"initial_weights_size": 4 * 4 + 2 * 1_024 + 65_536 + 1}}, "initial weights have 67601 bytes"),
+            (
+                {"model": {"parameter_count": (1 << 27) + 1, "tensors": [{"name": "w", "shape": [(1 << 27) + 1]}]}},
+                "at most 134217728 can be shared",
+            ),
+        ],
+    )
+    def test_a_task_beyond_them_is_refused(self, changes: dict[str, Any], named: str) -> None:
+        with pytest.raises(ValueError, match=named):
+            task_spec(**changes)
+        consortium = Consortium.active()
+        document = json.dumps(task_document(**changes), sort_keys=True, separators=(",", ":")).encode()
+        with refused("BAD_MESSAGE"):
+            consortium.ledger.submit(consortium.governors[MSPS[0]], "ProposeTask", document)
+
+    def test_the_sets_of_readers_that_a_settlement_chooses_from_can_be_gone_through(self) -> None:
+        def with_validators(count: int, faults: int) -> TaskSpec:
+            msps = [f"Site{number:02d}MSP" for number in range(count)]
+            aggregation = {"validators": msps, "tolerated_faults": faults, "minimum_accepted": faults + 2}
+            return task_spec(organisations=msps, aggregation=aggregation)
+
+        with_validators(19, 6)
+        with_validators(64, 2)
+        with pytest.raises(ValueError, match="more than 30000 sets of n - t of 22 validators"):
+            with_validators(22, 7)
+
+    def test_and_just_within_them_is_not(self) -> None:
+        tensors = [{"name": "w", "shape": [1 << 27]}]
+        task_spec(model={"parameter_count": 1 << 27, "tensors": tensors, "initial_weights_size": 1 << 29})
+        task_spec(model={"initial_weights_size": 4 * 4 + 2 * 1_024 + 65_536})
+
+
+class TestAnEarlierProtocol:
+    """A task whose rounds went by protocol 1: its norm bound does not hold against t colluding validators."""
+
+    def earlier(self) -> Consortium:
+        """Active, as an earlier release has left it."""
+        consortium = Consortium.active()
+        key = task_key("heart")
+        record = TaskRecord.decode(consortium.ledger.world[key])
+        spec = record.spec.model_copy(update={"schema_": "fedledger/task/1"})
+        before = record.model_copy(update={"spec": spec, "spec_hash": spec.sha256()})
+        consortium.ledger.world[key] = before.canonical()
+        for msp in MSPS:
+            where = consent_key("heart", msp)
+            consent = ConsentRecord.decode(consortium.ledger.world[where])
+            agreed = consent.model_copy(update={"spec_hash": spec.sha256()})
+            consortium.ledger.world[where] = agreed.canonical()
+        consortium.spec = spec
+        return consortium
+
+    def test_is_not_proposed_any_more(self) -> None:
+        consortium = Consortium.founded(task_spec(schema="fedledger/task/1", aggregation={"minimum_accepted": 2}))
+        with refused("PROTOCOL_VERSION"):
+            consortium.propose()
+
+    def test_is_read_and_opens_no_round(self) -> None:
+        consortium = self.earlier()
+        assert consortium.view().record.spec.protocol == 1
+        with refused("PROTOCOL_VERSION"):
+            consortium.call(1)
+
+    def test_is_not_amended_into_a_later_one(self) -> None:
+        consortium = self.earlier()
+        for spec in (task_spec(), task_spec(schema="fedledger/task/1", title="Another title")):
+            with pytest.raises(ContractError) as refusal:
+                consortium.ledger.submit(consortium.governors[MSPS[0]], "ProposeAmendment", spec)
+            assert refusal.value.code in ("NOT_AMENDABLE", "PROTOCOL_VERSION")
+
+    def test_is_stopped_and_gives_the_stakes_back(self) -> None:
+        consortium = self.earlier()
+        for msp in MSPS[:3]:
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Its proof is unsound.")
+        assert consortium.view().record.state == "stopped"
+        assert {consortium.balances()[f"org:{msp}"] for msp in MSPS} == {1_000_000_000}

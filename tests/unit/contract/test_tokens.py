@@ -9,7 +9,10 @@ import pytest
 from fedledger_chaincode.contract import TRANSACTIONS
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.base import MAXIMUM_INTEGER
+from fedledger_chaincode.messages.records import BalanceRecord, EarningsRecord
+from fedledger_chaincode.messages.round import AbortRequest, JoinRequest
 from fedledger_chaincode.messages.task import TaskSpec
+from fedledger_chaincode.messages.tokens import MintProposal
 from fedledger_chaincode.messages.views import Wallet
 from tests.unit.contract.ledger import MSPS, Actor, Consortium, task_spec
 
@@ -110,8 +113,147 @@ class TestTransfer:
         before = consortium.ledger.world.copy()
         submit(consortium, consortium.participants[MSPS[0]], "Transfer", f"participant:{second.pseudonym}", 5)
         changed = {key for key, value in consortium.ledger.world.items() if before.get(key) != value}
-        first = consortium.participants[MSPS[0]]
-        assert changed == {f"balance/participant:{actor.pseudonym}" for actor in (first, second)}
+        first = consortium.participants[MSPS[0]].pseudonym
+        assert changed == {
+            f"balance/participant:{first}",
+            f"collected/participant:{first}/heart",
+            f"received/participant:{second.pseudonym}",
+        }
+
+
+class TestEarnings:
+    """What a round pays is spent like anything else, and no payment touches what a round or a stake needs."""
+
+    def test_are_held_before_they_are_collected_and_spent_without_a_word(self, consortium: Consortium) -> None:
+        consortium.through(1)
+        winner = consortium.participants[MSPS[0]]
+        held = consortium.balances()[f"participant:{winner.pseudonym}"]
+        assert held == int(ask(consortium, winner, "ClientAccountBalance")) == 7_500_000
+        assert submit(consortium, winner, "Transfer", SPENDER, 7_000_000) == 500_000
+        with refused("INSUFFICIENT_FUNDS"):
+            submit(consortium, winner, "Transfer", SPENDER, 500_001)
+        assert submit(consortium, winner, "Transfer", SPENDER, 500_000) == 0
+
+    def test_of_all_tasks_are_taken_over_by_one_payment(self, consortium: Consortium) -> None:
+        governor = consortium.governors[MSPS[0]]
+        Consortium.active(task_spec(task="second"), consortium.ledger)
+        held = consortium.balances()[OWNER]
+        assert held == 2 * ENDOWMENT - 2 * STAKES
+        assert submit(consortium, governor, "Transfer", SPENDER, held) == 0
+
+    def test_by_way_of_an_allowance_are_the_owners_all_the_same(self, consortium: Consortium) -> None:
+        consortium.through(1)
+        winner = consortium.participants[MSPS[0]]
+        submit(consortium, winner, "Approve", SPENDER, 7_500_000)
+        account = f"participant:{winner.pseudonym}"
+        assert submit(consortium, consortium.governors[MSPS[1]], "TransferFrom", account, SPENDER, 7_500_000) == 0
+        assert ask(consortium, winner, "BalanceOf", account) == "0"
+
+    def test_pay_a_stake_before_what_others_have_paid_is_looked_at(self, consortium: Consortium) -> None:
+        submit(consortium, consortium.governors[MSPS[1]], "Transfer", OWNER, 1)
+        newcomer = consortium.ledger.actor(MSPS[0], "participant", name="newcomer")
+        stub, _ = consortium.ledger._run(newcomer, "JoinTask", [JoinRequest(task="heart")])
+        assert f"balance/{OWNER}" in stub.writes
+        assert f"received/{OWNER}" not in stub.reads
+
+    def test_and_balance_are_not_enough_for_a_stake_then_payments_are_taken(self, consortium: Consortium) -> None:
+        submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, BALANCE)
+        newcomer = consortium.ledger.actor(MSPS[0], "participant", name="newcomer")
+        with refused("INSUFFICIENT_FUNDS"):
+            consortium.ledger.submit(newcomer, "JoinTask", JoinRequest(task="heart"))
+        submit(consortium, consortium.governors[MSPS[1]], "Transfer", OWNER, 100_000_001)
+        consortium.ledger.submit(newcomer, "JoinTask", JoinRequest(task="heart"))
+        assert consortium.balances()[OWNER] == 1
+
+    def test_can_be_counted_however_often_stakes_come_and_go(self, consortium: Consortium) -> None:
+        counters = [f"{kind}/{OWNER}/heart" for kind in ("earned", "collected")]
+        for key in counters:
+            consortium.ledger.world[key] = EarningsRecord(total=MAXIMUM_INTEGER).canonical()
+        consortium.through(1)
+        assert EarningsRecord.decode(consortium.ledger.world[counters[0]]).total == 2_500_000 - 1
+        assert consortium.balances()[OWNER] == BALANCE + 2_500_000
+        assert submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, 1) == BALANCE + 2_500_000 - 1
+
+    def test_of_a_task_of_an_earlier_release_are_not_lost(self, consortium: Consortium) -> None:
+        """Such a ledger has balances alone."""
+        world, balances = consortium.ledger.world, consortium.balances()
+        for key in [key for key in world if key.split("/")[0] in ("earned", "collected", "earning-tasks")]:
+            del world[key]
+        world |= {f"balance/{account}": BalanceRecord(balance=held).canonical() for account, held in balances.items()}
+        for msp in MSPS[:3]:
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
+        after = consortium.balances()
+        assert {after[f"org:{msp}"] for msp in MSPS} == {ENDOWMENT}
+        assert sum(after.values()) == consortium.supply() == 4 * ENDOWMENT
+        assert submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, ENDOWMENT) == 0
+
+
+class TestGifts:
+    """To a task's insurance: they count from the next round on, so that none can get into a round's way."""
+
+    def test_insure_the_round_that_opens_next(self, consortium: Consortium) -> None:
+        give(consortium, 4_000_000)
+        settle(consortium, 1)
+        give(consortium, 100_000_000)
+        abort(consortium, 1)
+        winner = f"participant:{consortium.participants[MSPS[0]].pseudonym}"
+        assert consortium.balances()[winner] == 1_000_000
+        assert consortium.balances()["insurance:heart"] == 100_000_000
+        settle(consortium, 2)
+        abort(consortium, 2)
+        # The floor is 15 tokens.
+        assert consortium.balances()[winner] == 1_000_000 + 3_750_000
+        assert consortium.balances()["insurance:heart"] == 85_000_000
+
+    def test_insure_later_rounds_if_the_next_one_needs_none(self) -> None:
+        consortium = Consortium.active(task_spec(training={"rounds": 5}))
+        give(consortium, 4_000_000)
+        consortium.through(1)
+        give(consortium, 4_000_000)
+        consortium.through(2)
+        settle(consortium, 3)
+        abort(consortium, 3)
+        assert consortium.balances()["insurance:heart"] == 0
+        assert ask(consortium, consortium.governors[MSPS[0]], "BalanceOf", "insurance:heart") == "0"
+
+    def test_are_burnt_with_the_insurance_unless_no_round_has_opened_since(self, consortium: Consortium) -> None:
+        give(consortium, 7)
+        consortium.open(1)
+        give(consortium, 5)
+        for msp in MSPS[:3]:
+            consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
+        assert consortium.balances()["insurance:heart"] == 5
+        assert consortium.supply() == sum(consortium.balances().values()) == 4 * ENDOWMENT - 7
+
+    def test_by_a_vote_are_gifts_as_well(self, consortium: Consortium) -> None:
+        proposal = MintProposal(task="heart", recipient="insurance:heart", amount=9, reason="a bad year")
+        for msp in MSPS[:3]:
+            if msp == MSPS[0]:
+                consortium.ledger.submit(consortium.governors[msp], "ProposeMint", proposal)
+            else:
+                consortium.ledger.submit(consortium.governors[msp], "VoteMint", "heart", proposal.sha256(), "approve")
+        assert ask(consortium, consortium.governors[MSPS[0]], "BalanceOf", "insurance:heart") == "9"
+        assert "balance/insurance:heart" not in consortium.ledger.world
+
+
+def give(consortium: Consortium, amount: int) -> None:
+    submit(consortium, consortium.governors[MSPS[0]], "Transfer", "insurance:heart", amount)
+
+
+def settle(consortium: Consortium, number: int) -> None:
+    consortium.open(number)
+    for msp in MSPS:
+        consortium.submit(msp, number)
+    consortium.close(number)
+    for msp in MSPS:
+        consortium.attest(msp, number)
+    consortium.settle(number)
+
+
+def abort(consortium: Consortium, number: int) -> None:
+    consortium.late(number, "aggregates", consortium.quorum)
+    request = AbortRequest(task="heart", round=number, reason="nobody reports")
+    consortium.ledger.submit(consortium.validators[MSPS[0]], "AbortRound", request)
 
 
 class TestAllowance:
@@ -194,6 +336,17 @@ class TestSupply:
             consortium.approve(MSPS[2])
         assert consortium.ledger.world == before
 
+    def test_has_room_again_for_what_was_burnt(self) -> None:
+        large = {"endowment": 1, "participant_stake": 0, "validator_stake": 0, "reward_per_round": MAXIMUM_INTEGER // 3}
+        first = Consortium.active(task_spec(task="first", incentive=large))
+        with refused("SUPPLY_LIMIT"):
+            Consortium.active(task_spec(task="second", incentive=large), first.ledger)
+        for msp in MSPS[:3]:
+            first.ledger.submit(first.governors[msp], "StopTask", "first", "Because.")
+        assert first.supply() == 4
+        Consortium.active(task_spec(task="third", incentive=large), first.ledger)
+        assert first.supply() == sum(first.balances().values()) == 8 + 2 * (MAXIMUM_INTEGER // 3)
+
     def test_shrinks_by_what_nobody_earned(self, consortium: Consortium) -> None:
         consortium.through(1)
         for msp in MSPS[:3]:
@@ -201,6 +354,7 @@ class TestSupply:
         assert consortium.supply() == 4 * ENDOWMENT + 40_000_000
         name, fields = consortium.ledger.said[-1]
         assert name == "TaskStopRequested"
+        assert ask(consortium, consortium.governors[MSPS[0]], "TotalSupply") == str(4 * ENDOWMENT + 40_000_000)
         assert {"from": "pool:heart", "to": "0x0", "value": 40_000_000} in fields["transfers"]
 
 

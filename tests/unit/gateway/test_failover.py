@@ -28,6 +28,7 @@ from fedledger.gateway import (
     open_channel,
 )
 from fedledger.gateway.connections import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Connections
+from fedledger.gateway.errors import refuses_identity
 
 CHANNEL, CHAINCODE = "fedledger", "ledger"
 
@@ -164,6 +165,43 @@ def test_when_nobody_answers_the_first_gateways_error_says_so(connected: Any, no
     assert failed.value.status is grpc.StatusCode.UNAVAILABLE
     assert nowhere in failed.value.message
     assert "2 further gateways" in failed.value.message
+
+
+DENIED = [(grpc.StatusCode.PERMISSION_DENIED, "no"), (grpc.StatusCode.UNKNOWN, "access denied: who are you")]
+
+
+@pytest.mark.parametrize(("status", "message"), DENIED)
+def test_another_organisations_gateway_that_refuses_the_identity_is_passed_over(
+    peers: Any, connected: Any, nowhere: str, refusal: Any, status: grpc.StatusCode, message: str
+) -> None:
+    (denying, denying_address), (_, other_address) = peers
+    gateway = connected(nowhere, denying_address, other_address)
+    denying.refusals |= {method: refusal(status, message) for method in ("Endorse", "Submit", "CommitStatus")}
+    for _ in range(2):
+        assert contract(gateway).submit_transaction("OpenRound") == b"result"
+
+
+@pytest.mark.parametrize(("status", "message"), DENIED)
+def test_when_only_that_one_answers_the_error_is_the_own_gateways(
+    peers: Any, connected: Any, nowhere: str, refusal: Any, status: grpc.StatusCode, message: str
+) -> None:
+    (denying, address), _ = peers
+    gateway = connected(nowhere, address)
+    denying.refusals["Evaluate"] = refusal(status, message)
+    for _ in range(2):
+        with pytest.raises(EvaluateError) as caught:
+            contract(gateway).evaluate_transaction("GetRound")
+        assert caught.value.status is grpc.StatusCode.UNAVAILABLE
+        assert not refuses_identity(caught.value)
+
+
+def test_the_own_gateway_that_refuses_the_identity_is_believed(peers: Any, connected: Any, refusal: Any) -> None:
+    (own, own_address), (other, other_address) = peers
+    own.refusals["Evaluate"] = refusal(*DENIED[1])
+    with pytest.raises(EvaluateError) as caught:
+        contract(connected(own_address, other_address)).evaluate_transaction("GetRound")
+    assert refuses_identity(caught.value)
+    assert not other.requests
 
 
 @pytest.fixture
@@ -311,6 +349,17 @@ def test_a_refused_stream_is_not_opened_again(peers: Any, connected: Any, refusa
     with network.chaincode_events(CHAINCODE, start_block=0, reconnect=True) as events, pytest.raises(EventsError):
         next(events)
     assert not other.requests
+
+
+def test_events_go_on_elsewhere_when_another_organisations_gateway_refuses_them(
+    peers: Any, connected: Any, nowhere: str, refusal: Any
+) -> None:
+    (denying, denying_address), (other, other_address) = peers
+    denying.refusals["ChaincodeEvents"] = refusal(*DENIED[0])
+    other.chaincode_events = [event(1, "a")]
+    gateway = connected(nowhere, denying_address, other_address)
+    with gateway.get_network(CHANNEL).chaincode_events(CHAINCODE, start_block=0, reconnect=True) as events:
+        assert next(events).event_name == "a"
 
 
 def test_a_stream_that_reconnects_must_know_where_it_starts(peers: Any, connected: Any) -> None:

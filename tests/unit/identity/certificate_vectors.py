@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = Path(__file__).parent / "vectors" / "certificates.json"
+LEDGER = FILE.with_suffix(".fedledger")
+"""The channel in which that run's members created a transaction each, as the peer keeps it."""
 MESSAGE = b"judged"
 """What each member's key has signed."""
 HOW = {

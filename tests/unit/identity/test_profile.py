@@ -13,6 +13,7 @@ from fedledger.errors import BadInputError, ExitCode
 from fedledger.gateway import GatewayError, Identity
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.profile import (
+    DEFAULT_STORES,
     FurtherGateway,
     Profile,
     load_profile,
@@ -63,6 +64,36 @@ def test_a_store_may_be_a_url_and_a_gateway_a_unix_socket(path):
     profile = load_profile(path, "alice")
     assert profile.gateway == f"unix:{path.parent}/run/peer.sock"
     assert profile.store == "s3://bucket/x"
+
+
+def test_stores_that_others_name_may_be_of_few_protocols_unless_the_profile_lists_them(path):
+    path.write_text(ALICE)
+    assert load_profile(path, "alice").stores == DEFAULT_STORES
+    assert not {"ssh", "sftp", "ftp", "http", "github", "reference", "zip", "simplecache"} & set(DEFAULT_STORES)
+    path.write_text(ALICE + 'stores = ["file", "sftp"]\n')
+    assert load_profile(path, "alice").stores == ("file", "sftp")
+    path.write_text(ALICE + "stores = []\n")
+    assert load_profile(path, "alice").stores == ()
+
+
+@pytest.mark.parametrize(
+    "value", ['"file"', "[1]", '[["file"]]', '["file://"]', '["a::b"]', '[""]', '["f"]', '["File"]', "{ file = true }"]
+)
+def test_a_list_of_protocols_of_no_known_form_is_refused_at_its_line(path, value):
+    refused = refusal(path, ALICE + f"stores = {value}\n")
+    assert refused.code == "PROFILE_MALFORMED"
+    assert "line 9" in refused.message
+
+
+def test_a_list_of_protocols_survives_writing_and_what_only_the_file_says_of_it_stays(path):
+    path.write_text(ALICE + 'stores = ["file", "sftp"]\n')
+    listed = load_profile(path, "alice")
+    for stores in (("s3",), (), DEFAULT_STORES):
+        write_profiles(path, [replace(listed, stores=stores)])
+        assert load_profile(path, "alice").stores == stores
+    write_profiles(path, [listed])
+    update_profiles(path, [replace(listed, stores=DEFAULT_STORES, channel="other")])
+    assert load_profile(path, "alice") == replace(listed, channel="other")
 
 
 def test_several_profiles_are_written_and_read_back(path):

@@ -7,6 +7,7 @@ from typing import Any
 
 from fedledger.cli.demo.attacks import EXPLAINED, Attack
 from fedledger.cli.demo.comparison import without_defence
+from fedledger.cli.demo.fates import Fault
 from fedledger.cli.demo.watch import RoundRow
 from fedledger.ledger import TaskLedger
 from fedledger.training import Split, TaskDefinition, concatenate, evaluate
@@ -16,6 +17,9 @@ from fedledger_network.consortium import Organisation
 
 _NOT_COMPARED: Mapping[Attack, str] = {
     Attack.LYING_VALIDATOR: "Without error correction one false share makes every number of the sum random.",
+    Attack.BOGUS_REVEAL: "Where whoever is asked has to prove an update, one silent voice keeps all of them out.",
+    Attack.EARLY_CLOSE: "Where one clock decides, whoever has a fast one decides whose updates are in time.",
+    Attack.WITHHELD_REFERENCE: "Where one validator gives the direction, it decides whether anybody is weighed by it.",
     Attack.DROPOUT: "Plain federated averaging that waits for everybody would wait for ever.",
 }
 
@@ -48,6 +52,8 @@ def attack_report(
         "earned": sum(fate.paid for fate in fates),
         "stake_left": fates[-1].stake if fates else incentive.participant_stake / MICRO,
         "validator_convicted_in_rounds": _rounds_with(rows, attacker.name, "convicted"),
+        "validator_rejected_in_rounds": _rounds_with(rows, attacker.name, "rejected"),
+        "validator_withheld_in_rounds": _rounds_with(rows, attacker.name, "withheld"),
         "validator_silent_in_rounds": _rounds_with(rows, attacker.name, "silent"),
         "organisation_gained": (accounts[organisation_account(attacker.msp_id)] - incentive.endowment) / MICRO,
         "quality": _quality(definition, attack, attacker.name, data, shared_model),
@@ -55,7 +61,7 @@ def attack_report(
     }
 
 
-def _rounds_with(rows: Sequence[RoundRow], site: str, fault: str) -> list[int]:
+def _rounds_with(rows: Sequence[RoundRow], site: str, fault: Fault) -> list[int]:
     return [row.round for row in rows if any((v.site, v.fault) == (site, fault) for v in row.validators)]
 
 

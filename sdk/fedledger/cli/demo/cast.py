@@ -9,14 +9,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedledger.cli import participant, validator
 from fedledger.cli.demo.attacks import Attack, corrupted_participant, corrupted_validator
 from fedledger.cli.session import Session, connected
 from fedledger.errors import FedledgerError
-from fedledger.identity.profile import Profile, load_profile
+from fedledger.identity.profile import FurtherGateway, Profile, load_profile
 from fedledger.training import TaskDefinition
 from fedledger_network.consortium import Organisation
 from fedledger_network.embedded.processes import ChildProcess
@@ -48,6 +48,12 @@ class Cast:
     def profile(self, organisation: Organisation, role: str) -> Profile:
         """Somebody's profile."""
         return load_profile(self.profiles, f"{organisation.name}-{role}")
+
+    def onlooker(self) -> Profile:
+        """The first organisation's auditor; while its own gateway is gone it asks at those of all others."""
+        own, *others = (self.profile(organisation, "auditor") for organisation in self.organisations)
+        further = tuple(FurtherGateway(p.gateway, p.tls_roots) for p in others if p.gateway != own.gateway)
+        return replace(own, further_gateways=own.further_gateways or further)
 
     def agree(self, definition: TaskDefinition) -> str:
         """Propose the task and approve it in every organisation's name; returns its name. May be repeated."""
@@ -105,11 +111,13 @@ def _work(
         try:
             if role == "validator":
                 checking = validator.build(opened, task, None)
-                validator.get_ready(checking)
-                (corrupted_validator(checking, attack) if attack else checking).run(stop)
+                with validator.held(opened.profile, task):
+                    validator.get_ready(checking)
+                    (corrupted_validator(checking, attack) if attack else checking).run(stop)
             else:
                 training = participant.build(opened, task, None, organisation.name)
-                (corrupted_participant(training, attack) if attack else training).run(stop)
+                with training.journal.held(task):
+                    (corrupted_participant(training, attack) if attack else training).run(stop)
         except Exception as error:
             on_failure(f"{organisation.name} {role}", error)
 

@@ -7,24 +7,31 @@ but for what it is asked to change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateContext
-from fedledger.secure_aggregation.challenges import project
+from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateContext, folding, norm_proof
 from fedledger.secure_aggregation.kernels import Elements
 from fedledger.secure_aggregation.norm_proof import bits_of
-from fedledger.secure_aggregation.publication import commit, commit_proof, seal_update
-from fedledger.secure_aggregation.sharing import Dealing
+from fedledger.secure_aggregation.projections import project
+from fedledger.secure_aggregation.publication import Dealer
+from fedledger.secure_aggregation.transcript import challenge_of, point_of
 from fedledger.secure_aggregation.update import UpdateRandomness
 from fedledger_chaincode.rules.field import MODULUS, centred
+from fedledger_chaincode.rules.norm_bound import LONGEST_LAST, NormBound
 
-Tamper = Callable[[int, Elements], Elements]
-"""(validator, its share) to the share that it gets instead."""
+Secrets = Callable[[int, Elements], Elements]
+"""(number of the message from 1 on, what an honest participant would deal) to what is dealt."""
+Tamper = Callable[[int, int, Elements], Elements]
+"""(number of the message, validator, its share) to the share that it gets instead."""
 
 
-def honest(_validator: int, share: Elements) -> Elements:
+def as_they_are(_message: int, secrets: Elements) -> Elements:
+    """Nothing is changed."""
+    return secrets
+
+
+def honest(_message: int, _validator: int, share: Elements) -> Elements:
     """Nothing is changed."""
     return share
 
@@ -37,11 +44,10 @@ def cheat(
     *,
     claimed_norm: int | None = None,
     norm_secrets: Sequence[int] | None = None,
-    tamper_secrets: Callable[[Elements], Elements] = lambda secrets: secrets,
-    zero_constants: tuple[int, int] = (0, 0),
+    tamper_bits: Callable[[Elements], Elements] = lambda bits: bits,
+    tamper_secrets: Secrets = as_they_are,
     tamper_share: Tamper = honest,
-    tamper_proof: Tamper = honest,
-    tamper_proof_after_commitment: Tamper = honest,
+    tamper_after_commitment: Tamper = honest,
 ) -> PreparedUpdate:
     """Share any field elements with the best lies about their norm that fit the format.
 
@@ -50,48 +56,65 @@ def cheat(
         update: field elements, not necessarily small.
         claimed_norm: N as claimed; by default the true sum of squares mod q, cut down to the bound.
         norm_secrets: dealt instead of the bits of N and B - N.
-        tamper_secrets: changes the projections' bits before they are dealt.
-        zero_constants: what the sharings of zero really share.
-        tamper_share, tamper_proof: change what one validator is dealt, before it is committed to.
-        tamper_proof_after_commitment: changes what is sealed, not what is committed to.
-
-    Raises:
-        ValueError: the parameters are without a norm proof.
+        tamper_bits: changes the projections' bits; the messages after them follow from what is dealt.
+        tamper_secrets: changes a message before it is dealt; those after it do not follow.
+        tamper_share: changes what one validator is dealt, before it is committed to.
+        tamper_after_commitment: changes what is sealed, not what is committed to.
     """
+    randomness = UpdateRandomness.draw(parameters)
+    dealer = _CheatingDealer(parameters, context, randomness.salts, randomness.coefficients)
+    dealer.lies = (tamper_secrets, tamper_share, tamper_after_commitment)
+    elements = np.array([x % MODULUS for x in update], dtype=np.uint64)
     bound = parameters.norm_bound
     if bound is None:
-        raise ValueError("there is no norm proof to cheat in")
-    randomness = UpdateRandomness.draw(parameters)
-    elements = np.array([x % MODULUS for x in update], dtype=np.uint64)
+        dealer.deal(np.concatenate([elements, randomness.mask]))
+        return dealer.seal(public_keys)
     norm = min(sum(x * x for x in update) % MODULUS if claimed_norm is None else claimed_norm, bound.bound)
-    bits = bits_of([norm], bound.norm_bits).tolist() + bits_of([bound.bound - norm], bound.norm_bits).tolist()
-    secrets = np.array(bits if norm_secrets is None else norm_secrets, dtype=np.uint64)
-    first = Dealing(np.concatenate([elements, secrets]), randomness.coefficients)
-
-    def share(validator: int) -> Elements:
-        return tamper_share(validator, first.share(validator))
-
-    committed = commit(context, randomness.salts, share)
-    shifted = [(centred(int(y)) + bound.window - 1) % (2 * bound.window) for y in project(elements, committed.root)]
-    projections = tamper_secrets(bits_of(shifted, bound.window_bits))
-    second = Dealing(np.concatenate([projections, randomness.masks]), randomness.proof_coefficients)
-    zeros = Dealing(np.array(zero_constants, dtype=np.uint64), randomness.zero_coefficients)
-
-    def proof(validator: int) -> Elements:
-        return tamper_proof(validator, np.concatenate([second.share(validator), zeros.share(validator)]))
-
-    def sealed_proof(validator: int) -> Elements:
-        return tamper_proof_after_commitment(validator, proof(validator))
-
-    committed = replace(committed, proof=commit_proof(committed.root, randomness.salts, proof))
-    return seal_update(context, committed, randomness.salts, [share, sealed_proof], public_keys, randomness.seeds)
+    bits = bits_of([norm, bound.bound - norm], bound.norm_bits).tolist()
+    norm_bits = np.array(bits if norm_secrets is None else norm_secrets, dtype=np.uint64)
+    over_extension = np.stack([elements, np.zeros_like(elements)])
+    root = dealer.deal(np.concatenate([elements, norm_bits, folding.sums_of_squares(over_extension)[0]]))
+    projection_bits = tamper_bits(_projection_bits(elements, root, bound))
+    challenge = challenge_of(dealer.deal(projection_bits), bound)
+    vector = norm_proof.challenged_vector(elements, np.concatenate([norm_bits, projection_bits]), challenge)
+    while vector.shape[1] > LONGEST_LAST:
+        vector = folding.fold(vector, point_of(dealer.deal(norm_proof.fold_message(vector))))
+    dealer.deal(norm_proof.last_message(vector, randomness.mask))
+    return dealer.seal(public_keys)
 
 
-def off_by_one(validator: int, position: int) -> Tamper:
-    """Adds one to one element of one validator's share."""
+def _projection_bits(elements: Elements, root: bytes, bound: NormBound) -> Elements:
+    """Bits of the projections, each wrapped around in its window."""
+    shifted = [(centred(int(y)) + bound.window - 1) % (2 * bound.window) for y in project(elements, root)]
+    return bits_of(shifted, bound.window_bits)
 
-    def tamper(receiver: int, share: Elements) -> Elements:
-        if receiver == validator:
+
+class _CheatingDealer(Dealer):
+    """Deals and seals what the lies make of each message."""
+
+    lies: tuple[Secrets, Tamper, Tamper] = (as_they_are, honest, honest)
+    _sealing = False
+
+    def deal(self, message: Elements) -> bytes:
+        return super().deal(self.lies[0](len(self.roots) + 1, message))
+
+    def write_share(self, message: int, validator: int, out: Elements) -> None:
+        super().write_share(message, validator, out)
+        _, before, after = self.lies
+        out[:] = before(message, validator, out)
+        if self._sealing:
+            out[:] = after(message, validator, out)
+
+    def seal(self, sealing_keys: Sequence[str]) -> PreparedUpdate:
+        self._sealing = True
+        return super().seal(sealing_keys)
+
+
+def off_by_one(validator: int, position: int, message: int = 1) -> Tamper:
+    """Adds one to one element of one validator's share of one message."""
+
+    def tamper(number: int, receiver: int, share: Elements) -> Elements:
+        if (number, receiver) == (message, validator):
             share = share.copy()
             share[position] = (int(share[position]) + 1) % MODULUS
         return share

@@ -20,9 +20,10 @@ from fedledger.cli.demo.comparison import Comparison, compare
 from fedledger.cli.demo.options import DemoFolder, DemoOptions
 from fedledger.cli.demo.watch import RoundRow, RoundWatch
 from fedledger.cli.engines import Engine, Network, network_at
-from fedledger.cli.output import MICRO, Format, messages, show
+from fedledger.cli.output import MICRO, Format, say, show, working
 from fedledger.cli.session import FormatOption, Session, connected, quiet_tensorflow
 from fedledger.errors import BadInputError, ExitCode, FedledgerError
+from fedledger.ledger.patient import PatientLedger
 from fedledger.training import TaskDefinition
 from fedledger_chaincode.messages.views import MemberView
 
@@ -55,16 +56,16 @@ def demo(
     options = DemoOptions(rounds, algorithm, model, epsilon, no_dp, seed, attack.value if attack else None)
     definition = options.definition()
     place = DemoFolder.chosen(folder, options)
-    messages.print(f"Everything is kept in {place.path}")
+    say(f"Everything is kept in {place.path}")
     network = network_at(place.path / "network", engine, attached=True)
     members = network.consortium.organisations
     with _running(network):
         cast = Cast(network.profiles, members, attack)
         if attack is not None:
-            messages.print(f"{cast.attacker.name}, attack {attack.value}: {EXPLAINED[attack]}", markup=False)
+            say(f"{cast.attacker.name}, attack {attack.value}: {EXPLAINED[attack]}")
         task = cast.agree(definition)
         cast.enlist(task)
-        with connected(cast.profile(members[0], "auditor")) as opened:
+        with connected(cast.onlooker()) as opened:
             agreed = definition.agree(opened.ledger.task(task).record.spec)
             rows = _rounds(opened, cast, task, agreed, place, as_processes)
             _conclude(opened, cast, task, agreed, rows, place, output)
@@ -72,10 +73,10 @@ def demo(
 
 @contextmanager
 def _running(network: Network) -> Iterator[None]:
-    messages.print(f"Starting the {network.engine.value} ledger of four organisations...")
+    say(f"Starting the {network.engine.value} ledger of four organisations...")
     try:
-        with messages.status("starting") as status:
-            network.up(status.update, attached=True)
+        with working("starting") as progress:
+            network.up(progress, attached=True)
         yield
     finally:
         network.down()
@@ -94,11 +95,12 @@ def _rounds(
         return line if cast.attack is None else f"{line}\n{pages.fates(row)}"
 
     watch = RoundWatch(
-        opened.ledger,
+        PatientLedger(opened.network, opened.profile.chaincode),
         task,
         cast.sites,
-        on_row=lambda row: messages.print(told(row), markup=False),
-        on_progress=lambda text: status.update(text),
+        on_row=lambda row: say(told(row)),
+        on_progress=lambda text: progress(text),
+        on_news=lambda text: say(f"       {text}"),
     )
 
     def failed(name: str, error: Exception) -> None:
@@ -106,9 +108,9 @@ def _rounds(
         watch.give_up()
 
     agents = processes(cast, task, place.path / "logs", failed) if as_processes else threads(cast, task, failed)
-    messages.print("Loading TensorFlow and TensorFlow Federated...")
-    messages.print(pages.heading(sites, budget), markup=False)
-    with messages.status("waiting for the first round") as status, agents:
+    say("Loading TensorFlow and TensorFlow Federated...")
+    say(pages.heading(sites, budget))
+    with working("waiting for the first round") as progress, agents:
         watch.follow()
     if failures:
         name, error = failures[0]
@@ -127,7 +129,7 @@ def _conclude(
     place: DemoFolder,
     output: Format,
 ) -> None:
-    messages.print("Training on each site alone and on all data pooled, for comparison...")
+    say("Training on each site alone and on all data pooled, for comparison...")
     head = opened.ledger.task(task).head
     if head is None:
         raise FedledgerError("NO_MODEL", f"Task {task} has no model.", f"Look into {place.path}.")
@@ -135,8 +137,8 @@ def _conclude(
     data = {site: definition.load_data(site) for site in sorted(cast.sites.values())}
     shared = model_command.fetch(opened, task, newest)
     comparison = compare(definition, data, shared)
-    messages.print("Auditing the ledger from its first block on...")
-    audit = verify_network(opened.network, chaincode=opened.profile.chaincode)
+    say("Auditing the ledger from its first block on...")
+    audit = verify_network(opened.network, allowed=opened.profile.stores, chaincode=opened.profile.chaincode)
     members = opened.ledger.members(task)
     report = None
     if cast.attack is not None:
@@ -152,7 +154,7 @@ def _conclude(
     ]
     page = pages.summary(comparison, members, cast.sites, audit, hints)
     show(document, [*pages.attack_page(report), *page] if report else page, output)
-    messages.print(f"The result is kept in {result}")
+    say(f"The result is kept in {result}")
     if not audit.ok:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fedledger.ledger import LedgerEvent
 from fedledger.ledger.reputation import REASONS
 from fedledger_chaincode.messages.base import MICRO
-from fedledger_chaincode.messages.records import SettledUpdate
+from fedledger_chaincode.messages.records import AccusationRecord, SettledUpdate, SettlementRecord
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
 from fedledger_chaincode.rules.trust import LEVELS
 from fedledger_chaincode.transactions.context import insurance_account, participant_account, stake_account
+
+Fault = Literal["convicted", "accused", "rejected", "withheld", "silent"]
+"""Of a validator. ``accused``: a dispute goes on. ``rejected``, ``withheld``: about its reference direction."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,7 @@ class ValidatorFate:
     """Of a validator that did not do its duty."""
 
     site: str
-    fault: str
-    """``convicted`` or ``silent``."""
+    fault: Fault
     stake: float
     reason: str
 
@@ -85,10 +88,12 @@ def participant_fates(spec: TaskSpec, view: RoundView, books: Books, sites: Mapp
     if settlement is None:
         return ()
     entries = {entry.participant: entry for entry in view.cohort.participants}
+    dealt = {each.participant for each in _accusations(view) if each.ruling == "confirms"}
     fates = []
     for update in settlement.updates:
         owner, taken = update.participant, books.taken(number, update.participant)
         why = _reason(spec, update, entries[owner].quarantined)
+        why += "; it dealt a false share to a validator: proven" if owner in dealt else ""
         why += f"; {taken / MICRO:.2f} tokens of its stake are taken" if taken else ""
         fates.append(
             Fate(
@@ -109,25 +114,50 @@ def participant_fates(spec: TaskSpec, view: RoundView, books: Books, sites: Mapp
 def validator_fates(
     spec: TaskSpec, view: RoundView, books: Books, sites: Mapping[str, str], liars: tuple[str, ...]
 ) -> tuple[ValidatorFate, ...]:
-    """Validators that lied or were silent in a settled round; ``liars`` are those named for their share of the sum."""
+    """Validators that did not do their duty in a settled round.
+
+    Args:
+        sites: by MSP id.
+        liars: those named for their share of the sum.
+    """
     settlement, number = view.settlement, view.record.round
     if settlement is None:
         return ()
     fates = []
     for msp in spec.aggregation.validators:
-        taken = books.taken(number, msp) / MICRO
-        if msp in settlement.convicted or msp in liars:
-            fault, why = (
-                "convicted",
-                f"it is proven to have told false values; {taken:.2f} tokens of its stake are taken",
-            )
-        elif msp not in settlement.attested:
-            fault, why = "silent", "it said nothing in time; the others went on without it, and it earned nothing"
-        else:
+        found = _fault(spec, view, settlement, msp, named=msp in liars)
+        if found is None:
             continue
+        fault, why = found
+        taken = books.taken(number, msp)
+        why += f"; {taken / MICRO:.2f} tokens of its stake are taken" if taken else ""
         left = (spec.incentive.validator_stake - books.taken_until(number, msp)) / MICRO
         fates.append(ValidatorFate(sites.get(msp, msp), fault, left, why))
     return tuple(fates)
+
+
+def _fault(
+    spec: TaskSpec, view: RoundView, settlement: SettlementRecord, msp: str, *, named: bool
+) -> tuple[Fault, str] | None:
+    """The gravest fault of a validator and what it is."""
+    rulings = {each.ruling for each in _accusations(view) if each.validator == msp}
+    if named or msp in settlement.convicted or "denies" in rulings:
+        return "convicted", "it is proven to have told false values"
+    if None in rulings:
+        return "accused", "its values contradict the others', who outvote it; it is asked to show its shares"
+    rejecting = sum(1 for record in view.attestations if record.attestation.reference == "rejected")
+    if settlement.reference_by == msp and rejecting > spec.aggregation.tolerated_faults:
+        return "rejected", "others compute another reference direction than it gave; its turn comes after all others'"
+    hidden = {reference.committed_by for reference in view.references if reference.revealed is None}
+    if msp in hidden:
+        return "withheld", "it kept its reference direction back; its turn comes after all others'"
+    if msp not in settlement.attested:
+        return "silent", "it said nothing in time; the others went on without it, and it earned nothing"
+    return None
+
+
+def _accusations(view: RoundView) -> tuple[AccusationRecord, ...]:
+    return () if view.dispute is None else view.dispute.accusations
 
 
 def _reason(spec: TaskSpec, update: SettledUpdate, quarantined: bool) -> str:

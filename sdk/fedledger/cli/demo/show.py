@@ -12,10 +12,16 @@ from fedledger.audit.report import AuditReport
 from fedledger.cli.audit import lines
 from fedledger.cli.demo.comparison import Comparison
 from fedledger.cli.demo.watch import RoundRow
-from fedledger.cli.output import facts, table, tokens
+from fedledger.cli.output import facts, safe, table, tokens
 from fedledger_chaincode.messages.views import MemberView
 
 _MARKS = {"accepted": "+", "absent": "."}
+_FAULTS = {
+    "convicted": "its validator was convicted",
+    "rejected": "its validator's direction was rejected",
+    "withheld": "its validator kept its direction back",
+    "silent": "its validator was silent",
+}
 
 
 def heading(sites: Sequence[str], budget: float) -> str:
@@ -37,7 +43,7 @@ def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
     spent = max(row.epsilon.values(), default=0.0)
     privacy = f"{spent:.2f}, left {max(0.0, budget - spent):.2f}" if budget else "no privacy"
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
-    ended = "" if row.state == "finalised" else f"  aborted: {row.reason}"
+    ended = "" if row.state == "finalised" else f"  aborted: {safe(row.reason)}"
     refused = "".join(f"\n       {site}: {verdict}" for site, verdict in row.refused.items())
     figures = f"{worst:>5}  {privacy:>15}  {seconds:>7}  {row.block:>5}"
     return f"{row.round:>5}  {'  '.join(cells)}    {figures}{ended}{refused}"
@@ -107,10 +113,10 @@ def attack_page(report: Mapping[str, Any]) -> list[str | Table]:
         "left of its stake": f"{report['stake_left']:.2f} tokens",
         "its organisation gained": f"{report['organisation_gained']:+.2f} tokens on its own account",
     }
-    for fault, said in (("convicted", "convicted"), ("silent", "silent")):
+    for fault, said in _FAULTS.items():
         if report[f"validator_{fault}_in_rounds"]:
             rounds = ", ".join(str(number) for number in report[f"validator_{fault}_in_rounds"])
-            facts_of[f"its validator was {said}"] = f"in rounds {rounds}"
+            facts_of[said] = f"in rounds {rounds}"
     names = {
         "plain": "nobody attacks, plain federated averaging",
         "plain_attacked": "the attack, plain federated averaging",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from fedledger.cli.demo.fates import Books, Fate, ValidatorFate, participant_fates, validator_fates
 from fedledger.gateway import ChaincodeEvent, CloseableIterator
-from fedledger.ledger import LedgerEvent, TaskLedger
+from fedledger.ledger import LedgerEvent
+from fedledger.ledger.patient import GivenUp, PatientLedger
 from fedledger_chaincode.messages.base import MICRO
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView
@@ -67,12 +69,14 @@ class RoundRow:
 class RoundWatch:
     """Turns the events of one task into rows; each row is complete when all sites have judged its model."""
 
-    ledger: TaskLedger
+    ledger: PatientLedger
     task: str
     sites: Mapping[str, str]
     """Site by MSP id."""
     on_row: Callable[[RoundRow], None]
     on_progress: Callable[[str], None]
+    on_news: Callable[[str], None] = lambda _: None
+    """Of rounds that have been told already: what became of disputes."""
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Seconds since the epoch."""
     rows: list[RoundRow] = field(default_factory=list)
@@ -81,7 +85,10 @@ class RoundWatch:
     _took: dict[int, float | None] = field(default_factory=dict)
     _contributions: dict[str, int] = field(default_factory=dict)
     """By site: rounds whose fixed set held an update of it."""
+    _ruled: set[tuple[int, str, str]] = field(default_factory=set)
+    """Rulings heard of: round, participant, accused validator."""
     _events: CloseableIterator[ChaincodeEvent] | None = None
+    _given_up: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._books = Books(self.task)
@@ -91,9 +98,14 @@ class RoundWatch:
         return self.ledger.task(self.task).record.spec
 
     def follow(self) -> None:
-        """Read events from the first block until the task has ended and its last row is complete, or ``give_up``."""
-        with closing(self.ledger.events(start_block=0)) as events:
+        """Read events from the first block until the task has ended and its last row is complete, or ``give_up``.
+
+        A peer that goes away is waited for, or another one is asked, where the profile names any.
+        """
+        with suppress(GivenUp), closing(self.ledger.events(start_block=0)) as events:
             self._events = events
+            if self._given_up.is_set():
+                return
             for raw in events:
                 event = LedgerEvent.decode(raw)
                 if event.task == self.task:
@@ -103,6 +115,8 @@ class RoundWatch:
 
     def give_up(self) -> None:
         """Let ``follow`` return; from any thread."""
+        self._given_up.set()
+        self.ledger.give_up()
         if self._events is not None:
             self._events.close()
 
@@ -115,7 +129,11 @@ class RoundWatch:
                 self._complete_older(number)
                 self.on_progress(f"round {number}: waiting for updates")
             case "UpdateReceived":
-                self.on_progress(f"round {number}: {self._site_of(event)} has delivered")
+                self.on_progress(f"round {number}: {self._sites_of(event)} delivered")
+            case "ClaimedLate":
+                self.on_progress(f"round {number}: {event.fields['phase']} are late, says {self._site(event)}")
+            case "SharesDisclosed" | "DealingJudged":
+                self._note_rulings(event)
             case "RoundClosed":
                 self._end_if_aborted(event)
                 self.on_progress(f"round {number}: validators check {event.fields['updates']} updates")
@@ -130,12 +148,34 @@ class RoundWatch:
             case "ModelEvaluated":
                 self._complete(event.fields["version"])
 
-    def _site_of(self, event: LedgerEvent) -> str:
-        participant = event.fields["participant"]
-        for view in self.ledger.members(self.task):
-            if view.member.participant == participant:
-                return self.sites.get(view.member.msp, view.member.msp)
-        return str(participant)[:16]
+    def _sites_of(self, event: LedgerEvent) -> str:
+        msps = {view.member.participant: view.member.msp for view in self.ledger.members(self.task)}
+        names = (msps.get(participant, participant[:16]) for participant in event.fields["participants"])
+        return ", ".join(self.sites.get(name, name) for name in names)
+
+    def _site(self, event: LedgerEvent) -> str:
+        msp = event.fields["validator"]
+        return self.sites.get(msp, msp)
+
+    def _note_rulings(self, event: LedgerEvent) -> None:
+        """Tell rulings, and correct what was told of stakes in their round and since."""
+        number, rulings = event.fields["round"], event.fields["rulings"]
+        self._ruled |= {(number, ruling["participant"], ruling["validator"]) for ruling in rulings}
+        for msp, ruling in dict.fromkeys((each["validator"], each["ruling"]) for each in rulings):
+            said = "did not lie: it was dealt a false share" if ruling == "confirms" else "is convicted"
+            self.on_news(f"round {number}: the validator of {self.sites.get(msp, msp)} {said}")
+        for place, row in enumerate(self.rows):
+            if row.round >= number:
+                view = self.ledger.round(self.task, row.round)
+                self.rows[place] = replace(row, **self._fates(view, row.version))
+
+    def _fates(self, view: RoundView, version: int | None) -> dict[str, Any]:
+        """What became of participants and validators, as far as that is known."""
+        liars = self.ledger.model(self.task, version).liars if version is not None else ()
+        return {
+            "participants": participant_fates(self._spec, view, self._books, self.sites),
+            "validators": validator_fates(self._spec, view, self._books, self.sites, liars),
+        }
 
     def _end_if_aborted(self, event: LedgerEvent) -> None:
         if event.fields["state"] == "aborted":
@@ -184,7 +224,6 @@ class RoundWatch:
         for update in view.fixed.updates if view.fixed else ():
             msp = msp_of[update.participant]
             self._contributions[msp] = self._contributions.get(msp, 0) + 1
-        liars = self.ledger.model(self.task, version).liars if version is not None else ()
         judged = self.ledger.evaluations(self.task, version) if version is not None else ()
         return RoundRow(
             round=view.record.round,
@@ -199,19 +238,29 @@ class RoundWatch:
                 for msp, count in self._contributions.items()
             },
             auc={self.sites.get(e.msp, e.msp): e.report.auc / MICRO for e in judged if e.report.auc is not None},
-            participants=participant_fates(self._spec, view, self._books, self.sites),
-            validators=validator_fates(self._spec, view, self._books, self.sites, liars),
+            **self._fates(view, version),
             seconds=self._took.get(view.record.round),
             block=event.block_number,
             transaction=event.transaction_id,
         )
 
     def _is_over(self) -> bool:
-        """Whether the task has ended and all its rounds are told; it may have ended before this began to watch."""
+        """Whether the task has ended, all its rounds are told and nothing is disputed in any of them; it may have ended
+        before this began to watch."""
         if self._ended:
             return False
         view = self.ledger.task(self.task)
         if view.record.state not in ("completed", "stopped") or view.head is None:
             return False
         rounds = view.head.round if view.head.round_state in ("finalised", "aborted") else view.head.round - 1
-        return len(self.rows) >= rounds
+        return len(self.rows) >= rounds and self._accused() <= self._ruled
+
+    def _accused(self) -> set[tuple[int, str, str]]:
+        """All accusations in the rounds that were told, as rulings name them."""
+        views = (self.ledger.round(self.task, row.round) for row in self.rows)
+        return {
+            (view.record.round, each.participant, each.validator)
+            for view in views
+            if view.dispute is not None
+            for each in view.dispute.accusations
+        }
