@@ -111,8 +111,10 @@ def _details(error: grpc.RpcError) -> str:
             for packed in status_pb2.Status.FromString(value).details:
                 detail = gateway_pb2.ErrorDetail()
                 if packed.Unpack(detail):
-                    found.append(f"{detail.msp_id}: {detail.message}")
-            return "".join(f" | {each}" for each in sorted(found))
+                    # Which orderers and how many of them is drawn by lot.
+                    whose = "an orderer" if "from orderer" in detail.message else detail.msp_id
+                    found.append(f"{whose}: {detail.message}")
+            return "".join(f" | {each}" for each in sorted(set(found)))
     return ""
 
 
@@ -459,7 +461,6 @@ _add("submit: for no channel", _submitted(_with_header(channel_id="")))
 _add("submit: type CONFIG", _submitted(_with_header(type=common_pb2.CONFIG)))
 _add("submit: type CONFIG_UPDATE", _submitted(_with_header(type=common_pb2.CONFIG_UPDATE)))
 _add("submit: type ORDERER_TRANSACTION", _submitted(_with_header(type=4)))
-_add("submit: type PEER_ADMIN_OPERATION", _submitted(_with_header(type=8)))
 _add(
     "submit: too large",
     _submitted(lambda caller, envelope: _signed(caller, envelope.payload + fields((2, b"x" * 2_000_000)))),
@@ -907,7 +908,6 @@ _add(
 )
 _add("broadcast: for an unknown channel", _broadcast(_with_header(channel_id="elsewhere")))
 _add("broadcast: for no channel", _broadcast(_with_header(channel_id="")))
-_add("broadcast: type MESSAGE", _broadcast(_with_header(type=common_pb2.MESSAGE)))
 _add("broadcast: type CONFIG_UPDATE", _broadcast(_with_header(type=common_pb2.CONFIG_UPDATE)))
 _add("broadcast: type CONFIG", _broadcast(_with_header(type=common_pb2.CONFIG)))
 _add("broadcast: type ORDERER_TRANSACTION", _broadcast(_with_header(type=4)))

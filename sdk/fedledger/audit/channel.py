@@ -72,12 +72,12 @@ class ChannelConfig:
         )
 
     def policy(self, path: str) -> Policy:
-        """The policy at an absolute path as ``/Channel/Application/Writers``; raises ``GenesisError``."""
+        """The policy at a path as ``/Channel/Application/Writers``, or from the channel on; raises ``GenesisError``."""
         groups, name = _split(path)
         return _required(self.config.channel_group, groups, name)
 
     def has_policy(self, path: str) -> bool:
-        """Whether there is a policy at an absolute path."""
+        """Whether there is a policy at a path."""
         groups, name = _split(path)
         group = self.config.channel_group
         for part in groups:
@@ -120,10 +120,12 @@ def parse_config(serialized: bytes) -> Any:
 
 
 def _split(path: str) -> tuple[tuple[str, ...], str]:
-    root, *groups = path.strip("/").split("/")
-    if root != ROOT or not groups:
-        raise bad_configuration(f"{path} is no path of a policy")
-    return tuple(groups[:-1]), groups[-1]
+    """The groups and the policy's name, as ``common/policies`` of Fabric reads them: one octet ends the root's name."""
+    root = f"/{ROOT}"
+    if path.startswith("/") and not path.startswith(root):
+        return (), ""
+    *groups, name = (path[len(root) + 1 :] if path.startswith("/") else path).split("/")
+    return tuple(groups), name
 
 
 def _required(group: Any, path: tuple[str, ...], name: str) -> Policy:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from fedledger.audit.contract_versions import ContractFailure, Invoke, Versions
 from fedledger.audit.findings import CheckName, Finding
 from fedledger.gateway.blocks import EndorserTransaction, NamespaceReadWriteSet
+from fedledger.gateway.wire import parse_message
 from fedledger.validation.state import ReplayedState
 from fedledger_chaincode.contract import VERSION
 from fedledger_chaincode.errors import ContractError
@@ -28,8 +29,8 @@ _NOTHING = NamespaceReadWriteSet("", (), (), (), (), ())
 def run_version(transaction: EndorserTransaction) -> str:
     """The version of the contract that the endorsers name; empty when they name none."""
     try:
-        answer = proposal_response_pb2.ProposalResponsePayload.FromString(transaction.proposal_response_payload)
-        return str(proposal_pb2.ChaincodeAction.FromString(answer.extension).chaincode_id.version)
+        answer = parse_message(proposal_response_pb2.ProposalResponsePayload, transaction.proposal_response_payload)
+        return str(parse_message(proposal_pb2.ChaincodeAction, answer.extension).chaincode_id.version)
     except DecodeError:
         return ""
 

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.gateway.read_write_sets import NamespaceReadWriteSet, parse_read_write_sets
+from fedledger.gateway.wire import parse_message
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class EndorserTransaction:
 def parse_envelope_header(envelope: bytes) -> EnvelopeHeader:
     """Parse the headers of any envelope, configuration included; raises ``BlockFormatError``."""
     try:
-        return _header(common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload).header)
+        return _header(parse_message(common_pb2.Payload, parse_message(common_pb2.Envelope, envelope).payload).header)
     except DecodeError as error:
         raise _malformed("its bytes do not parse") from error
 
@@ -156,8 +157,8 @@ def recorded_id(envelope: bytes) -> str:
     not (``protoutil/txutils.go``, ``GetOrComputeTxIDFromEnvelope``).
     """
     try:
-        payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload)
-        channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+        payload = parse_message(common_pb2.Payload, parse_message(common_pb2.Envelope, envelope).payload)
+        channel = parse_message(common_pb2.ChannelHeader, payload.header.channel_header)
         if not payload.HasField("header") or channel.tx_id:
             return str(channel.tx_id)
         header = _header(payload.header)
@@ -175,20 +176,21 @@ def proposal_hash(channel_header: bytes, signature_header: bytes, chaincode_prop
 
 
 def _parse(envelope_bytes: bytes) -> EndorserTransaction:
-    envelope = common_pb2.Envelope.FromString(envelope_bytes)
-    payload = common_pb2.Payload.FromString(envelope.payload)
+    envelope = parse_message(common_pb2.Envelope, envelope_bytes)
+    payload = parse_message(common_pb2.Payload, envelope.payload)
     header = _header(payload.header)
     if header.type != common_pb2.ENDORSER_TRANSACTION:
         raise _malformed(f"its type is {header.type}, not ENDORSER_TRANSACTION")
-    actions = transaction_pb2.Transaction.FromString(payload.data).actions
+    actions = parse_message(transaction_pb2.Transaction, payload.data).actions
     if len(actions) != 1:
         raise _malformed(f"it has {len(actions)} actions instead of one")
-    action = transaction_pb2.ChaincodeActionPayload.FromString(actions[0].payload)
+    action = parse_message(transaction_pb2.ChaincodeActionPayload, actions[0].payload)
     spec = _invocation(action.chaincode_proposal_payload)
-    answer = proposal_response_pb2.ProposalResponsePayload.FromString(action.action.proposal_response_payload)
-    result = proposal_pb2.ChaincodeAction.FromString(answer.extension)
-    asked = proposal_pb2.ChaincodeHeaderExtension.FromString(
-        common_pb2.ChannelHeader.FromString(payload.header.channel_header).extension
+    answer = parse_message(proposal_response_pb2.ProposalResponsePayload, action.action.proposal_response_payload)
+    result = parse_message(proposal_pb2.ChaincodeAction, answer.extension)
+    asked = parse_message(
+        proposal_pb2.ChaincodeHeaderExtension,
+        parse_message(common_pb2.ChannelHeader, payload.header.channel_header).extension,
     ).chaincode_id.name
     proposed = common_pb2.Header(channel_header=payload.header.channel_header, signature_header=actions[0].header)
     ran = result.chaincode_id
@@ -218,15 +220,15 @@ def _parse(envelope_bytes: bytes) -> EndorserTransaction:
 def _invocation(proposal_payload: bytes) -> Any:
     """The ``ChaincodeSpec`` of a proposal; an empty one where the bytes are none: peers do not read them again."""
     try:
-        request = proposal_pb2.ChaincodeProposalPayload.FromString(proposal_payload)
-        return chaincode_pb2.ChaincodeInvocationSpec.FromString(request.input).chaincode_spec
+        request = parse_message(proposal_pb2.ChaincodeProposalPayload, proposal_payload)
+        return parse_message(chaincode_pb2.ChaincodeInvocationSpec, request.input).chaincode_spec
     except DecodeError:
         return chaincode_pb2.ChaincodeSpec()
 
 
 def _header(header: Any) -> EnvelopeHeader:
-    channel = common_pb2.ChannelHeader.FromString(header.channel_header)
-    signature = common_pb2.SignatureHeader.FromString(header.signature_header)
+    channel = parse_message(common_pb2.ChannelHeader, header.channel_header)
+    signature = parse_message(common_pb2.SignatureHeader, header.signature_header)
     return EnvelopeHeader(
         type=channel.type,
         channel_id=channel.channel_id,
@@ -241,7 +243,7 @@ def _header(header: Any) -> EnvelopeHeader:
 def _event(event_bytes: bytes) -> EmittedEvent | None:
     if not event_bytes:
         return None
-    event = chaincode_event_pb2.ChaincodeEvent.FromString(event_bytes)
+    event = parse_message(chaincode_event_pb2.ChaincodeEvent, event_bytes)
     return EmittedEvent(event.chaincode_id, event.tx_id, event.event_name, event.payload)
 
 

@@ -16,6 +16,7 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from google.protobuf.message import DecodeError
 
 from fedledger.gateway.errors import BlockFormatError
+from fedledger.gateway.wire import parse_message
 
 _HASH_OF_NOTHING = hashlib.sha256().digest()
 
@@ -129,14 +130,14 @@ def parse_read_write_sets(results: bytes) -> tuple[NamespaceReadWriteSet, ...]:
     Raises ``BlockFormatError`` (``MALFORMED_READ_WRITE_SET``).
     """
     try:
-        message = rwset_pb2.TxReadWriteSet.FromString(results)
+        message = parse_message(rwset_pb2.TxReadWriteSet, results)
         return tuple(_namespace(entry) for entry in message.ns_rwset)
     except DecodeError as error:
         raise _malformed("its bytes do not parse") from error
 
 
 def _namespace(entry: Any) -> NamespaceReadWriteSet:
-    kv = kv_rwset_pb2.KVRWSet.FromString(entry.rwset)
+    kv = parse_message(kv_rwset_pb2.KVRWSet, entry.rwset)
     return NamespaceReadWriteSet(
         namespace=entry.namespace,
         reads=tuple(_read(read) for read in kv.reads),
@@ -153,7 +154,7 @@ def _namespace(entry: Any) -> NamespaceReadWriteSet:
 
 
 def _collection(entry: Any) -> CollectionReadWriteSet:
-    hashed = kv_rwset_pb2.HashedRWSet.FromString(entry.hashed_rwset)
+    hashed = parse_message(kv_rwset_pb2.HashedRWSet, entry.hashed_rwset)
     return CollectionReadWriteSet(
         collection_name=entry.collection_name,
         reads=tuple(HashedRead(read.key_hash, _version(read)) for read in hashed.hashed_reads),

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fabric_protos.msp import identities_pb2, msp_config_pb2
 from google.protobuf.message import DecodeError
 
+from fedledger.gateway.wire import parse_message
 from fedledger.identity import certificate as x509
 from fedledger.identity.authority import NodeRole
 from fedledger.identity.certificate import Certificate
@@ -301,9 +302,8 @@ class Msp:
 
 def parse_serialized_identity(serialized_identity: bytes) -> tuple[str, bytes]:
     """Return MSP id and certificate PEM of a ``msp.SerializedIdentity``; raises ``MALFORMED_IDENTITY``."""
-    message = identities_pb2.SerializedIdentity()
     try:
-        message.ParseFromString(serialized_identity)
+        message = parse_message(identities_pb2.SerializedIdentity, serialized_identity)
     except DecodeError as error:
         raise IdentityError(
             "MALFORMED_IDENTITY",

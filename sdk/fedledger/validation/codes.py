@@ -16,15 +16,13 @@ from google.protobuf.message import DecodeError
 
 from fedledger.gateway.blocks import EndorserTransaction, proposal_hash, transaction_id_of
 from fedledger.gateway.errors import BlockFormatError
+from fedledger.gateway.wire import parse_message
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import VerifiedIdentity
 
 Code = transaction_pb2.TxValidationCode
 VALID = int(transaction_pb2.VALID)
 _TYPES = (common_pb2.ENDORSER_TRANSACTION, common_pb2.CONFIG_UPDATE, common_pb2.CONFIG)
-_PROPOSAL_PAYLOAD, _EXTENSION, _EVENTS = 1, 2, 2
-"""Numbers of ``ChaincodeActionPayload.chaincode_proposal_payload``, ``ProposalResponsePayload.extension`` and
-``ChaincodeAction.events``, of which Fabric tells an empty one from none."""
 
 
 class Channel(Protocol):
@@ -137,7 +135,7 @@ def _action(payload: Any) -> tuple[Any, Any]:
     )
     request = action.chaincode_proposal_payload
     expected = proposal_hash(payload.header.channel_header, actions[0].header, request)
-    if not _has(actions[0].payload, _PROPOSAL_PAYLOAD) or answer.proposal_hash != expected:
+    if not request or answer.proposal_hash != expected:
         raise Refused(code, "carries endorsements of another proposal")
     return action, answer
 
@@ -147,7 +145,7 @@ def _result(envelope: bytes, header: Any, action: Any, answer: Any) -> EndorserT
     asked = _parsed(
         proposal_pb2.ChaincodeHeaderExtension, header.extension, Code.BAD_HEADER_EXTENSION, "does not say what to run"
     )
-    if not _has(action.action.proposal_response_payload, _EXTENSION):
+    if not answer.extension:
         raise Refused(Code.BAD_RESPONSE_PAYLOAD, "has an answer without a result")
     result = _parsed(
         proposal_pb2.ChaincodeAction, answer.extension, Code.BAD_RESPONSE_PAYLOAD, "has a result that is none"
@@ -160,7 +158,7 @@ def _result(envelope: bytes, header: Any, action: Any, answer: Any) -> EndorserT
         # Everything else has been read but for the event, at which peers look later.
         read = None
     _check_names(asked, result)
-    _check_event(_has(answer.extension, _EVENTS), result)
+    _check_event(result)
     if read is None:
         raise Refused(Code.INVALID_OTHER_REASON, "cannot be read")
     namespaces = [entry.namespace for entry in read.read_write_sets]
@@ -178,8 +176,8 @@ def _check_names(asked: Any, result: Any) -> None:
         raise Refused(Code.INVALID_CHAINCODE, f"asks for {name!r} and has run {ran.name!r}, version {ran.version!r}")
 
 
-def _check_event(has_event: bool, result: Any) -> None:
-    if not has_event:
+def _check_event(result: Any) -> None:
+    if not result.events:
         return
     event = _parsed(
         chaincode_event_pb2.ChaincodeEvent, result.events, Code.INVALID_OTHER_REASON, "has an event that is none"
@@ -204,45 +202,6 @@ def _endorsers(transaction: EndorserTransaction, channel: Channel) -> list[Verif
 
 def _parsed(kind: Any, content: bytes, code: int, reason: str) -> Any:
     try:
-        return kind.FromString(content)
+        return parse_message(kind, content)
     except DecodeError as error:
         raise Refused(code, reason) from error
-
-
-def _has(message: bytes, number: int) -> bool:
-    """Whether a message that parses has a field, be it empty: Python's protobuf tells no empty bytes from none."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        if key >> 3 == number:
-            return True
-        place = _behind(message, place, key & 7)
-    return False
-
-
-def _behind(message: bytes, place: int, kind: int) -> int:
-    match kind:
-        case 0:
-            return _varint(message, place)[1]
-        case 1:
-            return place + 8
-        case 2:
-            length, place = _varint(message, place)
-            return place + length
-        case 3:
-            while True:
-                key, place = _varint(message, place)
-                if key & 7 == 4:
-                    return place
-                place = _behind(message, place, key & 7)
-        case _:
-            return place + 4
-
-
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        octet = message[place]
-        place, number, shift = place + 1, number | (octet & 0x7F) << shift, shift + 7
-        if not octet & 0x80:
-            return number, place

@@ -56,6 +56,14 @@ MSPS = ("OneMSP", "TwoMSP", "ThreeMSP", "FourMSP")
 REVOKED = 4711
 UNKNOWN = varint(9_999 << 3 | 2) + b"\x03new"
 """A field that nobody knows."""
+GROUP, END_OF_GROUP = varint(9_999 << 3 | 3), varint(9_999 << 3 | 4)
+ENCODINGS = {
+    "a tag of ten bytes": b"\xfa\xf0\x84" + b"\x80" * 6 + b"\x00\x01x",
+    "a length of ten bytes": UNKNOWN[:-4] + b"\x83" + b"\x80" * 8 + b"\x00new",
+    "a number of seventy bits": varint(9_999 << 3) + b"\xff" * 9 + b"\x7f",
+    "groups in two hundred others": GROUP * 200 + END_OF_GROUP * 200,
+}
+"""Unknown fields in encodings that not every reader of Protocol Buffers takes."""
 STATE_BLOCK = 2
 """The block that leaves the keys a to e of each chaincode at (2, 0)."""
 
@@ -202,6 +210,9 @@ def _definitions(maker: _Maker) -> None:
         "reference": policy_pb2.ApplicationPolicy(channel_config_policy_reference="/Channel/Application/Endorsement"),
         "astray": policy_pb2.ApplicationPolicy(channel_config_policy_reference="/Channel/Application/Nothing"),
         "elsewhere": policy_pb2.ApplicationPolicy(channel_config_policy_reference="Endorsement"),
+        "relative": policy_pb2.ApplicationPolicy(channel_config_policy_reference="Application/Endorsement"),
+        "strange": policy_pb2.ApplicationPolicy(channel_config_policy_reference="/ChannelXApplication/Endorsement"),
+        "rootless": policy_pb2.ApplicationPolicy(channel_config_policy_reference="/Application/Endorsement"),
         "odd": policy_pb2.ApplicationPolicy(signature_policy=_principals(maker)),
     }
     for name, policy in definitions.items():
@@ -542,12 +553,16 @@ def _names(maker: _Maker) -> None:
                 what = ", ".join(repr(name) for name in (header, told, ran))
                 maker.add(f"named {what}", named(header, told, ran), only_fabric="free" in (header, ran))
     for system in ("qscc", "cscc", "lscc", "escc", "vscc", LIFECYCLE):
-        maker.add(f"the system chaincode {system} through all peers", chaincode=system, endorsers=maker.peers)
+        own = system == LIFECYCLE
+        name = f"the system chaincode {system} through all peers"
+        maker.add(name, chaincode=system, endorsers=maker.peers, only_fabric=own)
 
         def of_peers_version(parts: Parts) -> None:
             parts.result.chaincode_id.version = "syscc"
 
-        maker.add(f"{system} in its own version", of_peers_version, chaincode=system, endorsers=maker.peers[:3])
+        endorsers = maker.peers[:3]
+        name = f"{system} in its own version"
+        maker.add(name, of_peers_version, chaincode=system, endorsers=endorsers, only_fabric=own)
     maker.add("_lifecycle with too few", chaincode=LIFECYCLE, endorsers=maker.peers[:1], only_fabric=True)
     maker.add("a header's name with a space", _named_in_header(f"{CHAINCODE} "))
     maker.add("a header's name in capitals", _named_in_header(CHAINCODE.upper()))
@@ -813,6 +828,10 @@ def _creators(maker: _Maker) -> None:
         creator=replace(client, identity=fields((1, b"EveMSP"), (1, MSPS[0].encode()), (2, pem_of(client)))),
     )
     add("created with an unknown field", creator=replace(client, identity=client.identity + UNKNOWN))
+    for what, odd in ENCODINGS.items():
+        add(f"created with {what}", creator=replace(client, identity=client.identity + odd))
+        peer = replace(maker.peers[1], identity=maker.peers[1].identity + odd)
+        add(f"endorsed with {what}", endorsers=[maker.peers[0], peer])
     add(
         "created by an unknown organisation",
         creator=replace(client, identity=serialize_identity("EveMSP", pem_of(client))),
@@ -835,6 +854,8 @@ def _unknown(maker: _Maker) -> None:
     ):
         maker.add(f"an unknown field in {message}", _become(message, lambda made: made + UNKNOWN))
         maker.add(f"an unknown field before {message}", _become(message, lambda made: UNKNOWN + made))
+        for what, odd in ENCODINGS.items():
+            maker.add(f"{what} in {message}", _become(message, lambda made, odd=odd: made + odd))  # type: ignore[misc]
     maker.add("a group in the header", _become("channel_header", lambda made: made + b"\xfb\x01\x08\x01\xfc\x01"))
     maker.add("a group that does not end", _become("channel_header", lambda made: made + b"\xfb\x01\x08\x01"))
     maker.add("a field of number 0", _become("channel_header", lambda made: made + b"\x02\x01x"))
@@ -1023,7 +1044,19 @@ def _policies(maker: _Maker) -> None:
         "an orderer of the fourth": [four.signer("orderer")],
         "an orderer of the third": [three.signer("orderer")],
     }
-    for chaincode in ("strict", "free", "nobody", "everybody", "reference", "astray", "elsewhere", "odd"):
+    for chaincode in (
+        "strict",
+        "free",
+        "nobody",
+        "everybody",
+        "reference",
+        "relative",
+        "strange",
+        "rootless",
+        "astray",
+        "elsewhere",
+        "odd",
+    ):
         for what, endorsers in sets.items():
             maker.add(f"{chaincode} endorsed by {what}", chaincode=chaincode, endorsers=endorsers, only_fabric=True)
     maker.cut()
