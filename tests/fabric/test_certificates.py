@@ -69,7 +69,7 @@ def test_members_are_those_that_fabric_takes_for_members(judged: Judged) -> None
 def test_the_audit_of_the_ledger_that_they_have_written_is_right(judged: Judged) -> None:
     report = verify(judged.blocks, chaincode=NO_CHAINCODE)
     assert report.ok, failures(report)
-    assert report.check(CheckName.CODES.value).count == len(judged.table.cases) + 2
+    assert report.check(CheckName.CODES.value).count == len(judged.table.cases) + 1
 
 
 def test_definitions_are_taken_where_fabric_takes_them(judged: Judged) -> None:
