@@ -150,7 +150,7 @@ def test_the_orderers_take_transactions_of_members_and_deliver_blocks(participan
         (common_pb2.CONFIG, CHANNEL, common_pb2.BAD_REQUEST),
         (common_pb2.MESSAGE, CHANNEL, common_pb2.BAD_REQUEST),
         (common_pb2.CONFIG_UPDATE, CHANNEL, common_pb2.BAD_REQUEST),
-        (common_pb2.CONFIG_UPDATE, "elsewhere", common_pb2.NOT_FOUND),
+        (common_pb2.CONFIG_UPDATE, "elsewhere", common_pb2.BAD_REQUEST),
     ],
 )
 def test_the_orderers_refuse_whatever_else_members_sign(

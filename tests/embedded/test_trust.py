@@ -93,11 +93,18 @@ def test_a_member_cannot_act_for_another_organisation(running: NetworkFolder) ->
         assert "UNKNOWN_ISSUER" in refused_everywhere(impostor)
 
 
-def test_an_expired_certificate_is_refused(running: NetworkFolder) -> None:
+def test_an_expired_certificate_proposes_nothing_and_reads_no_blocks(running: NetworkFolder) -> None:
     with authority(running) as ca:
         begin = ca.identity_ca.certificate.not_valid_before_utc
     with certified(running, validity=Validity(begin, begin + timedelta(seconds=1))) as late:
-        assert "EXPIRED" in refused_everywhere(late)
+        for call in (late.evaluate, late.submit):
+            with pytest.raises(GatewayError, match="client identity expired"):
+                call("Get", "a")
+        with (
+            pytest.raises(EventsError, match="FORBIDDEN"),
+            late.network.block_events(start_block=0, end_block=0) as blocks,
+        ):
+            next(iter(blocks))
 
 
 def test_a_certificate_without_a_role_is_refused(running: NetworkFolder) -> None:

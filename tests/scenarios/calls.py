@@ -387,7 +387,6 @@ _add(
 _add("cscc: GetConfigBlock", _system("cscc", b"GetConfigBlock", NAME, show=_numbered))
 _add("cscc: GetChannelConfig", _system("cscc", b"GetChannelConfig", NAME))
 _add("cscc: GetChannels", _system("cscc", b"GetChannels"))
-_add("lscc: getchaincodes", _system("lscc", b"getchaincodes"))
 _add("_lifecycle: QueryChaincodeDefinitions", _system("_lifecycle", b"QueryChaincodeDefinitions", b""))
 
 

@@ -27,6 +27,7 @@ from fedledger_network.embedded.errors import NodeError
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.gateway_service import GatewayService
 from fedledger_network.embedded.genesis import genesis_block
+from fedledger_network.embedded.intake import Intake
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.orderer import Consenter, Orderer
 from fedledger_network.embedded.orderer_service import OrdererService
@@ -103,11 +104,13 @@ class EmbeddedNode:
         orderer.start()
         running.callback(server.stop_taking_calls)
         streams = OpenStreams(view.nudge)
-        deliveries = Deliveries(channel, view, streams)
+        deliveries, intake = Deliveries(channel, view, streams), Intake(channel, orderer)
         server.serve(
-            GatewayService(channel, endorser, orderer, view, BlockEvents(view.block), streams, Aborting(self.address)),
+            GatewayService(
+                channel, endorser, orderer, intake, view, BlockEvents(view.block), streams, Aborting(self.address)
+            ),
             DeliverService(deliveries),
-            OrdererService(channel, orderer, deliveries),
+            OrdererService(intake, deliveries),
         )
 
     def _peers(self, running: ExitStack, identities: tuple[OrganisationIdentities, ...], chaincode: str) -> list[Peer]:

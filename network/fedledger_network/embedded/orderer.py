@@ -47,7 +47,11 @@ _NONCE_BYTES = 24
 
 
 class OrderingRefused(Exception):
-    """The envelope was not taken; the text is for the client."""
+    """The envelope was not taken: a ``common.Status``, and a text for the client."""
+
+    def __init__(self, message: str, status: int = common_pb2.SERVICE_UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,8 @@ class Orderer:
         size = len(waiting.envelope)
         if size > self._cutting.most_bytes:
             raise OrderingRefused(
-                f"message payload is {size} bytes and exceeds maximum allowed {self._cutting.most_bytes} bytes"
+                f"message payload is {size} bytes and exceeds maximum allowed {self._cutting.most_bytes} bytes",
+                common_pb2.BAD_REQUEST,
             )
         with self._taking:
             if self._failure is not None:
