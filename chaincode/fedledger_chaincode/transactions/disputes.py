@@ -14,6 +14,7 @@ from fedledger_chaincode.messages.records import (
     DisclosureRecord,
     DisputeRecord,
     DocketRecord,
+    ModelRecord,
     OpenAccusation,
     SettlementRecord,
     TaskRecord,
@@ -22,7 +23,7 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import DealingVote, DealingVotes, DisclosedShare, Disclosure
 from fedledger_chaincode.rules.dealing import plaintext_bytes
 from fedledger_chaincode.rules.disputes import Vote, ruling_of
-from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, votes_key
+from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, model_key, settlement_key, votes_key
 from fedledger_chaincode.transactions.context import Context, check_size, reply
 from fedledger_chaincode.transactions.treasury import release_stakes, slash
 
@@ -159,11 +160,34 @@ def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRec
     pending = tuple(each for each in docket.pending if (each.round, each.participant, each.validator) not in closed)
     docket = docket.model_copy(update={"pending": pending})
     context.state.put(docket_key(task), docket)
-    slash(context, record, sorted(_faults(record, accusations) - _faults(record, dispute.accusations)))
+    faults = _faults(record, accusations) - _faults(record, dispute.accusations)
+    charged = charged_in(context, record, number)
+    slash(context, record, sorted((owner, rate) for owner, rate in faults if owner not in charged))
     if record.state != "active":
         parties = {party for each in new for party in (each.participant, each.validator)}
         release_stakes(context, record, sorted(party for party in parties if not docket.holds(party)))
     return [each.model_dump(mode="json") for each in new]
+
+
+def charged_in(context: Context, record: TaskRecord, number: int) -> set[str]:
+    """Whose stake a round has cost by its settlement or its model: nobody's is cut twice for one round."""
+    incentive, task = record.spec.incentive, record.spec.task
+    settlement = context.state.get(SettlementRecord, settlement_key(task, number), f"settlement of round {number}")
+    rates = {"refused: equivocation": incentive.slashing_equivocation, "refused: norm": incentive.slashing_norm}
+    charged = {each.participant for each in settlement.updates if each.proven and rates[each.verdict]}
+    round_record = context.round(task, number)
+    if not incentive.slashing_validator:
+        return charged
+    charged.update(settlement.convicted)
+    if round_record.state == "finalised":
+        charged.update(context.state.get(ModelRecord, model_key(task, round_record.base_version + 1), "model").liars)
+    return charged
+
+
+def ruled_liars(context: Context, task: str, number: int) -> set[str]:
+    """Validators that a dispute about a round has convicted so far."""
+    dispute = context.state.find_one(DisputeRecord, dispute_key(task, number))
+    return set() if dispute is None else {each.validator for each in dispute.accusations if each.ruling == "denies"}
 
 
 def _faults(record: TaskRecord, accusations: Iterable[AccusationRecord]) -> set[tuple[str, int]]:
