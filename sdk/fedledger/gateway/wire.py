@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 
 _VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = range(6)
@@ -34,8 +34,8 @@ def parse_message(kind: Any, content: bytes) -> Any:
     return kind.FromString(_plain(kind.DESCRIPTOR, content))
 
 
-def _plain(kind: Descriptor, content: bytes) -> bytes:
-    """The fields that the message has, in their shortest encoding."""
+def _plain(kind: Any, content: bytes) -> bytes:
+    """The fields that a message of that ``Descriptor`` has, in their shortest encoding."""
     made = bytearray()
     for number, wire, value in _fields(content):
         field = kind.fields_by_number.get(number)
