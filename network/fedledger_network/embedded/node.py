@@ -13,9 +13,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 
-from fedledger.gateway.blocks import last_config_index, parse_block
+from fedledger.gateway.blocks import last_config_index, parse_block, recorded_id
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import serialize_identity
+from fedledger.validation.codes import VALID
 from fedledger_network.ca.organisation import OrganisationIdentities
 from fedledger_network.embedded.block_events import BlockEvents
 from fedledger_network.embedded.calls import Aborting, OpenStreams
@@ -33,7 +34,7 @@ from fedledger_network.embedded.orderer import Consenter, Orderer
 from fedledger_network.embedded.orderer_service import OrdererService
 from fedledger_network.embedded.processes import ChildProcess, SupervisedProcess
 from fedledger_network.embedded.server import NodeServer
-from fedledger_network.embedded.store import LedgerStore
+from fedledger_network.embedded.store import CommittedTransaction, LedgerStore
 from fedledger_network.embedded.world import World
 
 CONTRACT = "fedledger_chaincode.contract:Contract"
@@ -85,7 +86,9 @@ class EmbeddedNode:
         folder.status.unlink(missing_ok=True)
         identities = folder.provision()
         if store.height == 0:
-            store.append(0, genesis_block(consortium, identities, int(time.time())), [], [])
+            genesis = genesis_block(consortium, identities, int(time.time()))
+            name = recorded_id(parse_block(genesis).data.data[0])
+            store.append(0, genesis, [], [CommittedTransaction(name, 0, VALID)])
         channel = CurrentChannel(_newest_channel(store))
         _check_identities(channel.get(), identities)
         world = World(store.height, store.state())
