@@ -23,6 +23,7 @@ from fabric_protos.peer import chaincode_event_pb2, collection_pb2, policy_pb2
 from fedledger.gateway.blocks import Read, Version, transaction_id_of
 from fedledger.identity import certificate as x509
 from fedledger.identity import der, keys
+from fedledger.identity.chain import with_low_s
 from fedledger.identity.msp import parse_serialized_identity, serialize_identity
 from fedledger.validation.range_summaries import merkle_summary
 from tests.fabric.judge.channel import Role, role, rule_out_of
@@ -237,7 +238,8 @@ def _principals(maker: _Maker) -> Any:
     """Either a certain identity, or a unit, or a combination, or a role of the second organisation's administrators."""
     kind = msp_principal_pb2.MSPPrincipal
     third = maker.table.organisations[MSPS[2]]
-    certifiers = sha256(third.authority.certificate).digest()
+    root = x509.parse(third.authority.certificate)
+    certifiers = sha256(with_low_s(root, root).encoded).digest()
     unit = msp_principal_pb2.OrganizationUnit(
         msp_identifier=MSPS[2], organizational_unit_identifier="research", certifiers_identifier=certifiers
     )
