@@ -6,7 +6,7 @@ deadline, for a ruling always comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
@@ -14,6 +14,7 @@ from fedledger_chaincode.messages.records import (
     DisclosureRecord,
     DisputeRecord,
     DocketRecord,
+    ModelRecord,
     OpenAccusation,
     SettlementRecord,
     TaskRecord,
@@ -22,9 +23,9 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import DealingVote, DealingVotes, DisclosedShare, Disclosure
 from fedledger_chaincode.rules.dealing import plaintext_bytes
 from fedledger_chaincode.rules.disputes import Vote, ruling_of
-from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, votes_key
+from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, model_key, votes_key
 from fedledger_chaincode.transactions.context import Context, check_size, reply
-from fedledger_chaincode.transactions.treasury import release_stakes, slash
+from fedledger_chaincode.transactions.treasury import release_stakes, slash, take_back_duty
 
 
 def open_dispute(context: Context, record: TaskRecord, number: int, settlement: SettlementRecord) -> None:
@@ -41,6 +42,12 @@ def open_dispute(context: Context, record: TaskRecord, number: int, settlement: 
     )
     docket = docket_of(context, task)
     context.state.put(docket_key(task), docket.model_copy(update={"pending": (*docket.pending, *pending)}))
+
+
+def liars_of(context: Context, task: str, number: int) -> set[str]:
+    """Validators that a ruling has found to have lied in a round."""
+    dispute = context.state.find_one(DisputeRecord, dispute_key(task, number)) or DisputeRecord(accusations=())
+    return {each.validator for each in dispute.accusations if each.ruling == "denies"}
 
 
 def docket_of(context: Context, task: str) -> DocketRecord:
@@ -153,17 +160,28 @@ def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRec
         accusations.append(each)
     if not new:
         return []
-    context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
     closed = {(number, each.participant, each.validator) for each in new}
     docket = docket_of(context, task)
     pending = tuple(each for each in docket.pending if (each.round, each.participant, each.validator) not in closed)
     docket = docket.model_copy(update={"pending": pending})
     context.state.put(docket_key(task), docket)
+    before = liars_of(context, task, number)
+    context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
     slash(context, record, sorted(_faults(record, accusations) - _faults(record, dispute.accusations)))
+    _take_back(context, record, number, liars_of(context, task, number) - before)
     if record.state != "active":
         parties = {party for each in new for party in (each.participant, each.validator)}
         release_stakes(context, record, sorted(party for party in parties if not docket.holds(party)))
     return [each.model_dump(mode="json") for each in new]
+
+
+def _take_back(context: Context, record: TaskRecord, number: int, liars: Set[str]) -> None:
+    """Of stakes, what validators were paid for the round in which they have now been found to have lied."""
+    round_record = context.round(record.spec.task, number)
+    if liars and round_record.state == "finalised":
+        key = model_key(record.spec.task, round_record.base_version + 1)
+        model = context.state.get(ModelRecord, key, f"model of round {number}")
+        take_back_duty(context, record, [msp for msp in model.dutiful if msp in liars])
 
 
 def _faults(record: TaskRecord, accusations: Iterable[AccusationRecord]) -> set[tuple[str, int]]:

@@ -122,6 +122,7 @@ def _ending(name: str, help_text: str) -> None:
             call = {
                 "reject": opened.ledger.reject_task,
                 "stop": opened.ledger.stop_task,
+                "continue": opened.ledger.continue_task,
                 "withdraw": opened.ledger.withdraw_consent,
             }[name]
             call(task, reason)
@@ -133,6 +134,7 @@ def _ending(name: str, help_text: str) -> None:
 
 _ending("reject", "Refuse a proposed task, or the open amendment of one that runs (governor).")
 _ending("stop", "Ask to stop a task; the majority stops it (governor).")
+_ending("continue", "Take the request to stop a task back (governor).")
 _ending("withdraw", "Withdraw the organisation's consent, from the next round on (governor).")
 
 
