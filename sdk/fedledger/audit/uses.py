@@ -6,6 +6,7 @@ A version inherits: it allows at most what its parent does. docs/protocol/rounds
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from fedledger.audit.findings import CheckName
 from fedledger.audit.report import Check, Outcome
@@ -29,9 +30,9 @@ def uses_check(world: World) -> Check:
 
 
 def _wider(models: Sequence[ModelRecord]) -> str:
-    for parent, model in zip(models, models[1:], strict=False):
-        gained = {*(model.purposes or ())} - {*(parent.purposes or model.purposes or ())}
-        if gained:
+    for parent, model in pairwise(models):
+        gained = {*(model.purposes or ())} - {*(parent.purposes or ())}
+        if gained and parent.purposes is not None:
             return f"version {model.version} is open to {', '.join(sorted(gained))}, its parent is not: models"
     return ""
 

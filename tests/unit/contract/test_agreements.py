@@ -217,7 +217,7 @@ class TestAmendments:
         [
             ({"aggregation": {"clip_norm": 2_000_000}}, "aggregation.clip_norm"),
             ({"model": {"package_digest": digest("other")}}, "model.package_digest"),
-            ({"privacy": {"noise_multiplier": 1}}, "privacy.noise_multiplier"),
+            ({"privacy": {"noise_multiplier": 2_000_000}}, "privacy.noise_multiplier"),
             ({"incentive": {"reward_per_round": 1}}, "incentive.reward_per_round"),
             ({"training": {"rounds": 1}}, "cannot become 1"),
             ({"privacy": {"epsilon_schedule": [900_000, 2_000_000, 3_000_000]}}, "first rounds"),
