@@ -87,10 +87,11 @@ def approve(
     with session(config, profile) as opened:
         view = opened.ledger.task(task)
         spec = _to_approve(view, opened.profile.msp_id, spec_hash)
+        if spec_hash is None:
+            _check_was_shown(config, opened.profile, spec)
         definition = load_task(package or task)
         check_bounds(spec)
         if spec_hash is None:
-            _check_was_shown(config, opened.profile, spec)
             _check_weakens_nothing(spec, nearest(definition, spec), opened.profile.msp_id)
         definition.agree(spec)
         record = opened.ledger.approve_task(task, spec.sha256())
