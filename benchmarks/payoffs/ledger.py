@@ -1,4 +1,4 @@
-"""The contract on a world state in memory: organisations, names, and rounds in which everybody says what it wants to."""
+"""The contract on a world state in memory: organisations, names, and rounds in which everybody says what it likes."""
 
 from __future__ import annotations
 

@@ -134,6 +134,11 @@ RULES: tuple[Rule, ...] = (
         "so many tokens are made that a lost stake hurts nobody, and that those of others lose their worth",
     ),
     Rule(
+        "incentive.equal_share",
+        lambda spec, msp: spec.incentive.equal_share < MICRO,
+        "part of the reward follows numbers of examples that nobody can check: who claims more is paid more",
+    ),
+    Rule(
         "incentive.reward_per_round",
         lambda spec, msp: spec.incentive.reward_per_round == 0,
         "nobody is paid for work or duty",

@@ -233,7 +233,6 @@ def meaning(spec: TaskSpec, msp: str) -> list[str]:
     n, t = aggregation.n, aggregation.tolerated_faults
     validates = msp in aggregation.validators
     stakes = incentive.participant_stake + (incentive.validator_stake if validates else 0)
-    floor = floor_part(incentive) // len(spec.organisations)
     return [
         _protected(spec.privacy_of(msp)),
         f"Any {t + 1} of the validators {', '.join(aggregation.validators)} that collude can read its updates"
@@ -246,13 +245,12 @@ def meaning(spec: TaskSpec, msp: str) -> list[str]:
         f"It is given {_tokens(incentive.endowment)}, locks {_tokens(stakes)} for a first participant"
         + (" and its validator" if validates else "")
         + f"; faults on which {n - t} of {n} validators agree cost part of it.",
-        f"Of a round's {_tokens(incentive.reward_per_round)} it gets about {_tokens(floor)} for an update that counts, "
-        f"up to {_tokens(participants_part(incentive) - floor_part(incentive))} are shared by claimed examples"
-        + (f", and {_tokens(validators_part(incentive) // n)} for its validator's duty." if validates else "."),
+        _paid(spec, validates=validates),
         f"Its share of a sum is at most {_percent(aggregation.max_share)}, under however many names.",
         f"Models that its records are in may be used for: {', '.join(spec.agreement.purposes)}.",
-        f"It is over after {spec.training.rounds} model versions; the date is: {_time(spec.agreement.ends_at)}. "
-        f"{spec.majority} of {len(spec.organisations)} organisations can amend, suspend or stop.",
+        f"It ends after {spec.training.rounds} model versions, "
+        + ("without a date. " if spec.agreement.ends_at is None else f"at the latest {_time(spec.agreement.ends_at)}. ")
+        + f"{spec.majority} of {len(spec.organisations)} organisations can amend, suspend or stop.",
     ]
 
 
@@ -268,3 +266,14 @@ def _protected(privacy: PrivacySpec) -> str:
         f"It can contribute to {count} rounds. Whoever sees all models and knows all else guesses right whether one "
         f"{unit} was among its own in at most {100 * most:.3g} % of cases (epsilon {epsilon:g}, delta {delta:g})."
     )
+
+
+def _paid(spec: TaskSpec, *, validates: bool) -> str:
+    incentive = spec.incentive
+    by_claims = participants_part(incentive) - floor_part(incentive)
+    parts = [f"about {_tokens(floor_part(incentive) // len(spec.organisations))} for an update that counts"]
+    if by_claims:
+        parts.append(f"a part by claimed examples of {_tokens(by_claims)}")
+    if validates:
+        parts.append(f"{_tokens(validators_part(incentive) // spec.aggregation.n)} for its validator's duty")
+    return f"Of a round's {_tokens(incentive.reward_per_round)} it gets {', and '.join(parts)}."

@@ -131,6 +131,7 @@ WEAK: dict[str, dict[str, Any]] = {
     "incentive.slashing_dealing": {"incentive": {"slashing_dealing": 0}},
     "incentive.slashing_validator": {"incentive": {"slashing_validator": 0}},
     "incentive.endowment": {"incentive": {"endowment": 1 << 50}},
+    "incentive.equal_share": {"incentive": {"equal_share": 999_999}},
     "incentive.reward_per_round": {"incentive": {"reward_per_round": 0}},
     "incentive.validator_share": {"incentive": {"validator_share": 1_000_000}},
     "reputation.quarantine_rounds": {"reputation": {"quarantine_threshold": 0}},
@@ -176,6 +177,7 @@ BEYOND: dict[str, dict[str, Any]] = {
 class TestWarnings:
     def sound(self, **changes: Any) -> TaskSpec:
         slashing = dict.fromkeys(("slashing_norm", "slashing_dealing", "slashing_validator"), 500_000)
+        slashing |= {"equal_share": 1_000_000}
         fit = {
             "aggregation": {"proof": "norm"} | changes.pop("aggregation", {}),
             "incentive": slashing | changes.pop("incentive", {}),
