@@ -21,7 +21,8 @@ class Records:
 
 
 class World:
-    """Records of one distribution, two classes that overlap; the same seed makes the same ones."""
+    """Records of one distribution, in two classes that overlap so little that ten short steps are far from the end. The
+    same seed makes the same ones."""
 
     def __init__(self, seed: int) -> None:
         self._dice = np.random.default_rng(seed)
@@ -29,7 +30,7 @@ class World:
 
     def records(self, count: int) -> Records:
         x = self._dice.normal(size=(count, DIMENSION))
-        chance = 1 / (1 + np.exp(-3 * x @ self._truth))
+        chance = 1 / (1 + np.exp(-8 * x @ self._truth))
         return Records(x, (self._dice.random(count) < chance).astype(float))
 
     def noise(self) -> Floats:
