@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -46,15 +46,27 @@ HONEST = [3_000_000, -1_000_000, 500, 0]
 """An update well within the quantised norm 2^24."""
 
 
+_LONGEST = 8.0
+"""Seconds that clocks are put forward at once beyond what somebody waits for."""
+
+
 @dataclass
 class Hands:
     """The hands of everybody's stopwatch: they move only when they are moved."""
 
     ahead: float = 0.0
     """Seconds."""
+    _step: float = 0.0
+    _seen: object = None
 
     def __call__(self) -> float:
         return self.ahead
+
+    def move(self, waits: Iterable[float | None], seen: object) -> None:
+        """Forward to what the first of them waits for, and further each time while what is seen stays as it is."""
+        self._step = min(2 * self._step, _LONGEST) + 0.01 if seen == self._seen else 0.0
+        self._seen = seen
+        self.ahead += max(self._step, min((wait for wait in waits if wait is not None), default=0.0))
 
 
 @dataclass(frozen=True)
@@ -160,16 +172,16 @@ class Game:
                 for organisation, validator in self.validators.items()
                 if organisation not in without and not reached(self.view())
             ]
-            self.hands.ahead += min((wait for wait in waits if wait is not None), default=0.0)
+            self.hands.move(waits, view)
         return view
 
     def settle_disputes(self, *, without: Sequence[str] = (), seconds: float = 90.0) -> None:
         """Let the validators work until a ruling has been made on every accusation; they may go on to other rounds."""
         auditor, end = self.ledger("cleveland", "auditor"), time.monotonic() + seconds
-        while auditor.task(self.spec.task).accusations:
+        while accusations := auditor.task(self.spec.task).accusations:
             assert time.monotonic() < end, "something is disputed still"
             waits = [v.step() for organisation, v in self.validators.items() if organisation not in without]
-            self.hands.ahead += min((wait for wait in waits if wait is not None), default=0.0)
+            self.hands.move(waits, accusations)
 
     def verdicts(self) -> dict[str, str]:
         """By organisation, of the newest round."""

@@ -171,5 +171,5 @@ def test_an_agreement_ends_when_the_clocks_of_n_minus_t_validators_say_so(ledger
         in_place_of(game, organisation, Validator, clock=lambda: ENDS_AT)
     while (state := auditor.task("ending").record.state) == "active":
         waits = [validator.step() for validator in game.validators.values()]
-        game.hands.ahead += min((wait for wait in waits if wait is not None), default=0.0)
+        game.hands.move(waits, state)
     assert state == "completed"

@@ -48,7 +48,7 @@ def test_a_round_tells_what_it_waits_for_and_who_says_that_it_is_late(
     game.work(until=("finalised",), without=(SILENT,))
     told = status().out
     assert "attestations are late, say " in told
-    assert f"readers           {NAMES['cleveland']}, {NAMES['hungary']}, {NAMES['long_beach']}\n" in told
+    assert f"readers          {NAMES['cleveland']}, {NAMES['hungary']}, {NAMES['long_beach']}\n" in told
 
 
 def test_a_round_tells_whose_values_contradict_the_others_and_what_the_others_ruled(

@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +22,10 @@ from fedledger.audit.sources import verify_network
 from fedledger.cli import participant
 from fedledger.cli.session import Session, connected
 from fedledger.errors import FedledgerError
-from fedledger.ledger import LedgerEvent
+from fedledger.ledger import LedgerEvent, TaskLedger
 from fedledger.secure_aggregation import SealingKey, disclosable, encode_update
-from fedledger_chaincode.messages.views import MemberView, RoundView
+from fedledger_chaincode.messages.round import SignedManifest
+from fedledger_chaincode.messages.views import MemberView, RoundView, SubmissionResult
 from fedledger_chaincode.rules.field import MODULUS
 from fedledger_network.embedded import running
 from fedledger_network.embedded.processes import ChildProcess
@@ -68,6 +71,22 @@ class Story:
     """Whether the same search finds the updates in the participants' own process."""
 
 
+@dataclass
+class AtOnce:
+    """A ledger as two processes have it that send in the same moment: the first update waits for the other."""
+
+    ledger: TaskLedger
+    both: threading.Barrier
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ledger, name)
+
+    def submit_updates(self, updates: Sequence[SignedManifest]) -> tuple[SubmissionResult, ...]:
+        if updates[0].manifest.round == 1:
+            self.both.wait(120)
+        return self.ledger.submit_updates(updates)
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Story:
     told = Story()
@@ -96,11 +115,14 @@ def _run(together: Hospitals, told: Story) -> None:
         threads = {}
         journals = {o.name: together.profile(f"{o.name}-participant").participant for o in together.organisations}
         journals["twin"] = together.folder / "twin"
+        both = threading.Barrier(2)
         for name, journal in journals.items():
             site = DOUBLED if name == "twin" else name
             profile = replace(together.profile(f"{site}-participant"), participant=journal)
             opened = sessions.enter_context(connected(profile))
             agent = participant.build(opened, TASK, str(together.package), site)
+            if site == DOUBLED:
+                agent.ledger = AtOnce(agent.ledger, both)
             told.records[site] = agent.data.train.x
             stop = threading.Event()
             agent.on_contribution = _listener(together, told, agent, opened, stop, lock, validators)

@@ -210,7 +210,7 @@ def test_an_organisation_leaves_and_the_others_go_on_with_a_new_version_of_the_c
     hosts: Hosts, config: FabricConfig, tmp_path: Path
 ) -> None:
     larger = config.with_member(FIFTH)
-    smaller = replace(larger.without_member(larger.organisation(SECOND)), chaincode_version="2.0")
+    smaller = replace(larger.without_member(larger.organisation(SECOND)), chaincode_version="2.1")
     staying, update = [each.name for each in smaller.consortium.organisations], tmp_path / "update.pb"
     before = {name: hosts.programs(name)["chaincode"]["ports"] for name in staying}
     hosts.host(SECOND, "stop")
@@ -218,7 +218,7 @@ def test_an_organisation_leaves_and_the_others_go_on_with_a_new_version_of_the_c
     for step in ("start", "approve"):
         hosts.each(staying, step)
     committed = hosts.host(FIRST, "commit")
-    assert (committed["version"], committed["sequence"], committed["endorsements"]) == ("2.0", 3, 3)
+    assert (committed["version"], committed["sequence"], committed["endorsements"]) == ("2.1", 3, 3)
     hosts.each(staying, "ready")
     for name in staying:
         assert hosts.programs(name)["chaincode"]["ports"] != before[name]

@@ -22,7 +22,7 @@ def test_two_of_seven_organisations_may_be_gone(programs: Programs, tmp_path: Pa
     config = FabricConfig(Consortium.of_names(*NAMES), first_port=free_ports())
     network = FabricNetwork(config, tmp_path / "network", programs, attached=True)
     members = sorted(organisation.msp_id for organisation in config.consortium.organisations)
-    aggregation = {"validators": members, "tolerated_faults": 2}
+    aggregation = {"validators": members, "tolerated_faults": 2, "minimum_accepted": 4}
     gone = [f"{kind}.{name}" for name in NAMES[1:3] for kind in ("orderer", "peer", "chaincode")]
     try:
         network.up()

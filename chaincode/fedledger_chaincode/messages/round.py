@@ -12,6 +12,7 @@ from fedledger_chaincode.messages.base import (
     Digest,
     Fraction,
     Identifier,
+    Line,
     MspId,
     Natural,
     Positive,
@@ -90,7 +91,7 @@ class ValidatorRegistration(Value):
     schema_: Literal["fedledger/validator/1"] = Field(alias="schema", default="fedledger/validator/1")
     task: Identifier
     sealing_key: X25519Key
-    store: Annotated[str, Field(min_length=1, max_length=1_000)]
+    store: Annotated[Line, Field(min_length=1, max_length=1_000)]
     """URL of the artifact store in which this validator's sealed shares are put."""
 
 

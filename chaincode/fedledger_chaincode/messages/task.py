@@ -413,15 +413,15 @@ class TaskSpec(Value):
         aggregation, count = self.aggregation, self.model.parameter_count
         if reason := self.privacy_beyond_bounds():
             raise ValueError(reason)
-        if aggregation.minimum_accepted > len(self.organisations):
-            raise ValueError(
-                f"minimum_accepted is {aggregation.minimum_accepted} organisations of {len(self.organisations)}: no "
-                "round could ever begin"
-            )
         if aggregation.minimum_accepted < aggregation.tolerated_faults + 2:
             raise ValueError(
                 f"minimum_accepted is at least t + 2 = {aggregation.tolerated_faults + 2}: t organisations subtract "
                 "their own updates from a sum"
+            )
+        if aggregation.minimum_accepted > len(self.organisations):
+            raise ValueError(
+                f"minimum_accepted is {aggregation.minimum_accepted}, but the task has {len(self.organisations)} "
+                "organisations: no round could ever end"
             )
         if comb(aggregation.n, aggregation.tolerated_faults) > MAXIMUM_READERS:
             raise ValueError(f"more than {MAXIMUM_READERS} sets of n - t of {aggregation.n} validators")

@@ -31,8 +31,6 @@ class Decision:
     """<u, g> as a signed integer, of an accepted update in a round with a reference direction."""
     liars: tuple[int, ...] = ()
     """Validators in S whose inner product contradicts the others': proven."""
-    without_reference: bool = False
-    """Only the inner products keep it from being accepted."""
 
 
 def decide(
@@ -83,7 +81,7 @@ def _with_product(
     }
     decoding = decode_certain(products, tolerated_faults, tolerated_faults)
     if decoding is None:
-        return replace(found, verdict="refused: inconsistent", without_reference=True)
+        return replace(found, verdict="refused: inconsistent")
     return replace(found, inner_product=centred(decoding.constant), liars=decoding.errors)
 
 

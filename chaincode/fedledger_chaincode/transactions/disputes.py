@@ -23,7 +23,7 @@ from fedledger_chaincode.messages.records import (
 from fedledger_chaincode.messages.round import DealingVote, DealingVotes, DisclosedShare, Disclosure
 from fedledger_chaincode.rules.dealing import plaintext_bytes
 from fedledger_chaincode.rules.disputes import Vote, ruling_of
-from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, model_key, votes_key
+from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, model_key, settlement_key, votes_key
 from fedledger_chaincode.transactions.context import Context, check_size, reply
 from fedledger_chaincode.transactions.treasury import release_stakes, slash, take_back_duty
 
@@ -42,12 +42,6 @@ def open_dispute(context: Context, record: TaskRecord, number: int, settlement: 
     )
     docket = docket_of(context, task)
     context.state.put(docket_key(task), docket.model_copy(update={"pending": (*docket.pending, *pending)}))
-
-
-def liars_of(context: Context, task: str, number: int) -> set[str]:
-    """Validators that a ruling has found to have lied in a round."""
-    dispute = context.state.find_one(DisputeRecord, dispute_key(task, number)) or DisputeRecord(accusations=())
-    return {each.validator for each in dispute.accusations if each.ruling == "denies"}
 
 
 def docket_of(context: Context, task: str) -> DocketRecord:
@@ -160,15 +154,17 @@ def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRec
         accusations.append(each)
     if not new:
         return []
+    before = ruled_liars(context, task, number)
+    context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
     closed = {(number, each.participant, each.validator) for each in new}
     docket = docket_of(context, task)
     pending = tuple(each for each in docket.pending if (each.round, each.participant, each.validator) not in closed)
     docket = docket.model_copy(update={"pending": pending})
     context.state.put(docket_key(task), docket)
-    before = liars_of(context, task, number)
-    context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
-    slash(context, record, sorted(_faults(record, accusations) - _faults(record, dispute.accusations)))
-    _take_back(context, record, number, liars_of(context, task, number) - before)
+    faults = _faults(record, accusations) - _faults(record, dispute.accusations)
+    charged = charged_in(context, record, number)
+    slash(context, record, sorted((owner, rate) for owner, rate in faults if owner not in charged))
+    _take_back(context, record, number, ruled_liars(context, task, number) - before)
     if record.state != "active":
         parties = {party for each in new for party in (each.participant, each.validator)}
         release_stakes(context, record, sorted(party for party in parties if not docket.holds(party)))
@@ -182,6 +178,27 @@ def _take_back(context: Context, record: TaskRecord, number: int, liars: Set[str
         key = model_key(record.spec.task, round_record.base_version + 1)
         model = context.state.get(ModelRecord, key, f"model of round {number}")
         take_back_duty(context, record, [msp for msp in model.dutiful if msp in liars])
+
+
+def charged_in(context: Context, record: TaskRecord, number: int) -> set[str]:
+    """Whose stake a round has cost by its settlement or its model: nobody's is cut twice for one round."""
+    incentive, task = record.spec.incentive, record.spec.task
+    settlement = context.state.get(SettlementRecord, settlement_key(task, number), f"settlement of round {number}")
+    rates = {"refused: equivocation": incentive.slashing_equivocation, "refused: norm": incentive.slashing_norm}
+    charged = {each.participant for each in settlement.updates if each.proven and rates[each.verdict]}
+    round_record = context.round(task, number)
+    if not incentive.slashing_validator:
+        return charged
+    charged.update(settlement.convicted)
+    if round_record.state == "finalised":
+        charged.update(context.state.get(ModelRecord, model_key(task, round_record.base_version + 1), "model").liars)
+    return charged
+
+
+def ruled_liars(context: Context, task: str, number: int) -> set[str]:
+    """Validators that a dispute about a round has convicted so far."""
+    dispute = context.state.find_one(DisputeRecord, dispute_key(task, number))
+    return set() if dispute is None else {each.validator for each in dispute.accusations if each.ruling == "denies"}
 
 
 def _faults(record: TaskRecord, accusations: Iterable[AccusationRecord]) -> set[tuple[str, int]]:

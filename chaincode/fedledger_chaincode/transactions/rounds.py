@@ -238,6 +238,15 @@ def submit_updates(context: Context, *received: bytes) -> bytes:
                     "Send one transaction each.",
                 )
             seen.add(participant)
+            place = (signed.manifest.task, signed.manifest.round)
+            if not recorded.is_of(*place):
+                raise ContractError(
+                    400,
+                    "SEVERAL_ROUNDS",
+                    f"The batch holds updates of other rounds than round {signed.manifest.round} of task "
+                    f"{signed.manifest.task}.",
+                    "Send one transaction for each round: its event names one alone.",
+                )
             result = _receive(context, signed, recorded)
         except ContractError as fault:
             faults.append(fault)
@@ -255,6 +264,10 @@ class _Recorded:
 
     updates: list[tuple[str, int, str, str]] = field(default_factory=list)
     equivocations: list[tuple[str, int, str, str]] = field(default_factory=list)
+
+    def is_of(self, task: str, number: int) -> bool:
+        """Whether it is all of this round."""
+        return all(entry[:2] == (task, number) for entry in (*self.updates, *self.equivocations))
 
 
 def _announce(context: Context, recorded: _Recorded) -> None:

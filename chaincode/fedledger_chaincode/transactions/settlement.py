@@ -53,7 +53,7 @@ from fedledger_chaincode.state import (
     task_key,
 )
 from fedledger_chaincode.transactions.context import Context, already_recorded, check_size, is_repeated, reply
-from fedledger_chaincode.transactions.disputes import liars_of, open_dispute
+from fedledger_chaincode.transactions.disputes import open_dispute, ruled_liars
 from fedledger_chaincode.transactions.lateness import (
     attestations_of,
     clock_after,
@@ -231,6 +231,15 @@ def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -
     slash(context, record, faults)
 
 
+def _slash_liars(context: Context, record: TaskRecord, settlement: SettlementRecord, model: ModelRecord) -> None:
+    """Of those whose share of the sum is false, whom the round has cost nothing yet."""
+    if not model.liars:
+        return
+    charged = {*settlement.convicted, *ruled_liars(context, record.spec.task, model.round)}
+    rate = record.spec.incentive.slashing_validator
+    slash(context, record, [(msp, rate) for msp in model.liars if msp not in charged])
+
+
 def post_aggregate_share(context: Context, share: bytes) -> bytes:
     """``PostAggregateShare(share)``: where a validator put its share of the weighted sum. It is taken from those alone
     whose shares of all its updates belong to their dealings: another's may be false without its fault."""
@@ -317,7 +326,7 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
         context.stub.transaction_id,
     )
     context.state.put(model_key(task, model.version), model)
-    slash(context, record, [(msp, spec.incentive.slashing_validator) for msp in model.liars])
+    _slash_liars(context, record, settlement, model)
     newest = head.model_copy(
         update={
             "version": model.version,
@@ -346,7 +355,7 @@ def _unpaid(context: Context, spec: TaskSpec, number: int) -> frozenset[str]:
     """Validators whom a dispute has found at fault in this round, and those without a stake."""
     cohort = context.state.get(CohortRecord, cohort_key(spec.task, number), f"cohort of round {number}")
     bare = {each.msp for each in cohort.validators if not each.stake and spec.incentive.validator_stake}
-    return frozenset(bare | liars_of(context, spec.task, number))
+    return frozenset(bare | ruled_liars(context, spec.task, number))
 
 
 def _reports(context: Context, record: TaskRecord, number: int) -> dict[str, ModelReport]:

@@ -40,6 +40,9 @@ _WRITE_NOTHING = (EvaluateError, EndorseError)
 _CANNOT_RUN = "error in simulation"
 """What a peer says whose contract's service is gone; a refusal of the contract reads otherwise."""
 
+_AHEAD = 0.1
+"""Seconds by which two timers of one deadline may differ."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 """Seconds; doubled each time that further gateways differ, until the deadline."""
 
@@ -52,6 +55,13 @@ class _Call:
     """Its deadline, by ``time.monotonic``."""
     error_type: type[GatewayError]
     transaction_id: str
+
+    def failure(self, error: grpc.RpcError) -> GatewayError:
+        """What went wrong; who ends a call at its deadline by a clock that is a little ahead of ours says CANCELLED."""
+        status = error.code()
+        if status is grpc.StatusCode.CANCELLED and self.until - time.monotonic() < _AHEAD:
+            status = grpc.StatusCode.DEADLINE_EXCEEDED
+        return self.error_type.from_rpc_error(error, self.transaction_id, status)
 
 
 class GatewayClient:
@@ -184,7 +194,7 @@ class GatewayClient:
         try:
             answer = call.method(connection)(call.request, timeout=max(call.until - time.monotonic(), 0.0))
         except grpc.RpcError as error:
-            failure = call.error_type.from_rpc_error(error, call.transaction_id)
+            failure = call.failure(error)
             if not self._passed_over(connection, failure):
                 raise failure from error
             failures.append(failure)

@@ -113,9 +113,11 @@ class GatewayError(FedledgerError):
             self.exit_code = _EXIT_CODES.get(status, ExitCode.FAILED)
 
     @classmethod
-    def from_rpc_error(cls, error: grpc.RpcError, transaction_id: str = "") -> Self:
-        """Build the error of this phase from what gRPC raised."""
-        status = error.code()
+    def from_rpc_error(
+        cls, error: grpc.RpcError, transaction_id: str = "", status: grpc.StatusCode | None = None
+    ) -> Self:
+        """Build the error of this phase from what gRPC raised; ``status`` is taken in place of its own."""
+        status = status or error.code()
         text = error.details() or ""
         details = error_details(error)
         fault = _first_contract_fault([detail.message for detail in details] + [text])

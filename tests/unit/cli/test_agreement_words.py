@@ -228,7 +228,7 @@ class TestBounds:
                 recomputed_schedule(privacy)
 
     def test_a_task_in_which_no_round_could_begin_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="no round could ever begin"):
+        with pytest.raises(ValueError, match="no round could ever end"):
             task_spec(aggregation={"minimum_accepted": 5})
 
 

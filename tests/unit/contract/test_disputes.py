@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from fedledger_chaincode.messages.records import ModelRecord
 from fedledger_chaincode.messages.round import DisclosedShare, Disclosure, Opening
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.dealing import plaintext_bytes, sealed_bytes
@@ -189,6 +190,47 @@ class TestOnce:
             consortium.vote(judge, 1, "confirms", *pairs)
         assert rulings(consortium) == ["confirms", "confirms"]
         assert consortium.stake(consortium.pseudonym(sites[0])) == STAKE * 7 // 10
+        check_tokens(consortium)
+
+    @pytest.mark.parametrize("ruled_first", [False, True])
+    def test_a_liar_that_lies_in_the_sum_as_well_is_slashed_once(self, ruled_first: bool) -> None:
+        pair = (MSPS[2], MSPS[1])
+        consortium = accused(FOUR, pair, finalised=False)
+
+        def convict() -> None:
+            for judge in others(consortium, MSPS[1]):
+                consortium.vote(judge, 1, "denies", pair)
+
+        def publish() -> None:
+            for msp in consortium.round(1).settlement.summers:
+                consortium.post_share(msp, 1)
+            for msp in others(consortium, MSPS[1]):
+                consortium.report(msp, 1, liars=(MSPS[1],))
+            model = ModelRecord.decode(consortium.finalise(1))
+            assert model.liars == (MSPS[1],)
+
+        for act in (convict, publish) if ruled_first else (publish, convict):
+            act()
+        assert rulings(consortium) == ["denies"]
+        assert consortium.stake(MSPS[1]) == STAKE * 8 // 10
+        check_tokens(consortium)
+
+    def test_a_participant_beyond_the_norm_that_dealt_badly_as_well_is_slashed_once(self) -> None:
+        sites = SEVEN.organisations
+        spec = seven_organisations(incentive=RATES, training={"rounds": 5}, aggregation={"proof": "norm"})
+        consortium = Consortium.active(spec)
+        consortium.opened(1)
+        cheat = consortium.pseudonym(sites[0])
+        for msp in sites:
+            said = consortium.contradiction if msp == sites[1] else BEYOND_NORM
+            consortium.attest(msp, 1, openings={cheat: said})
+        consortium.sum_up(1)
+        assert consortium.stake(cheat) == STAKE * 5 // 10
+        consortium.disclose(sites[1], 1, sites[0])
+        for judge in sites[2:]:
+            consortium.vote(judge, 1, "confirms", (sites[0], sites[1]))
+        assert rulings(consortium) == ["confirms"]
+        assert consortium.stake(cheat) == STAKE * 5 // 10
         check_tokens(consortium)
 
     def test_votes_after_the_ruling_change_nothing_but_themselves(self) -> None:

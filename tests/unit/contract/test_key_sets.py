@@ -447,9 +447,7 @@ def test_a_payment_that_comes_first_leaves_every_step_of_a_round_valid(to_whom: 
     """Both endorsed on the same state, as somebody would try who wants the step to fail."""
     paid: Counter[str] = Counter()
     for history in histories():
-        for each in history:
-            if each.function not in STEPS:
-                continue
+        for each in _some_of_each(history):
             members = [key.split("/")[2] for key in each.world if key.startswith("member/heart/")]
             accounts = {
                 "organisations": [f"org:{msp}" for msp in MSPS],
@@ -461,6 +459,13 @@ def test_a_payment_that_comes_first_leaves_every_step_of_a_round_valid(to_whom: 
                     assert not payment.writes.keys() & each.reads, f"{each.function} after a payment to {account}"
                     paid[each.function] += 1
     assert paid.keys() == STEPS
+
+
+def _some_of_each(history: Sequence[Played], most: int = 3) -> Iterator[Played]:
+    """A history's steps, so many with each function at most, evenly."""
+    for function in STEPS:
+        steps = [each for each in history if each.function == function]
+        yield from steps[:: max(1, len(steps) // most)][:most]
 
 
 def _payment(world: Mapping[str, bytes], account: str) -> ReplayStub | None:

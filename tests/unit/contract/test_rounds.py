@@ -155,6 +155,23 @@ def test_an_equivocation_is_told_whatever_else_the_batch_holds() -> None:
     assert len(consortium.round(1).updates) == 2
 
 
+def test_a_batch_is_of_one_round_of_one_task_as_its_event_says() -> None:
+    heart = Consortium.active()
+    lungs = Consortium.active(task_spec(task="lungs"), heart.ledger)
+    actor, other = heart.participants[MSPS[0]], heart.ledger.actor(MSPS[0], "participant", name="ward two")
+    heart.ledger.submit(other, "JoinTask", JoinRequest(task="lungs"))
+    heart.open(1)
+    lungs.open(1)
+    first = heart.signed(MSPS[0], heart.manifest(MSPS[0], 1))
+    second = lungs.signed(MSPS[0], lungs.manifest(MSPS[0], 1, participant=other.pseudonym), other.key)
+    results = SubmissionResults.decode(heart.ledger.submit(actor, "SubmitUpdates", first, second)).results
+    assert [result.code for result in results] == ["", "SEVERAL_ROUNDS"]
+    assert heart.ledger.said[-1][1]["task"] == "heart"
+    results = SubmissionResults.decode(heart.ledger.submit(actor, "SubmitUpdates", second, first)).results
+    assert [result.code for result in results] == ["", "SEVERAL_ROUNDS"]
+    assert heart.ledger.said[-1][1]["task"] == "lungs"
+
+
 def test_a_third_manifest_does_not_change_the_proof_of_the_first_two() -> None:
     consortium = Consortium.active()
     consortium.open(1)

@@ -177,6 +177,16 @@ def test_a_validator_may_rotate_its_key_and_pays_its_stake_once() -> None:
     assert consortium.balances()["org:ClevelandMSP"] == 800_000_000
 
 
+@pytest.mark.parametrize("store", ["file:///a\u202eb", "file:///a\nb", "s3://\x1b[2Jbucket", "file:///\ufeff"])
+def test_a_store_whose_name_shows_other_than_it_is_is_refused(store: str) -> None:
+    consortium = Consortium.active()
+    registration = ValidatorRegistration.model_construct(
+        schema_="fedledger/validator/1", task="heart", sealing_key=digest("key"), store=store
+    )
+    with refused("BAD_MESSAGE"):
+        consortium.ledger.submit(consortium.validators[MSPS[0]], "RegisterValidator", registration)
+
+
 def test_a_task_that_does_not_exist_is_named_in_the_error() -> None:
     consortium = Consortium.founded()
     with pytest.raises(ContractError, match="There is no task nowhere"):
@@ -219,6 +229,7 @@ class TestBounds:
         ("changes", "named"),
         [
             ({"aggregation": {"minimum_accepted": 2}}, "at least t \\+ 2 = 3"),
+            ({"aggregation": {"minimum_accepted": 5}}, "the task has 4 organisations: no round could ever end"),
             ({"aggregation": {"tolerated_faults": 2}}, "needs n >= 3t \\+ 1"),
             ({"model": {"initial_weights_size": 4 * 4 + 2 * 1_024 + 65_536 + 1}}, "initial weights have 67601 bytes"),
             (

@@ -224,6 +224,16 @@ def test_a_deadline_can_be_set_for_one_call(peer, contract):
         contract.new_proposal("F").evaluate(timeout=0.1)
 
 
+@pytest.mark.parametrize(("timeout", "status"), [(0.05, "DEADLINE_EXCEEDED"), (60, "CANCELLED")])
+def test_a_gateway_that_ends_a_call_at_its_deadline_before_we_do_has_let_it_pass(
+    peer, contract, refusal, timeout, status
+):
+    peer.refusals["Evaluate"] = refusal(grpc.StatusCode.CANCELLED, "gone")
+    with pytest.raises(EvaluateError, match=status) as late:
+        contract.new_proposal("F").evaluate(timeout=timeout)
+    assert late.value.status is grpc.StatusCode[status]
+
+
 def test_a_gateway_that_is_not_there_is_a_connection_error(client, socket_path):
     with open_channel(f"unix:{socket_path}") as channel:
         contract = connect(client.identity, client.sign, channel).get_network("fedledger").get_contract("ledger")
