@@ -16,6 +16,7 @@ from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
 from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OUTSIDE_VALIDITY, UNKNOWN_VERSIONS, TrustedLedger
+from fedledger.audit.uses import uses_check
 from fedledger.audit.world import World
 from fedledger_chaincode.contract import VERSION
 
@@ -71,6 +72,7 @@ def _ledger_checks(ledger: TrustedLedger, artifacts: ArtifactSource) -> tuple[Ch
         rounds_check(world),
         norm_bound_check(world),
         *model_checks(world, Artifacts(artifacts), ledger.block_of),
+        uses_check(world),
         privacy_check(world),
         ledger.times.check(),
     )
