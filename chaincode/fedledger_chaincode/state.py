@@ -76,6 +76,11 @@ def equivocation_key(task: str, number: int, participant: str) -> str:
     return f"equivocation/{task}/{number:07d}/{participant}"
 
 
+def revoked_key(task: str, number: int, owner: str) -> str:
+    """Of a participant, or of an organisation by its MSP id, which is never as long as a pseudonym."""
+    return f"revoked/{task}/{number:07d}/{owner}"
+
+
 def fixed_key(task: str, number: int) -> str:
     return f"fixed/{task}/{number:07d}"
 

@@ -93,7 +93,9 @@ def local(tmp_path, clock) -> Iterator[Served]:
 
 
 def validated(msp: Msp, credentials: Credentials, at: datetime | None = None) -> VerifiedIdentity:
-    return msp.validate(serialize_identity(msp.msp_id, credentials.certificate_pem), at or datetime.now(UTC))
+    identity = msp.identify(serialize_identity(msp.msp_id, credentials.certificate_pem))
+    identity.refuse_expired(at or datetime.now(UTC))
+    return identity
 
 
 def refused(error: type[FedledgerError], code: str, call, *arguments, **options) -> FedledgerError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,9 +11,9 @@ from fabric_protos.msp import msp_principal_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedledger.audit.policies import group_policy
 from fedledger.identity.msp import VerifiedIdentity, serialize_identity
 from fedledger.identity.wallet import Wallet
+from fedledger.validation.policies import group_policy
 from fedledger_network.ca.organisation import provision_organisation
 from fedledger_network.embedded.config_policies import is_satisfied
 from tests.embedded.clients import MSPS
@@ -32,7 +31,7 @@ def everybody(tmp_path_factory: pytest.TempPathFactory) -> list[VerifiedIdentity
         wallets: list[Wallet] = [identities.peer, identities.orderer, *identities.members.values()]
         for wallet in wallets:
             serialized = serialize_identity(msp_id, wallet.load().certificate_pem)
-            found.append(identities.msp.validate(serialized, datetime.now(UTC)))
+            found.append(identities.msp.identify(serialized))
     return found
 
 

@@ -81,18 +81,21 @@ def test_values_larger_than_grpcs_usual_message_pass(participant: Client) -> Non
 def test_signed_bytes_that_are_no_request_are_invalid(participant: Client) -> None:
     stub = gateway_pb2_grpc.GatewayStub(participant.connection)
     garbage = b"\xff\xff"
-    status = gateway_pb2.SignedCommitStatusRequest(request=garbage, signature=sign(participant.key, garbage))
+    asked = gateway_pb2.SignedCommitStatusRequest(request=garbage, signature=sign(participant.key, garbage))
     with pytest.raises(grpc.RpcError) as refused:
-        stub.CommitStatus(status, timeout=5)
+        stub.CommitStatus(asked, timeout=5)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     events = gateway_pb2.SignedChaincodeEventsRequest(request=garbage, signature=sign(participant.key, garbage))
     with pytest.raises(grpc.RpcError) as refused:
         next(stub.ChaincodeEvents(events, timeout=5))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    for envelope in (common_pb2.Envelope(), common_pb2.Envelope(payload=garbage, signature=b"s")):
+    for envelope, status in (
+        (common_pb2.Envelope(), grpc.StatusCode.INVALID_ARGUMENT),
+        (common_pb2.Envelope(payload=garbage, signature=b"s"), grpc.StatusCode.UNAVAILABLE),
+    ):
         with pytest.raises(grpc.RpcError) as refused:
-            stub.Submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout=5)
-        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            stub.Submit(gateway_pb2.SubmitRequest(channel_id=CHANNEL, prepared_transaction=envelope), timeout=5)
+        assert refused.value.code() is status
 
 
 def test_a_status_of_what_was_never_submitted_is_waited_for_until_the_deadline(participant: Client) -> None:
@@ -118,9 +121,9 @@ def test_an_id_that_is_not_the_submitters_own_cannot_be_taken_from_another(
         stolen = common_pb2.Envelope(payload=content, signature=sign(thief.key, content))
         with pytest.raises(grpc.RpcError) as refused:
             gateway_pb2_grpc.GatewayStub(thief.connection).Submit(
-                gateway_pb2.SubmitRequest(prepared_transaction=stolen), timeout=5
+                gateway_pb2.SubmitRequest(channel_id=CHANNEL, prepared_transaction=stolen), timeout=5
             )
-        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert broadcast(thief, stolen).status == common_pb2.BAD_REQUEST
     assert participant.submit_raw(victim).code_name == "VALID"
 
@@ -150,7 +153,7 @@ def test_the_orderers_take_transactions_of_members_and_deliver_blocks(participan
         (common_pb2.CONFIG, CHANNEL, common_pb2.BAD_REQUEST),
         (common_pb2.MESSAGE, CHANNEL, common_pb2.BAD_REQUEST),
         (common_pb2.CONFIG_UPDATE, CHANNEL, common_pb2.BAD_REQUEST),
-        (common_pb2.CONFIG_UPDATE, "elsewhere", common_pb2.NOT_FOUND),
+        (common_pb2.CONFIG_UPDATE, "elsewhere", common_pb2.BAD_REQUEST),
     ],
 )
 def test_the_orderers_refuse_whatever_else_members_sign(

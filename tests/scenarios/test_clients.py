@@ -86,9 +86,8 @@ def test_whoever_is_no_valid_member_is_refused_everywhere(engine: Engine, wrong:
 
 def test_an_expired_certificate_is_refused(engine: Engine) -> None:
     with certified(engine, expired=True) as late:
-        reason = engine.expects(embedded="access denied: EXPIRED", fabric="client identity expired")
         for call in (late.evaluate, late.submit):
-            with pytest.raises(GatewayError, match=str(reason)) as refused:
+            with pytest.raises(GatewayError, match="client identity expired") as refused:
                 call("Put", "late=1")
             assert is_refused_identity(refused.value)
         with pytest.raises(EventsError, match="FORBIDDEN"), late.network.block_events(start_block=0) as blocks:
@@ -97,8 +96,7 @@ def test_an_expired_certificate_is_refused(engine: Engine) -> None:
         with pytest.raises(EventsError) as events, request.get_events(timeout=0.5) as read:
             next(read)
         waited = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-        let_in = engine.expects(embedded=False, fabric=True)  # a peer does not look at the date there
-        assert (events.value.status in waited) is let_in
+        assert events.value.status in waited  # a peer does not look at the date there
 
 
 # Signed elsewhere
@@ -330,11 +328,9 @@ def test_a_clock_that_is_six_minutes_off_is_refused_by_the_contract(participant:
 
 
 @pytest.mark.parametrize("minutes", [-16, 16])
-def test_a_clock_that_is_sixteen_minutes_off_is_refused_by_the_peers(
-    engine: Engine, participant: Client, minutes: int
-) -> None:
+def test_a_clock_that_is_sixteen_minutes_off_is_refused_by_the_peers(participant: Client, minutes: int) -> None:
     for step, status in (
-        ("evaluate", engine.expects(embedded=grpc.StatusCode.FAILED_PRECONDITION, fabric=grpc.StatusCode.UNAVAILABLE)),
+        ("evaluate", grpc.StatusCode.UNAVAILABLE),
         ("endorse", grpc.StatusCode.ABORTED),
     ):
         with pytest.raises(GatewayError, match="incorrect timestamp") as refused:

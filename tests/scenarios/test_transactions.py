@@ -264,6 +264,7 @@ def test_a_slow_transaction_sees_one_state_although_others_commit_meanwhile(part
 
 def test_a_transaction_submitted_twice_counts_once(participant: Client) -> None:
     participant.submit("Put", "twice=0")
+    participant.settle()
     transaction = participant.contract.new_proposal("Add", arguments=["twice", "1"]).endorse()
     with ThreadPoolExecutor(2) as pool:
         statuses = list(pool.map(lambda _: transaction.submit().status(), range(2)))

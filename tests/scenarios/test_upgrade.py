@@ -132,12 +132,9 @@ def test_its_open_round_does_not_go_on_and_its_task_is_ended_with_all_stakes_giv
     for attempt in (lambda: members.close(2), lambda: members.submit(MSPS[2], 2), lambda: members.call(3)):
         with pytest.raises(Exception, match="PROTOCOL_VERSION"):
             attempt()
-    governors = [load_profile(upgraded.profiles, f"{name}-governor") for name in ("cleveland", "hungary", "long_beach")]
-    for governor in governors:
-        with governor.connect() as gateway:
-            TaskLedger(gateway.get_network(governor.channel), "fedledger").stop_task("heart", REASON)
-    view = upgraded.ledger.task("heart")
-    assert view.record.state == "stopped"
+    for msp in MSPS[:3]:
+        members.ledger.submit(members.governors[msp], "StopTask", "heart", REASON)
+    assert members.view().record.state == "stopped"
     assert {upgraded.ledger.balance_of(f"stake:heart:{owner}") for owner in MSPS} == {0}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -98,6 +99,11 @@ class ConsentRecord(Record):
         """Whether it is a consent to exactly this specification, in force."""
         return self.decision == "approved" and self.spec_hash == spec_hash and not self.suspended
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether the organisation is neither withdrawn nor suspended."""
+        return self.decision == "approved" and not self.suspended
+
     stop: bool = False
     """The organisation asks to stop the task."""
 
@@ -127,6 +133,8 @@ class HeadRecord(Record):
     round: Natural
     """Number of the newest round; 0 before the first."""
     round_state: RoundState | None
+    purposes: tuple[Identifier, ...] | None = None
+    """What the newest model may be used for; None of the initial one: whatever the agreement allows."""
     called: Natural = 0
     """Number of the round that is being opened: until it is, membership does not change; 0 for none."""
 
@@ -193,6 +201,7 @@ class ValidatorRecord(Record):
     sealing_key: X25519Key
     store: str
     stake: Natural
+    """What was locked; 0 once it has been taken home: then nothing is paid for its duty."""
 
 
 class RoundRecord(Record):
@@ -252,6 +261,14 @@ class EquivocationRecord(Record):
 
     first: SignedManifest | protocol1.SignedManifest
     second: SignedManifest | protocol1.SignedManifest
+
+
+class RevokedRecord(Record):
+    """Somebody was suspended while a round was open: no update of theirs counts in it, arrived or not."""
+
+    owner: Pseudonym | MspId
+    """A participant, or a whole organisation."""
+    reason: Text
 
 
 class FixedUpdate(Record):
@@ -464,6 +481,14 @@ class ModelRecord(Record):
     transaction_id: str
     deprecated: Text = ""
     """Reason, when a governor marked it as deprecated."""
+    purposes: tuple[Identifier, ...] | None = None
+    """What every agreement allowed under which it and its ancestors were trained; None of the initial model."""
+    dutiful: tuple[MspId, ...] = ()
+    """Validators that were paid for the round."""
+
+    def allowed_uses(self, agreed: Sequence[str]) -> tuple[str, ...]:
+        """What it may be used for now: what the agreement in force allows, and all under which it was trained did."""
+        return tuple(use for use in agreed if self.purposes is None or use in self.purposes)
 
 
 class EvaluationRecord(Record):

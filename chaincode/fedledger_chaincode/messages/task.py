@@ -31,12 +31,23 @@ HELD_OUT = "held-out records"
 """Whose privacy is that of published evaluations; no MSP id has a space."""
 EVALUATION_NORM = 1_414_214
 """L2 bound, in micro-units, of what one record adds to the sums of an evaluation: right or wrong, and its loss."""
-LEAST_EVALUATION_NOISE = 100_000
-"""One evaluation then costs an epsilon of 92 at a delta of 1e-5; what costs more takes long to reckon, too."""
 LEAST_FLOOR = 250_000
 """Least ``equal_share`` where weights follow an estimate of contribution."""
 LEAST_AGREEMENT_FACTOR = MICRO // 2
 """An organisation's own noise excuses so much missing agreement and no more: else noise alone would often pass."""
+
+
+LEAST_NOISE = 300_000
+"""Least noise multiplier, in micro-units: with less a single step tells nearly all of a record, and what a mechanism
+costs takes more memory to compute the less noise it has."""
+MAXIMUM_EPSILON = 100_000_000
+"""Of a schedule, in micro-units: e to the hundredth power bounds nothing."""
+MAXIMUM_DELTA = 10_000_000_000
+"""In units of 1e-12: 0.01, the part of all records that may be told in the open."""
+MAXIMUM_STEPS = 100_000
+"""Noisy steps of one participant in a whole task: whoever approves it computes what they cost together."""
+MAXIMUM_ENTRIES = 2_000
+"""Of all epsilon schedules of a task together; each is recomputed."""
 
 
 def largest_model(parameters: int, tensors: int) -> int:
@@ -187,6 +198,21 @@ class PrivacySpec(Value):
             raise ValueError("epsilon_schedule decreases")
         return self
 
+    def beyond_bounds(self) -> str:
+        """Why nobody should begin to compute what this costs; empty where everybody can."""
+        if self.mechanism == "none":
+            return ""
+        steps = self.steps_per_round * len(self.epsilon_schedule)
+        if self.noise_multiplier < LEAST_NOISE:
+            return f"noise_multiplier is {self.noise_multiplier} micro-units, at least {LEAST_NOISE} are needed"
+        if steps > MAXIMUM_STEPS:
+            return f"{steps} noisy steps in all rounds, at most {MAXIMUM_STEPS} can be accounted for"
+        if self.delta_pico > MAXIMUM_DELTA:
+            return f"delta_pico is {self.delta_pico}, at most {MAXIMUM_DELTA} is a bound worth the name"
+        if self.epsilon_schedule[-1] > MAXIMUM_EPSILON:
+            return f"epsilon_schedule goes up to {self.epsilon_schedule[-1]}, at most {MAXIMUM_EPSILON} is a bound"
+        return ""
+
     def allowed_contributions(self) -> int | None:
         """How many rounds one participant may contribute to within its budget; None when unlimited."""
         if self.mechanism == "none":
@@ -298,8 +324,6 @@ class EvaluationTerms(Value):
         noisy = self.published == "noisy"
         if noisy != (self.noise_multiplier > 0) or noisy != bool(self.epsilon_schedule):
             raise ValueError("a noise_multiplier and an epsilon_schedule belong to noisy evaluations, which need both")
-        if noisy and self.noise_multiplier < LEAST_EVALUATION_NOISE:
-            raise ValueError(f"a noise_multiplier below {LEAST_EVALUATION_NOISE} hides nothing")
         if list(self.epsilon_schedule) != sorted(self.epsilon_schedule):
             raise ValueError("epsilon_schedule decreases")
         return self
@@ -402,6 +426,16 @@ class TaskSpec(Value):
             }
         )
 
+    def privacy_beyond_bounds(self) -> str:
+        """Why nobody should begin to compute what the privacy of this task costs; empty where everybody can."""
+        mechanisms = self.mechanisms()
+        reasons = ((owner, privacy.beyond_bounds()) for owner, privacy in mechanisms)
+        entries = sum(len(schedule) for schedule in {privacy.epsilon_schedule for _, privacy in mechanisms})
+        found = next((f"privacy of {owner or 'the task'}: {reason}" for owner, reason in reasons if reason), "")
+        if not found and entries > MAXIMUM_ENTRIES:
+            return f"{entries} entries of epsilon schedules, at most {MAXIMUM_ENTRIES} are recomputed"
+        return found
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if tuple(sorted(set(self.organisations))) != self.organisations:
@@ -435,6 +469,8 @@ class TaskSpec(Value):
     def _check_bounds(self) -> None:
         """What protocol 2 adds: enough organisations in every sum, and sizes that follow from the task."""
         aggregation, count = self.aggregation, self.model.parameter_count
+        if reason := self.privacy_beyond_bounds():
+            raise ValueError(reason)
         if aggregation.minimum_accepted < aggregation.tolerated_faults + 2:
             raise ValueError(
                 f"minimum_accepted is at least t + 2 = {aggregation.tolerated_faults + 2}: t organisations subtract "

@@ -25,6 +25,7 @@ from fedledger_chaincode.messages.records import (
     OpenAccusation,
     ReferenceRecord,
     ReportRecord,
+    RevokedRecord,
     RoundRecord,
     RoundState,
     SettledUpdate,
@@ -69,8 +70,9 @@ class TaskView(View):
     accusations: tuple[OpenAccusation, ...] = ()
     """On which nothing is ruled yet."""
     outlook: Literal["", "ready", "waits", "over"] = ""
-    """Between two rounds of an active task: the next one can be called; or it waits for participants or for validators
-    to register; or so many privacy budgets are spent that there can be none. That the agreement has ended is for each
+    """Between two rounds of an active task: the next one can be called, for whatever becomes of it an amendment is
+    decided; or it waits for participants or for validators to register; or for so many organisations no privacy budget
+    is left that there can be none. That the agreement has ended is for each
     validator's clock to say. Empty while a round is under way."""
     late: tuple[LateRecord, ...] = ()
     """Between two rounds: what validators have said about the next one."""
@@ -115,6 +117,8 @@ class RoundView(View):
     cohort: CohortRecord
     updates: tuple[UpdateRecord, ...]
     equivocations: tuple[EquivocationRecord, ...]
+    revoked: tuple[RevokedRecord, ...] = ()
+    """Who of the cohort was suspended while it was open."""
     fixed: FixedSetRecord | None
     attestations: tuple[AttestationRecord, ...]
     references: tuple[ReferenceRecord, ...] = ()

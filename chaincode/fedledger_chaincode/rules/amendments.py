@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
 from fedledger_chaincode.errors import ContractError
@@ -86,3 +87,9 @@ def with_word(amendment: AmendmentRecord, msp: str, decision: Literal["approved"
             "state": "rejected" if hopeless else "open",
         }
     )
+
+
+def is_decided(amendment: AmendmentRecord, suspended: AbstractSet[str]) -> bool:
+    """Whether the next round goes by it: a majority of all organisations has approved it and may still do so."""
+    approved = [msp for msp in amendment.approved if msp not in suspended]
+    return amendment.state == "open" and len(approved) >= amendment.spec.majority

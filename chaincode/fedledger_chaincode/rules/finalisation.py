@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from fedledger_chaincode.messages.records import (
@@ -53,13 +54,17 @@ def dutiful_validators(
     settlement: SettlementRecord,
     posted: Sequence[AggregateShareRecord],
     agreed: Consensus,
+    unpaid: AbstractSet[str],
 ) -> tuple[str, ...]:
     """Validators that did what was theirs to do: those who are paid.
 
     They attested, did not lie, and posted their share of the sum, but for those whom participants left without one.
+
+    Args:
+        unpaid: those whom a dispute has found at fault already, or who have taken their stake home.
     """
     shared = {share.validator for share in posted}
-    liars = {*agreed.liars, *settlement.convicted}
+    liars = {*agreed.liars, *settlement.convicted, *unpaid}
     return tuple(
         msp
         for msp in aggregation.validators
@@ -74,6 +79,8 @@ def new_model(
     posted: Sequence[AggregateShareRecord],
     agreed: Consensus,
     payments: tuple[Payment, ...],
+    dutiful: tuple[str, ...],
+    purposes: tuple[str, ...],
     transaction_id: str,
 ) -> ModelRecord:
     """The next version's registry entry."""
@@ -103,5 +110,13 @@ def new_model(
         reported_by=agreed.reported_by,
         liars=agreed.liars,
         payments=payments,
+        dutiful=dutiful,
+        purposes=purposes,
         transaction_id=transaction_id,
     )
+
+
+def inherited_purposes(parent: Sequence[str] | None, agreed: Sequence[str]) -> tuple[str, ...]:
+    """What a model may be used for: what the agreement under which it is trained allows, and what its parent may be
+    used for. The initial model, with None, holds nothing of anybody's records."""
+    return tuple(purpose for purpose in agreed if parent is None or purpose in parent)

@@ -34,8 +34,9 @@ def split_reward(incentive: IncentiveSpec, shares: Sequence[Share]) -> tuple[tup
     """What each participant is paid for a round; what rounding leaves stays in the pool.
 
     ``equal_share`` of the participants' part is the fairness floor: it is split between organisations by the mean
-    score of their participants, and within an organisation by score, so that neither a small site is starved nor an
-    organisation gains by appearing under several pseudonyms. The rest is split by weight times score.
+    score of their participants, of which no more counts than the middle organisation has, and within an organisation
+    by score: neither is a small site starved, nor does an organisation gain by several pseudonyms, or by an update that
+    agrees with a known direction better than work does. The rest is split by weight times score.
     """
     by_weight = participants_part(incentive) - floor_part(incentive)
     floors = _split_floor(floor_part(incentive), shares, sum(_mean_scores(shares).values()))
@@ -61,11 +62,13 @@ def _split_floor(amount: int, shares: Sequence[Share], whole: int) -> tuple[int,
 
 
 def _mean_scores(shares: Sequence[Share]) -> dict[str, int]:
-    """By organisation, rounded down."""
+    """By organisation, rounded down, and none above the median, of an even number the lower of the middle two."""
     scores: dict[str, list[int]] = {}
     for share in shares:
         scores.setdefault(share.msp, []).append(share.score)
-    return {msp: sum(each) // len(each) for msp, each in scores.items()}
+    means = {msp: sum(each) // len(each) for msp, each in scores.items()}
+    middle = sorted(means.values())[(len(means) - 1) // 2] if means else 0
+    return {msp: min(mean, middle) for msp, mean in means.items()}
 
 
 def split_duty(incentive: IncentiveSpec, dutiful: Sequence[str], validators: int) -> tuple[tuple[str, int], ...]:

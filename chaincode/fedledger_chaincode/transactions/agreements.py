@@ -14,7 +14,7 @@ from fedledger_chaincode.messages.records import (
 )
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import ModelUseRecords
-from fedledger_chaincode.rules.amendments import check_amendable, with_word
+from fedledger_chaincode.rules.amendments import check_amendable, is_decided, with_word
 from fedledger_chaincode.rules.transitions import check_protocol, check_task
 from fedledger_chaincode.state import amendment_key, consent_key, model_key, prefix, task_key, use_key
 from fedledger_chaincode.transactions.context import Context, check_membership_is_open, pool_account, reply
@@ -68,12 +68,25 @@ def say_about_amendment(
     amendment = context.state.find_one(AmendmentRecord, key)
     if amendment is None or amendment.state != "open" or spec_hash not in (None, amendment.spec_hash):
         return None
+    if decision == "approved":
+        check_supply(context, _minted(record.spec, amendment.spec))
     decided = with_word(amendment, msp, decision)
     if decided != amendment:
         context.state.put(key, decided)
         name = "AmendmentApproved" if decision == "approved" else "AmendmentRejected"
         context.event(name, task=record.spec.task, number=decided.number, msp=msp, state=decided.state)
     return decided
+
+
+def decided_amendment(context: Context, record: TaskRecord) -> AmendmentRecord | None:
+    """The amendment under which the next round is called; None where no majority has approved one."""
+    spec = record.spec
+    amendment = context.state.find_one(AmendmentRecord, amendment_key(spec.task, record.amendments + 1))
+    if amendment is None or amendment.state != "open":
+        return None
+    consents = context.consents(spec.task, spec.organisations)
+    suspended = frozenset(msp for msp, consent in consents.items() if consent.suspended)
+    return amendment if is_decided(amendment, suspended) else None
 
 
 def with_amendment(context: Context, record: TaskRecord) -> TaskRecord:
@@ -83,8 +96,8 @@ def with_amendment(context: Context, record: TaskRecord) -> TaskRecord:
     """
     spec = record.spec
     number = record.amendments + 1
-    amendment = context.state.find_one(AmendmentRecord, amendment_key(spec.task, number))
-    if amendment is None or amendment.state != "open" or len(amendment.approved) < spec.majority:
+    amendment = decided_amendment(context, record)
+    if amendment is None:
         return record
     more = _minted(spec, amendment.spec)
     if not fits_supply(context, more):
@@ -115,15 +128,16 @@ def use_model(context: Context, task: str, version: int, purpose: str) -> bytes:
     context.require_role("participant", "validator", "governor")
     record = context.task(task)
     consent = context.consent(task, context.submitter.msp_id)
-    purposes = record.spec.agreement.purposes
-    if purpose not in purposes:
+    model = context.state.get(ModelRecord, model_key(task, version), f"model version {version} of task {task}")
+    allowed = model.allowed_uses(record.spec.agreement.purposes)
+    if purpose not in allowed:
         raise ContractError(
             403,
             "PURPOSE",
-            f"The agreement of task {task} does not allow {purpose[:63]!r}.",
-            f"It allows: {', '.join(purposes)}.",
+            f"Version {version} of task {task} may not be used for {purpose[:63]!r}: not every agreement under "
+            "which it and its ancestors were trained, and the one in force, allow that.",
+            f"They allow: {', '.join(allowed) or 'nothing any more'}.",
         )
-    context.state.get(ModelRecord, model_key(task, version), f"model version {version} of task {task}")
     key = use_key(task, version, consent.msp, purpose)
     earlier = context.state.find_one(ModelUseRecord, key)
     if earlier is not None:

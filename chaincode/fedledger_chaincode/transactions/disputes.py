@@ -6,7 +6,7 @@ deadline, for a ruling always comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
@@ -25,7 +25,7 @@ from fedledger_chaincode.rules.dealing import plaintext_bytes
 from fedledger_chaincode.rules.disputes import Vote, ruling_of
 from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, model_key, settlement_key, votes_key
 from fedledger_chaincode.transactions.context import Context, check_size, reply
-from fedledger_chaincode.transactions.treasury import release_stakes, slash
+from fedledger_chaincode.transactions.treasury import release_stakes, slash, take_back_duty
 
 
 def open_dispute(context: Context, record: TaskRecord, number: int, settlement: SettlementRecord) -> None:
@@ -154,6 +154,7 @@ def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRec
         accusations.append(each)
     if not new:
         return []
+    before = ruled_liars(context, task, number)
     context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
     closed = {(number, each.participant, each.validator) for each in new}
     docket = docket_of(context, task)
@@ -163,10 +164,20 @@ def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRec
     faults = _faults(record, accusations) - _faults(record, dispute.accusations)
     charged = charged_in(context, record, number)
     slash(context, record, sorted((owner, rate) for owner, rate in faults if owner not in charged))
+    _take_back(context, record, number, ruled_liars(context, task, number) - before)
     if record.state != "active":
         parties = {party for each in new for party in (each.participant, each.validator)}
         release_stakes(context, record, sorted(party for party in parties if not docket.holds(party)))
     return [each.model_dump(mode="json") for each in new]
+
+
+def _take_back(context: Context, record: TaskRecord, number: int, liars: Set[str]) -> None:
+    """Of stakes, what validators were paid for the round in which they have now been found to have lied."""
+    round_record = context.round(record.spec.task, number)
+    if liars and round_record.state == "finalised":
+        key = model_key(record.spec.task, round_record.base_version + 1)
+        model = context.state.get(ModelRecord, key, f"model of round {number}")
+        take_back_duty(context, record, [msp for msp in model.dutiful if msp in liars])
 
 
 def charged_in(context: Context, record: TaskRecord, number: int) -> set[str]:

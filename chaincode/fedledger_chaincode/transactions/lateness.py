@@ -67,10 +67,15 @@ def _phases(context: Context, record: TaskRecord, number: int) -> tuple[Phase, .
             return ("aggregates",)
 
 
-def claims(context: Context, spec: TaskSpec, number: int, phase: Phase) -> int:
-    """How many validators have said that the phase has lasted long enough."""
+def claimants(context: Context, spec: TaskSpec, number: int, phase: Phase) -> frozenset[str]:
+    """The validators that have said that the phase has lasted long enough."""
     keys = [late_key(spec.task, number, phase, msp) for msp in spec.aggregation.validators]
-    return sum(1 for found in context.state.find(LateRecord, keys) if found is not None)
+    return frozenset(found.validator for found in context.state.find(LateRecord, keys) if found is not None)
+
+
+def claims(context: Context, spec: TaskSpec, number: int, phase: Phase) -> int:
+    """How many they are."""
+    return len(claimants(context, spec, number, phase))
 
 
 def is_late(context: Context, spec: TaskSpec, number: int, phase: Phase) -> bool:

@@ -8,20 +8,31 @@ from typing import Literal
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
     CohortRecord,
-    ConsentRecord,
+    HeadRecord,
     MemberRecord,
+    RevokedRecord,
     RosterRecord,
     StandingRecord,
     SuspensionRecord,
     SuspensionVote,
     TaskRecord,
+    ValidatorRecord,
 )
 from fedledger_chaincode.messages.round import JoinRequest, SignedAdmission
 from fedledger_chaincode.messages.views import Members
 from fedledger_chaincode.rules.standing import newcomer, with_departed
 from fedledger_chaincode.rules.transitions import check_protocol, check_task
 from fedledger_chaincode.signatures import is_signed, is_supported
-from fedledger_chaincode.state import cohort_key, consent_key, member_key, roster_key, standing_key, suspension_key
+from fedledger_chaincode.state import (
+    cohort_key,
+    consent_key,
+    member_key,
+    revoked_key,
+    roster_key,
+    standing_key,
+    suspension_key,
+    validator_key,
+)
 from fedledger_chaincode.submitter import pseudonym_of
 from fedledger_chaincode.transactions.accounts import expect_earnings, pay
 from fedledger_chaincode.transactions.context import (
@@ -194,28 +205,90 @@ def _contributing(context: Context, task: str) -> frozenset[str]:
 
 def leave_task(context: Context, task: str) -> bytes:
     """``LeaveTask(task)``: the participant takes no part from the next round on; its stake goes back at once
-    unless a round that it takes part in is under way, then when the task ends."""
+    unless a round is under way: then when it says so again after that round, or when the task ends."""
     context.require_role("participant")
     pseudonym = context.submitter.pseudonym
     member = context.member(task, pseudonym)
-    if member.last_round is not None:
+    state = context.task(task).state
+    if member.last_round is not None and (not member.stake or state != "active"):
         return reply(member)
-    check_task(context.task(task).state, "LeaveTask")
+    check_task(state, "LeaveTask")
     head = context.head(task)
     check_membership_is_open(head)
-    member = member.model_copy(update={"last_round": head.round})
-    if head.idle and not docket_of(context, task).holds(pseudonym):
-        # Who stays on the roster has a stake to return when the task ends, which reads the rosters.
-        key = roster_key(task, member.msp)
-        standing = context.state.get(StandingRecord, standing_key(task, pseudonym), f"standing of {pseudonym}")
-        roster = with_departed(context.state.get(RosterRecord, key, f"roster of {member.msp}"), standing)
-        remaining = tuple(other for other in roster.participants if other != pseudonym)
-        context.state.put(key, roster.model_copy(update={"participants": remaining}))
-        return_stakes(context, task, [(member.msp, pseudonym)])
-        member = member.model_copy(update={"stake": 0})
-    context.state.put(member_key(task, pseudonym), member)
+    free = head.idle and not docket_of(context, task).holds(pseudonym)
+    if member.last_round is not None and not free:
+        return reply(member)
+    left = member if member.last_round is not None else member.model_copy(update={"last_round": head.round})
+    if free:
+        (left,) = _release(context, task, member.msp, [left])
+    else:
+        context.state.put(member_key(task, pseudonym), left)
     context.event("ParticipantLeft", task=task, participant=pseudonym, msp=member.msp)
-    return reply(member)
+    return reply(left)
+
+
+def _release(context: Context, task: str, msp: str, members: Sequence[MemberRecord]) -> list[MemberRecord]:
+    """Return the stakes of members of one organisation that leave between two rounds, and take them off its roster.
+
+    Who stays on it has a stake to return when the task ends, which reads the rosters.
+    """
+    key = roster_key(task, msp)
+    roster = context.state.get(RosterRecord, key, f"roster of {msp}")
+    names = [member.participant for member in members]
+    for name, standing in zip(
+        names, context.state.find(StandingRecord, [standing_key(task, name) for name in names]), strict=True
+    ):
+        if standing is None:
+            raise ContractError(500, "STATE", f"Participant {name} has no standing.")
+        roster = with_departed(roster, standing)
+    remaining = tuple(other for other in roster.participants if other not in set(names))
+    context.state.put(key, roster.model_copy(update={"participants": remaining}))
+    return_stakes(context, task, [(msp, name) for name in names])
+    released = [member.model_copy(update={"stake": 0}) for member in members]
+    for member in released:
+        context.state.put(member_key(task, member.participant), member)
+    return released
+
+
+def reclaim_stakes(context: Context, task: str) -> bytes:
+    """``ReclaimStakes(task)`` by the governor of an organisation that has withdrawn or is suspended, between two
+    rounds: its participants leave, and all its stakes come back but those that an accusation holds. Its validator goes
+    on without one, and is not paid until the organisation takes part and registers it again. The result is a
+    ``Members``."""
+    context.require_role("governor")
+    record = context.task(task)
+    msp = context.party(record)
+    check_task(record.state, "ReclaimStakes")
+    head = context.head(task)
+    check_membership_is_open(head)
+    if context.consent(task, msp).takes_part:
+        raise ContractError(
+            409,
+            "TAKES_PART",
+            f"Organisation {msp} takes part in task {task}, for which its stakes answer.",
+            "Withdraw first: fedledger task withdraw.",
+        )
+    if not head.idle:
+        raise ContractError(
+            409, "ROUND_STATE", f"Round {head.round} is {head.round_state}.", "Repeat it when that round is over."
+        )
+    docket = docket_of(context, task)
+    roster = context.state.find_one(RosterRecord, roster_key(task, msp)) or RosterRecord(participants=())
+    free = [name for name in roster.participants if not docket.holds(name)]
+    found = context.state.find(MemberRecord, [member_key(task, name) for name in free])
+    leaving = [
+        member if member.last_round is not None else member.model_copy(update={"last_round": head.round})
+        for member in found
+        if member is not None
+    ]
+    released = _release(context, task, msp, leaving) if leaving else []
+    validator = context.state.find_one(ValidatorRecord, validator_key(task, msp))
+    if validator is not None and validator.stake and not docket.holds(msp):
+        return_stakes(context, task, [(msp, msp)])
+        context.state.put(validator_key(task, msp), validator.model_copy(update={"stake": 0}))
+    if context.moved or released:
+        context.event("StakesReclaimed", task=task, msp=msp, participants=[each.participant for each in released])
+    return reply(Members(members=tuple(released)))
 
 
 def suspend_participant(context: Context, task: str, participant: str, reason: str) -> bytes:
@@ -246,6 +319,8 @@ def _set_suspended(
         )
     if bool(member.suspended) == suspended:
         return reply(member)
+    if suspended:
+        _revoke(context, context.head(task), participant, reason)
     member = member.model_copy(update={"suspended": reason if suspended else ""})
     context.state.put(member_key(task, participant), member)
     name = "ParticipantSuspended" if suspended else "ParticipantReinstated"
@@ -253,9 +328,18 @@ def _set_suspended(
     return reply(member)
 
 
+def _revoke(context: Context, head: HeadRecord, owner: str, reason: str) -> None:
+    """In an open round updates of whom is suspended count no more, even if they have arrived. Once for a round: what a
+    governor may say again and again would stand in the way of the round's closing."""
+    if head.round_state == "open":
+        key = revoked_key(head.task, head.round, owner)
+        if context.state.find_one(RevokedRecord, key) is None:
+            context.state.put(key, RevokedRecord(owner=owner, reason=reason))
+
+
 def vote_suspension(context: Context, task: str, msp: str, decision: str, reason: str) -> bytes:
     """``VoteSuspension(task, msp, decision, reason)``: a governor says ``suspend`` or ``reinstate`` about another
-    organisation; a majority of the others suspends its part in the task, at once, or lets it go on."""
+    organisation; while a majority of all organisations of the task says so, its part in the task is suspended."""
     context.require_role("governor")
     check_reason(reason)
     record = context.task(task)
@@ -277,18 +361,15 @@ def vote_suspension(context: Context, task: str, msp: str, decision: str, reason
     earlier = context.state.find_one(SuspensionRecord, key) or SuspensionRecord(msp=msp, suspended=False, votes=())
     votes = {vote.msp: vote for vote in earlier.votes}
     votes[voter] = SuspensionVote(msp=voter, decision=chosen, reason=reason)
-    for_it = sum(1 for vote in votes.values() if vote.decision == chosen)
-    suspended = (chosen == "suspend") if for_it > len(others) // 2 else earlier.suspended
+    suspended = sum(1 for vote in votes.values() if vote.decision == "suspend") >= record.spec.majority
     after = SuspensionRecord(msp=msp, suspended=suspended, votes=tuple(votes[each] for each in others if each in votes))
     if after == earlier:
         return reply(earlier)
     context.state.put(key, after)
     if after.suspended != earlier.suspended:
         consent = context.consent(task, msp)
-        context.state.put(consent_key(task, msp), _suspended(consent, after.suspended))
+        context.state.put(consent_key(task, msp), consent.model_copy(update={"suspended": suspended}))
+        if suspended:
+            _revoke(context, context.head(task), msp, reason)
     context.event("SuspensionVoted", task=task, msp=msp, voter=voter, decision=chosen, suspended=suspended)
     return reply(after)
-
-
-def _suspended(consent: ConsentRecord, suspended: bool) -> ConsentRecord:
-    return consent.model_copy(update={"suspended": suspended})

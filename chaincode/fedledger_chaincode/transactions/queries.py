@@ -20,6 +20,7 @@ from fedledger_chaincode.messages.records import (
     MemberRecord,
     ModelRecord,
     ReportRecord,
+    RevokedRecord,
     RoundRecord,
     SettlementRecord,
     StandingRecord,
@@ -42,6 +43,7 @@ from fedledger_chaincode.messages.views import (
     TaskView,
     Wallet,
 )
+from fedledger_chaincode.rules.ending import lacks_budgets
 from fedledger_chaincode.state import (
     aggregate_key,
     attestation_key,
@@ -56,6 +58,7 @@ from fedledger_chaincode.state import (
     model_key,
     prefix,
     report_key,
+    revoked_key,
     round_key,
     settlement_key,
     standing_key,
@@ -64,7 +67,7 @@ from fedledger_chaincode.state import (
     votes_key,
 )
 from fedledger_chaincode.transactions.accounts import holdings
-from fedledger_chaincode.transactions.agreements import with_amendment
+from fedledger_chaincode.transactions.agreements import decided_amendment
 from fedledger_chaincode.transactions.context import (
     Context,
     insurance_account,
@@ -76,8 +79,9 @@ from fedledger_chaincode.transactions.context import (
     stake_account,
 )
 from fedledger_chaincode.transactions.disputes import docket_of
+from fedledger_chaincode.transactions.ending import spent_organisations
 from fedledger_chaincode.transactions.lateness import BETWEEN_ROUNDS, certain_time, references_in_row
-from fedledger_chaincode.transactions.rounds import are_enough, eligible, lacks_budgets
+from fedledger_chaincode.transactions.rounds import are_enough, eligible
 
 
 def get_task(context: Context, task: str) -> bytes:
@@ -116,13 +120,14 @@ def _outlook(
     late = [late_key(task, number, phase, msp) for phase in BETWEEN_ROUNDS for msp in validators]
     said = tuple(found for found in context.state.find(LateRecord, late) if found is not None)
     last = context.state.find_one(RoundRecord, round_key(task, head.round))
-    rehearsal = context.rehearsal()
-    spec = with_amendment(rehearsal, record).spec
-    able, exhausted = eligible(rehearsal, spec, number, certain_time(context, last))
+    if decided_amendment(context, record) is not None:
+        return "ready", said
+    able, _ = eligible(context, spec, number, certain_time(context, last))
     registered = context.state.find(ValidatorRecord, [validator_key(task, msp) for msp in validators])
     if None not in registered and are_enough(spec, able):
         return "ready", said
-    return ("over" if lacks_budgets(spec, able, exhausted) else "waits"), said
+    over = lacks_budgets(spec, len(spent_organisations(context, spec)))
+    return ("over" if over else "waits"), said
 
 
 def list_tasks(context: Context) -> bytes:
@@ -159,6 +164,8 @@ def get_round(context: Context, task: str, number: int) -> bytes:
     attestations = state.find(AttestationRecord, [attestation_key(task, number, msp) for msp in validators])
     aggregates = state.find(AggregateShareRecord, [aggregate_key(task, number, msp) for msp in validators])
     reports = state.find(ReportRecord, [report_key(task, number, msp) for msp in validators])
+    owners = [*pseudonyms, *dict.fromkeys(entry.msp for entry in cohort.participants)]
+    revoked = state.find(RevokedRecord, [revoked_key(task, number, owner) for owner in owners])
     late = [late_key(task, number, phase, msp) for phase in get_args(Phase) for msp in validators]
     disclosures = state.find(DisclosureRecord, [disclosure_key(task, number, msp) for msp in validators])
     votes = state.find(VotesRecord, [votes_key(task, number, msp) for msp in validators])
@@ -172,6 +179,7 @@ def get_round(context: Context, task: str, number: int) -> bytes:
             cohort=cohort,
             updates=tuple(update for update in updates if update is not None),
             equivocations=tuple(proof for proof in proofs if proof is not None),
+            revoked=tuple(found for found in revoked if found is not None),
             fixed=state.find_one(FixedSetRecord, fixed_key(task, number)),
             attestations=tuple(attestation for attestation in attestations if attestation is not None),
             references=tuple(references),

@@ -16,6 +16,7 @@ from fedledger_chaincode.messages.records import (
     FixedUpdate,
     HeadRecord,
     MemberRecord,
+    RevokedRecord,
     RosterRecord,
     RoundRecord,
     RoundState,
@@ -37,6 +38,7 @@ from fedledger_chaincode.state import (
     fixed_key,
     head_key,
     member_key,
+    revoked_key,
     roster_key,
     round_key,
     standing_key,
@@ -163,12 +165,6 @@ def _cohort(context: Context, spec: TaskSpec, number: int, clock: int) -> tuple[
 def are_enough(spec: TaskSpec, participants: Sequence[CohortEntry]) -> bool:
     """Whether a round may begin with them: the sum of fewer would tell too much about each."""
     return min(len(participants), len(_owners(participants))) >= spec.aggregation.minimum_accepted
-
-
-def lacks_budgets(spec: TaskSpec, able: Sequence[CohortEntry], exhausted: int) -> bool:
-    """Whether a task can have no further round because budgets are spent."""
-    minimum = spec.aggregation.minimum_accepted
-    return bool(exhausted) and not are_enough(spec, able) and len(able) + exhausted >= minimum
 
 
 def _owners(participants: Sequence[CohortEntry]) -> set[str]:
@@ -307,6 +303,8 @@ def _keys_read(signed: SignedManifest, msp: str) -> tuple[str, ...]:
         member_key(task, participant),
         standing_key(task, participant),
         consent_key(task, msp),
+        revoked_key(task, number, participant),
+        revoked_key(task, number, msp),
     )
 
 
@@ -338,6 +336,7 @@ def _receive(context: Context, signed: SignedManifest, recorded: _Recorded) -> S
         submitter_msp=context.submitter.msp_id,
         now=max(context.now, round_record.clock),
     )
+    _check_not_revoked(context, task, number, (participant, context.submitter.msp_id))
     if earlier is not None:
         proof = equivocation_key(task, number, participant)
         if context.state.find_one(EquivocationRecord, proof) is None:
@@ -351,6 +350,18 @@ def _receive(context: Context, signed: SignedManifest, recorded: _Recorded) -> S
     context.state.put(key, UpdateRecord(signed=signed, digest=digest, submitted_at=context.now))
     recorded.updates.append((task, number, participant, digest))
     return SubmissionResult(participant=participant, manifest_digest=digest, status="received")
+
+
+def _check_not_revoked(context: Context, task: str, number: int, owners: Sequence[str]) -> None:
+    keys = [revoked_key(task, number, owner) for owner in owners]
+    revoked = next((found for found in context.state.find(RevokedRecord, keys) if found is not None), None)
+    if revoked is not None:
+        raise ContractError(
+            403,
+            "SUSPENDED",
+            f"{revoked.owner[:16]} was suspended while round {number} was open: {revoked.reason}",
+            "Take part in the next round, if that has been lifted.",
+        )
 
 
 def _refused(signed: SignedManifest | None, code: str, message: str) -> SubmissionResult:
@@ -380,9 +391,11 @@ def close_round(context: Context, task: str, number: int) -> bytes:
     cohort = context.state.get(CohortRecord, cohort_key(task, number), f"cohort of round {number}")
     keys = [update_key(task, number, entry.participant) for entry in cohort.participants]
     found = context.state.find(UpdateRecord, keys)
-    arrived = [(entry, update) for entry, update in zip(cohort.participants, found, strict=True) if update is not None]
+    suspended = _revoked(context, spec, cohort, number)
+    here = [(entry, update) for entry, update in zip(cohort.participants, found, strict=True) if entry not in suspended]
+    arrived = [(entry, update) for entry, update in here if update is not None]
     enough = are_enough(spec, [entry for entry, _ in arrived])
-    _check_may_close(context, spec, number, missing=len(keys) - len(arrived), enough=enough)
+    _check_may_close(context, spec, number, missing=len(here) - len(arrived), enough=enough)
     fixed = FixedSetRecord(
         updates=tuple(
             FixedUpdate(
@@ -404,6 +417,14 @@ def close_round(context: Context, task: str, number: int) -> bytes:
     change_round(context, context.head(task), closed)
     context.event("RoundClosed", task=task, round=number, state=closed.state, updates=len(arrived))
     return reply(closed)
+
+
+def _revoked(context: Context, spec: TaskSpec, cohort: CohortRecord, number: int) -> tuple[CohortEntry, ...]:
+    """Who of the cohort was suspended, alone or with its organisation, while the round was open."""
+    owners = {owner for entry in cohort.participants for owner in (entry.participant, entry.msp)}
+    keys = [revoked_key(spec.task, number, owner) for owner in sorted(owners)]
+    named = {found.owner for found in context.state.find(RevokedRecord, keys) if found is not None}
+    return tuple(entry for entry in cohort.participants if {entry.participant, entry.msp} & named)
 
 
 def _check_may_close(context: Context, spec: TaskSpec, number: int, *, missing: int, enough: bool) -> None:

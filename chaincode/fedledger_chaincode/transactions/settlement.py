@@ -33,7 +33,7 @@ from fedledger_chaincode.messages.round import (
 )
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.dealing import aggregate_bytes
-from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, new_model
+from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, inherited_purposes, new_model
 from fedledger_chaincode.rules.references import chosen, with_faults
 from fedledger_chaincode.rules.reputation import updated_standing
 from fedledger_chaincode.rules.settlement import settle
@@ -309,7 +309,9 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
         AggregateShareRecord, [aggregate_key(task, number, msp) for msp in spec.aggregation.validators]
     )
     posted = [share for share in shares if share is not None]
-    paid = pay_rewards(context, record, settlement, dutiful_validators(spec.aggregation, settlement, posted, agreed))
+    head = context.head(task)
+    dutiful = dutiful_validators(spec.aggregation, settlement, posted, agreed, _unpaid(context, spec, number))
+    paid = pay_rewards(context, record, settlement, dutiful)
     counted = [entry for entry in settlement.updates if entry.weight > 0]
     standings = context.state.find(StandingRecord, [standing_key(task, entry.participant) for entry in counted])
     model = new_model(
@@ -319,13 +321,19 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
         posted,
         agreed,
         paid,
+        dutiful,
+        inherited_purposes(head.purposes, spec.agreement.purposes),
         context.stub.transaction_id,
     )
     context.state.put(model_key(task, model.version), model)
     _slash_liars(context, record, settlement, model)
-    head = context.head(task)
     newest = head.model_copy(
-        update={"version": model.version, "model_digest": model.model_digest, "model_size": model.model_size}
+        update={
+            "version": model.version,
+            "model_digest": model.model_digest,
+            "model_size": model.model_size,
+            "purposes": model.purposes,
+        }
     )
     change_round(context, head, round_record.model_copy(update={"state": "finalised"}), newest)
     completed = model.version == spec.training.rounds
@@ -341,6 +349,13 @@ def finalise_round(context: Context, task: str, number: int) -> bytes:
         completed=completed,
     )
     return reply(model)
+
+
+def _unpaid(context: Context, spec: TaskSpec, number: int) -> frozenset[str]:
+    """Validators whom a dispute has found at fault in this round, and those without a stake."""
+    cohort = context.state.get(CohortRecord, cohort_key(spec.task, number), f"cohort of round {number}")
+    bare = {each.msp for each in cohort.validators if not each.stake and spec.incentive.validator_stake}
+    return frozenset(bare | ruled_liars(context, spec.task, number))
 
 
 def _reports(context: Context, record: TaskRecord, number: int) -> dict[str, ModelReport]:

@@ -1,4 +1,4 @@
-"""Proposing, approving and ending tasks; registering validators."""
+"""Proposing and approving tasks, withdrawing from them; registering validators."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from fedledger_chaincode.messages.records import (
     ConsentRecord,
     HeadRecord,
     ModelRecord,
-    RoundRecord,
     TaskRecord,
-    TaskState,
     ValidatorRecord,
 )
 from fedledger_chaincode.messages.round import ValidatorRegistration
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.rules.transitions import check_protocol, check_task
-from fedledger_chaincode.state import consent_key, head_key, model_key, round_key, task_key, validator_key
+from fedledger_chaincode.state import consent_key, head_key, model_key, task_key, validator_key
 from fedledger_chaincode.transactions.agreements import say_about_amendment
 from fedledger_chaincode.transactions.context import (
     Context,
@@ -26,9 +24,7 @@ from fedledger_chaincode.transactions.context import (
     not_a_party,
     reply,
 )
-from fedledger_chaincode.transactions.lateness import certain_time, is_hopeless
-from fedledger_chaincode.transactions.rounds import eligible, lacks_budgets
-from fedledger_chaincode.transactions.treasury import endow, lock_stake, wind_up
+from fedledger_chaincode.transactions.treasury import endow, lock_stake
 
 _ANY_KEY = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 """With a key of small order every private key agrees on zero."""
@@ -103,7 +99,8 @@ def reject_task(context: Context, task: str, reason: str) -> bytes:
     context.require_role("governor")
     check_reason(reason)
     record = context.task(task)
-    msp = context.voice(record)
+    # Who is suspended can take back what it has approved before.
+    msp = context.party(record)
     check_task(record.state, "RejectTask")
     _check_settled(context, record)
     if record.state == "active":
@@ -149,77 +146,10 @@ def withdraw_consent(context: Context, task: str, reason: str) -> bytes:
     return reply(consent)
 
 
-def stop_task(context: Context, task: str, reason: str) -> bytes:
-    """``StopTask(task, reason)``: a governor asks to stop; the majority of organisations stops it, stakes go back."""
-    context.require_role("governor")
-    check_reason(reason)
-    record = context.task(task)
-    msp = context.voice(record)
-    if record.state == "stopped":
-        return reply(record)
-    check_task(record.state, "StopTask")
-    _check_settled(context, record)
-    consents = context.consents(task, record.spec.organisations)
-    consents[msp] = context.consent(task, msp).model_copy(update={"stop": True, "reason": reason})
-    context.state.put(consent_key(task, msp), consents[msp])
-    if sum(1 for consent in consents.values() if consent.stop) >= record.spec.majority:
-        record = _ended(context, record, "stopped", reason)
-    context.event("TaskStopRequested", task=task, msp=msp, state=record.state, reason=reason)
-    return reply(record)
-
-
-def conclude_task(context: Context, task: str) -> bytes:
-    """``ConcludeTask(task)`` by a governor or a validator, when n - t validators say that the task is over: its
-    agreement has ended, or so many privacy budgets are spent that too few participants are left."""
-    context.require_role("governor", "validator")
-    record = context.task(task)
-    context.party(record)
-    if record.state == "completed":
-        return reply(record)
-    check_task(record.state, "ConcludeTask")
-    head = context.head(task)
-    check_membership_is_open(head)
-    if not head.idle:
-        raise ContractError(
-            409, "ROUND_STATE", f"Round {head.round} is {head.round_state}.", "It has to end before the task does."
-        )
-    spec, next_round = record.spec, head.round + 1
-    last = context.state.find_one(RoundRecord, round_key(task, head.round))
-    able, exhausted = eligible(context, spec, next_round, certain_time(context, last))
-    if lacks_budgets(spec, able, exhausted):
-        reason = f"The privacy budgets of {exhausted} participants are spent."
-    elif spec.agreement.ends_at is not None:
-        reason = f"The agreement ended at {spec.agreement.ends_at}."
-    else:
-        raise ContractError(
-            409,
-            "NOT_OVER",
-            f"Task {task} can go on: its agreement has no end, and it does not lack budgets.",
-            "To end it all the same: fedledger task stop.",
-        )
-    if not is_hopeless(context, spec, next_round, "agreement"):
-        raise ContractError(
-            409,
-            "TOO_EARLY",
-            f"Fewer than {spec.aggregation.quorum} validators say that task {task} is over.",
-            "They do so by themselves when it is; to end it all the same: fedledger task stop.",
-        )
-    record = _ended(context, record, "completed", reason)
-    context.event("TaskConcluded", task=task, reason=reason)
-    return reply(record)
-
-
 def _check_settled(context: Context, record: TaskRecord) -> None:
     """What is said about a task that runs is not said in the moment in which a round reads it."""
     if record.state == "active":
         check_membership_is_open(context.head(record.spec.task))
-
-
-def _ended(context: Context, record: TaskRecord, state: TaskState, reason: str) -> TaskRecord:
-    ended = record.model_copy(update={"state": state, "reason": reason})
-    context.state.put(task_key(record.spec.task), ended)
-    wind_up(context, ended)
-    return ended
 
 
 def _word(earlier: ConsentRecord | None, msp: str, record: TaskRecord, **said: object) -> ConsentRecord:
@@ -237,20 +167,23 @@ def register_validator(context: Context, registration: bytes) -> bytes:
     msp = context.submitter.msp_id
     if msp not in record.spec.aggregation.validators:
         raise ContractError(403, "NOT_A_VALIDATOR", f"Organisation {msp} is no validator of task {message.task}.")
-    context.consent(message.task, msp)
-    check_membership_is_open(context.head(message.task))
+    consent = context.consent(message.task, msp)
+    head = context.head(message.task)
+    check_membership_is_open(head)
     _check_sealing_key(message.sealing_key)
     key = validator_key(message.task, msp)
     existing = context.state.find_one(ValidatorRecord, key)
+    # Who has taken its stake home locks it again between rounds, when its organisation takes part again.
+    locks = existing is None or (not existing.stake and consent.takes_part and head.idle)
     validator = ValidatorRecord(
         msp=msp,
         sealing_key=message.sealing_key,
         store=message.store,
-        stake=record.spec.incentive.validator_stake,
+        stake=record.spec.incentive.validator_stake if locks or existing is None else existing.stake,
     )
     if existing == validator:
         return reply(existing)
-    if existing is None:
+    if locks:
         lock_stake(context, message.task, msp, validator.stake)
     context.state.put(key, validator)
     context.event("ValidatorRegistered", task=message.task, msp=msp)

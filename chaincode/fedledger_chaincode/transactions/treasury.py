@@ -128,6 +128,21 @@ def slash(context: Context, record: TaskRecord, faults: Sequence[tuple[str, int]
     )
 
 
+def take_back_duty(context: Context, record: TaskRecord, msps: Sequence[str]) -> None:
+    """Move what validators were paid for a round from what is left of their stakes to the task's insurance."""
+    task, accounts = record.spec.task, [stake_account(record.spec.task, msp) for msp in msps]
+    stakes = balances(context, accounts)
+    portions = dict(split_duty(record.spec.incentive, msps, record.spec.aggregation.n))
+    disburse(
+        context,
+        task,
+        [
+            (account, insurance_account(task), min(stakes[account], portions.get(msp, 0)))
+            for msp, account in zip(msps, accounts, strict=True)
+        ],
+    )
+
+
 def pay_rewards(
     context: Context, record: TaskRecord, settlement: SettlementRecord, dutiful: tuple[str, ...]
 ) -> tuple[Payment, ...]:
@@ -165,16 +180,15 @@ def _by_account(
 
 
 def wind_up(context: Context, record: TaskRecord) -> None:
-    """The end of a task: stakes go back to who locked them; what nobody earned of pool and insurance is burnt. Stakes
-    of those who are accused are held until there is a ruling.
-
-    Were the rest shared out, a majority could gain by stopping a task.
+    """The end of a task: stakes go back to who locked them; what nobody earned of the pool goes back in equal parts to
+    all organisations of the task, for whom it was made in equal parts; the insurance is burnt. Stakes of those who are
+    accused are held until there is a ruling.
     """
-    task = record.spec.task
-    rosters = context.state.find(RosterRecord, [roster_key(task, msp) for msp in record.spec.organisations])
+    task, organisations = record.spec.task, record.spec.organisations
+    rosters = context.state.find(RosterRecord, [roster_key(task, msp) for msp in organisations])
     owners = [
         (msp, participant)
-        for msp, roster in zip(record.spec.organisations, rosters, strict=True)
+        for msp, roster in zip(organisations, rosters, strict=True)
         if roster is not None
         for participant in roster.participants
     ]
@@ -182,7 +196,10 @@ def wind_up(context: Context, record: TaskRecord) -> None:
     docket = context.state.find_one(DocketRecord, docket_key(task)) or DocketRecord()
     return_stakes(context, task, [(msp, owner) for msp, owner in owners if not docket.holds(owner)])
     take_in_gifts(context, task, context.head(task).round - 1)
-    burn(context, task, [pool_account(task), insurance_account(task)])
+    pool = pool_account(task)
+    part = balances(context, [pool])[pool] // len(organisations)
+    disburse(context, task, [(pool, organisation_account(msp), part) for msp in organisations])
+    burn(context, task, [pool, insurance_account(task)])
 
 
 def release_stakes(context: Context, record: TaskRecord, owners: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from fedledger.errors import FedledgerError
 from fedledger.identity.authority import load_certificate
+from fedledger.identity.certificate import load_pem
 from fedledger.identity.keys import supported_public_key, verify
 from fedledger_network.ca.authority import DevelopmentAuthority
 from fedledger_network.ca.refusals import CaErrorCode, CaRefusal, unauthenticated
@@ -130,9 +131,10 @@ class Call:
         """Authenticate by a token that an enrolment certificate's key signed."""
         encoded, _, signature = self._authorization().partition(".")
         try:
-            certificate = load_certificate(base64.b64decode(encoded, validate=True))
+            pem = base64.b64decode(encoded, validate=True)
+            certificate = load_certificate(pem)
             self._verify(certificate, encoded, base64.b64decode(signature, validate=True))
-            self.authority.anchors().chain(certificate)
+            self.authority.anchors().certified(load_pem(pem))
         except (ValueError, FedledgerError) as error:
             raise unauthenticated(f"invalid token: {error}") from error
         now = self.authority.clock()

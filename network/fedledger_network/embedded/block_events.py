@@ -12,7 +12,7 @@ from fabric_protos.peer import chaincode_event_pb2
 
 from fedledger.gateway.blocks import EmittedEvent, EndorserTransaction, parse_block, validation_codes
 from fedledger.gateway.blocks import parse_envelope_header as parse_header
-from fedledger_network.embedded.validation import VALID
+from fedledger.validation.codes import VALID
 
 _REMEMBERED_BLOCKS = 128
 
@@ -23,10 +23,16 @@ class Emitted:
 
     transactions: tuple[tuple[str, EmittedEvent | None], ...]
 
+    def has(self, transaction_id: str) -> bool:
+        """Whether a transaction of the block has set an event."""
+        return any(name == transaction_id and event is not None for name, event in self.transactions)
+
     def after(self, transaction_id: str) -> Emitted:
-        """Those behind a transaction; all when the block does not hold it."""
+        """Those behind a transaction with an event; none when the block does not hold it."""
+        if not self.has(transaction_id):
+            return Emitted(())
         places = [place for place, (name, _) in enumerate(self.transactions) if name == transaction_id]
-        return Emitted(self.transactions[places[0] + 1 :]) if places else self
+        return Emitted(self.transactions[places[0] + 1 :])
 
     def of_chaincode(self, chaincode: str) -> list[Any]:
         """The ``protos.ChaincodeEvent`` of one chaincode."""

@@ -6,9 +6,8 @@ Who belongs to the channel is read from its newest configuration block, never fr
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from fabric_protos.common import common_pb2, configtx_pb2, policies_pb2
@@ -32,6 +31,11 @@ class Channel:
     config: Any
     """``common.Config``."""
 
+    @property
+    def channel_id(self) -> str:
+        """The channel's name."""
+        return self.name
+
     @classmethod
     def from_block(cls, block_bytes: bytes) -> Channel:
         """Read a configuration block."""
@@ -52,25 +56,17 @@ class Channel:
         policy = policies_pb2.SignaturePolicyEnvelope.FromString(application.policies["Endorsement"].policy.value)
         return cls(name, msps, policy.rule.n_out_of.n, config_block, config)
 
-    def identify(self, serialized_identity: bytes, at: datetime) -> VerifiedIdentity:
-        """Who that is; raises ``IdentityError``."""
+    def identify(self, serialized_identity: bytes) -> VerifiedIdentity:
+        """Who that is, whatever the time; raises ``IdentityError``."""
         msp_id, _ = parse_serialized_identity(serialized_identity)
         msp = self.msps.get(msp_id)
         if msp is None:
             raise IdentityError(
                 "WRONG_MSP", f"{msp_id or 'No MSP'} is no organisation of channel {self.name}.", "Use another identity."
             )
-        try:
-            return msp.validate(serialized_identity, at)
-        except IdentityError:
-            raise
-        except Exception as error:
-            # Anybody may send any bytes as a certificate, and X.509 parsers fail on them in many ways.
-            raise IdentityError(
-                "MALFORMED_IDENTITY", f"The certificate cannot be used ({type(error).__name__}).", "Enrol again."
-            ) from error
+        return msp.identify(serialized_identity)
 
-    def is_endorsed(self, endorsers: list[VerifiedIdentity]) -> bool:
+    def is_endorsed(self, endorsers: Sequence[VerifiedIdentity]) -> bool:
         """Whether peers of enough different organisations are among the endorsers."""
         return len({e.msp_id for e in endorsers if e.role is NodeRole.PEER}) >= self.endorsements
 

@@ -12,7 +12,7 @@ from typing import Any
 from fabric_protos.common import policies_pb2
 from fabric_protos.msp import msp_principal_pb2
 
-from fedledger.identity.authority import NodeRole, load_certificate
+from fedledger.identity.authority import NodeRole
 from fedledger.identity.msp import VerifiedIdentity, parse_serialized_identity
 
 _ROLES = {
@@ -82,8 +82,8 @@ def _is(signer: VerifiedIdentity, principal: Any) -> bool:
         role = msp_principal_pb2.MSPRole.FromString(principal.principal)
         if role.msp_identifier != signer.msp_id:
             return False
-        return role.role == msp_principal_pb2.MSPRole.MEMBER or _ROLES.get(role.role) is signer.role
+        return role.role == msp_principal_pb2.MSPRole.MEMBER or _ROLES.get(role.role) in signer.roles
     if principal.principal_classification == msp_principal_pb2.MSPPrincipal.IDENTITY:
         msp_id, certificate = parse_serialized_identity(principal.principal)
-        return msp_id == signer.msp_id and load_certificate(certificate) == signer.certificate
+        return msp_id == signer.msp_id and signer.has_certificate(certificate)
     return False

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from fabric_protos.common import common_pb2, configtx_pb2
 from fabric_protos.msp import msp_config_pb2
 from google.protobuf.message import DecodeError
 
-from fedledger.gateway.blocks import parse_envelope_header
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import Msp, VerifiedIdentity
 from fedledger_network.configuration.edits import MSP, SECTIONS
 from fedledger_network.embedded.channel import Channel
 from fedledger_network.embedded.config_policies import ROOT, is_satisfied
-from fedledger_network.embedded.validation import time_of
 
 
 class ConfigUpdateRefused(Exception):
@@ -73,18 +70,13 @@ def updated(channel: Channel, envelope: bytes) -> Any:
 
 def _read(channel: Channel, envelope: bytes) -> tuple[Any, list[VerifiedIdentity]]:
     """The ``common.ConfigUpdate`` and its distinct signers; signatures that do not hold do not count."""
-    at = time_of(parse_envelope_header(envelope))
-    if at is None:
-        raise ConfigUpdateRefused("the update has no time")
     payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload)
     signed = configtx_pb2.ConfigUpdateEnvelope.FromString(payload.data)
     signers: list[VerifiedIdentity] = []
     for entry in signed.signatures:
         creator = common_pb2.SignatureHeader.FromString(entry.signature_header).creator
         try:
-            # Valid at its own time, by which it is audited, and now.
-            channel.identify(creator, at)
-            signer = channel.identify(creator, datetime.now(UTC))
+            signer = channel.identify(creator)
             signer.verify(entry.signature_header + signed.config_update, entry.signature)
         except IdentityError:
             continue

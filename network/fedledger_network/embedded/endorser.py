@@ -118,7 +118,8 @@ class Endorser:
                 if failures and not endorsed:
                     break
         if not endorsed:
-            raise EndorsementRefused(NOT_ENDORSED, failures)
+            # Fabric's gateway asks one peer first, and nobody else when the contract refuses there.
+            raise EndorsementRefused(NOT_ENDORSED, failures[:1] if failures[0].by_chaincode else failures)
         if len(endorsed) < wanted:
             raise EndorsementRefused(NOT_ENOUGH, failures)
         if len({entry.payload for entry in endorsed}) > 1:

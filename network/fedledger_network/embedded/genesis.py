@@ -5,6 +5,7 @@ One application and one orderer organisation per member; SmartBFT consenters, of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,27 +13,30 @@ from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, po
 from fabric_protos.msp import msp_config_pb2, msp_principal_pb2
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 
-from fedledger.gateway.blocks import data_hash
+from fedledger.gateway.blocks import data_hash, transaction_id_of
 from fedledger.identity.msp import Msp, serialize_identity
 from fedledger_network.ca.organisation import OrganisationIdentities
 from fedledger_network.consortium import Consortium
 
 _ROLE = msp_principal_pb2.MSPRole
 _META = policies_pb2.ImplicitMetaPolicy
+_NONCE_BYTES = 24
 
 
 def genesis_block(consortium: Consortium, identities: Sequence[OrganisationIdentities], seconds: int) -> bytes:
     """The ``common.Block`` number 0; ``seconds`` since the epoch are its time."""
     config = configtx_pb2.Config(channel_group=_channel_group(consortium, identities))
     envelope = configtx_pb2.ConfigEnvelope(config=config)
-    return config_block(0, b"", consortium.channel, envelope, seconds, b"", b"")
+    return config_block(0, b"", consortium.channel, envelope, seconds, b"", os.urandom(_NONCE_BYTES))
 
 
 def config_block(
     number: int, previous_hash: bytes, channel: str, config: Any, seconds: int, creator: bytes, nonce: bytes
 ) -> bytes:
     """An unsigned block with a ``ConfigEnvelope`` as its one transaction."""
-    header = common_pb2.ChannelHeader(type=common_pb2.CONFIG, channel_id=channel)
+    header = common_pb2.ChannelHeader(
+        type=common_pb2.CONFIG, version=1, channel_id=channel, tx_id=transaction_id_of(nonce, creator)
+    )
     header.timestamp.seconds = seconds
     payload = common_pb2.Payload(data=config.SerializeToString(deterministic=True))
     payload.header.channel_header = header.SerializeToString()

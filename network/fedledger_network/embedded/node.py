@@ -13,9 +13,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 
-from fedledger.gateway.blocks import last_config_index, parse_block
+from fedledger.gateway.blocks import last_config_index, parse_block, recorded_id
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import serialize_identity
+from fedledger.validation.codes import VALID
 from fedledger_network.ca.organisation import OrganisationIdentities
 from fedledger_network.embedded.block_events import BlockEvents
 from fedledger_network.embedded.calls import Aborting, OpenStreams
@@ -27,12 +28,13 @@ from fedledger_network.embedded.errors import NodeError
 from fedledger_network.embedded.folder import NetworkFolder
 from fedledger_network.embedded.gateway_service import GatewayService
 from fedledger_network.embedded.genesis import genesis_block
+from fedledger_network.embedded.intake import Intake
 from fedledger_network.embedded.ledger_view import LedgerView
 from fedledger_network.embedded.orderer import Consenter, Orderer
 from fedledger_network.embedded.orderer_service import OrdererService
 from fedledger_network.embedded.processes import ChildProcess, SupervisedProcess
 from fedledger_network.embedded.server import NodeServer
-from fedledger_network.embedded.store import LedgerStore
+from fedledger_network.embedded.store import CommittedTransaction, LedgerStore
 from fedledger_network.embedded.world import World
 
 CONTRACT = "fedledger_chaincode.contract:Contract"
@@ -84,7 +86,9 @@ class EmbeddedNode:
         folder.status.unlink(missing_ok=True)
         identities = folder.provision()
         if store.height == 0:
-            store.append(0, genesis_block(consortium, identities, int(time.time())), [], [])
+            genesis = genesis_block(consortium, identities, int(time.time()))
+            name = recorded_id(parse_block(genesis).data.data[0])
+            store.append(0, genesis, [], [CommittedTransaction(name, 0, VALID)])
         channel = CurrentChannel(_newest_channel(store))
         _check_identities(channel.get(), identities)
         world = World(store.height, store.state())
@@ -94,18 +98,22 @@ class EmbeddedNode:
         peers = self._peers(running, identities, consortium.chaincode)
         endorser = Endorser(peers, consortium.chaincode, world)
         running.callback(endorser.close)
-        orderer = Orderer(_consenters(identities), channel, store, world, consortium.blocks, view.committed)
+        orderer = Orderer(
+            _consenters(identities), channel, store, world, consortium.blocks, consortium.chaincode, view.committed
+        )
         running.callback(server.wait_for_stop)
         running.callback(view.close)
         running.callback(orderer.stop)
         orderer.start()
         running.callback(server.stop_taking_calls)
         streams = OpenStreams(view.nudge)
-        deliveries = Deliveries(channel, view, streams)
+        deliveries, intake = Deliveries(channel, view, streams), Intake(channel, orderer)
         server.serve(
-            GatewayService(channel, endorser, orderer, view, BlockEvents(view.block), streams, Aborting(self.address)),
+            GatewayService(
+                channel, endorser, orderer, intake, view, BlockEvents(view.block), streams, Aborting(self.address)
+            ),
             DeliverService(deliveries),
-            OrdererService(channel, orderer, deliveries),
+            OrdererService(intake, deliveries),
         )
 
     def _peers(self, running: ExitStack, identities: tuple[OrganisationIdentities, ...], chaincode: str) -> list[Peer]:
@@ -171,7 +179,8 @@ def _check_identities(channel: Channel, identities: tuple[OrganisationIdentities
         for wallet in (organisation.peer, organisation.orderer):
             certificate = wallet.load().certificate_pem
             try:
-                channel.identify(serialize_identity(organisation.msp_id, certificate), datetime.now(UTC))
+                identity = channel.identify(serialize_identity(organisation.msp_id, certificate))
+                identity.refuse_expired(datetime.now(UTC))
             except IdentityError as error:
                 raise NodeError(
                     "OTHER_IDENTITIES",

@@ -31,12 +31,13 @@ from fedledger.gateway.blocks import (
 )
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import PrivateKey, sign
+from fedledger.validation.codes import VALID
 from fedledger_network.consortium import BlockCutting
 from fedledger_network.embedded.channel import Channel, CurrentChannel
 from fedledger_network.embedded.config_updates import ConfigUpdateRefused, updated
 from fedledger_network.embedded.errors import NodeError
 from fedledger_network.embedded.store import CommittedTransaction, LedgerStore
-from fedledger_network.embedded.validation import VALID, validate
+from fedledger_network.embedded.validation import validate
 from fedledger_network.embedded.world import World
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +47,11 @@ _NONCE_BYTES = 24
 
 
 class OrderingRefused(Exception):
-    """The envelope was not taken; the text is for the client."""
+    """The envelope was not taken: a ``common.Status``, and a text for the client."""
+
+    def __init__(self, message: str, status: int = common_pb2.SERVICE_UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,19 @@ class Orderer:
         store: LedgerStore,
         world: World,
         cutting: BlockCutting,
+        chaincode: str,
         on_commit: Callable[[int, Sequence[CommittedTransaction]], None],
     ) -> None:
-        """``on_commit`` is called with each block's number and transactions after it is durable."""
+        """Args:
+        chaincode: the one whose transactions are valid.
+        on_commit: is called with each block's number and transactions after it is durable.
+        """
         self._consenters = tuple(consenters)
         self._channel = channel
         self._store = store
         self._world = world
         self._cutting = cutting
+        self._chaincode = chaincode
         self._on_commit = on_commit
         self._queue: queue.Queue[_Waiting | None] = queue.Queue(QUEUE_LENGTH)
         self._held: _Waiting | None = None
@@ -137,7 +147,8 @@ class Orderer:
         size = len(waiting.envelope)
         if size > self._cutting.most_bytes:
             raise OrderingRefused(
-                f"message payload is {size} bytes and exceeds maximum allowed {self._cutting.most_bytes} bytes"
+                f"message payload is {size} bytes and exceeds maximum allowed {self._cutting.most_bytes} bytes",
+                common_pb2.BAD_REQUEST,
             )
         with self._taking:
             if self._failure is not None:
@@ -156,7 +167,7 @@ class Orderer:
         following = Channel.of(channel.name, config.config, channel.config_block)
         try:
             for consenter in self._consenters:
-                following.identify(consenter.identity, datetime.now(UTC))
+                following.identify(consenter.identity).refuse_expired(datetime.now(UTC))
         except IdentityError as error:
             raise ConfigUpdateRefused(f"it refuses one of the node's own certificates: {error.message}") from error
         return config
@@ -214,11 +225,10 @@ class Orderer:
         number = self._last.header.number + 1
         channel = self._channel.get()
         block = self._block(envelopes)
-        validated = validate(number, envelopes, channel, self._world, self._is_known, self._workers)
+        validated = validate(number, envelopes, channel, self._world, self._is_known, self._workers, self._chaincode)
         self._seal(block, validated.codes, state_updates_bytes(validated.updates), channel.config_block)
         transactions: dict[str, CommittedTransaction] = {}
-        for checked, code in zip(validated.checked, validated.codes, strict=True):
-            name = checked.transaction_id
+        for name, code in zip(validated.ids, validated.codes, strict=True):
             # Of those with one id the first counts, and a valid one before those that only claim the id.
             if name and (name not in transactions or code == VALID) and not self._is_known(name):
                 transactions[name] = CommittedTransaction(name, number, code)

@@ -15,10 +15,15 @@ from fabric_protos.peer import chaincode_pb2, proposal_pb2
 from google.protobuf.message import DecodeError
 
 from fedledger.gateway.blocks import proposal_hash, transaction_id_of
+from fedledger.gateway.wire import parse_message
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import parse_serialized_identity
 from fedledger_network.embedded.channel import Channel
 
+MALFORMED = "proto: cannot parse invalid wire-format data"
+"""What Fabric says about bytes that are no message."""
+_TYPES = (common_pb2.ENDORSER_TRANSACTION, common_pb2.CONFIG)
+"""Peers endorse both."""
 TIME_WINDOW_SECONDS = 15 * 60
 """How far the time of what a client signs may be from the node's clock (``peer.authentication.timewindow``)."""
 
@@ -27,17 +32,53 @@ class ProposalRefused(Exception):
     """The proposal is not run; the text is for the client."""
 
 
-class ChannelNotFound(ProposalRefused):
-    """The proposal is for a channel that is not here."""
+class RefusedByEveryPeer(ProposalRefused):
+    """One after which a gateway asks the next peer, which says the same: as an error of the call, or as its answer."""
 
-    def __init__(self, channel: str, chaincode: str) -> None:
-        super().__init__(f"channel {channel} not found")
-        self.channel = channel
-        self.chaincode = chaincode
+    def __init__(self, message: str, *, is_error: bool = True) -> None:
+        super().__init__(message)
+        self.is_error = is_error
 
 
 class ProposalMalformed(ProposalRefused):
-    """The proposal's bytes are none."""
+    """The proposal's bytes are none, or do not say what the gateway has to know."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a gateway reads of a proposal before it asks any peer."""
+
+    signed: Any
+    """``protos.SignedProposal``."""
+    channel: str
+    chaincode: str
+    """By the input; peers go by the header."""
+    header: Any
+    """``common.Header``."""
+    channel_header: Any
+    payload: Any
+    """``protos.ChaincodeProposalPayload``."""
+    invocation: Any
+    """``protos.ChaincodeInvocationSpec``."""
+
+    @property
+    def creator(self) -> bytes:
+        """Whoever claims to have made it; empty where that cannot be read."""
+        try:
+            return bytes(common_pb2.SignatureHeader.FromString(self.header.signature_header).creator)
+        except DecodeError:
+            return b""
+
+    def refuse_incomplete(self) -> None:
+        """Raise ``ProposalMalformed`` unless it names a channel and a chaincode."""
+        where = f", channel id [{self.channel}]"
+        for missing, message in (
+            (not self.channel, "no channel id provided"),
+            (not self.invocation.HasField("chaincode_spec"), f"no chaincode spec is provided{where}"),
+            (not self.chaincode, f"no chaincode name is provided{where}"),
+        ):
+            if missing:
+                raise ProposalMalformed(message)
 
 
 @dataclass(frozen=True)
@@ -68,48 +109,100 @@ class Proposal:
         return proposal_hash(self.header.channel_header, self.header.signature_header, self.public_payload)
 
 
-def read_proposal(signed: Any, channel: Channel) -> Proposal:
-    """Parse and check a ``protos.SignedProposal``: time, header, transaction id, certificate, signature.
+def read_request(signed: Any) -> Request:
+    """Parse a ``protos.SignedProposal``; raises ``ProposalMalformed``."""
+    if not signed.proposal_bytes:
+        raise ProposalMalformed("a signed proposal is required")
+    proposal = _parsed(proposal_pb2.Proposal, signed.proposal_bytes)
+    header = _parsed(common_pb2.Header, proposal.header)
+    channel_header = _parsed(common_pb2.ChannelHeader, header.channel_header)
+    payload = _parsed(proposal_pb2.ChaincodeProposalPayload, proposal.payload)
+    invocation = _parsed(chaincode_pb2.ChaincodeInvocationSpec, payload.input)
+    name = invocation.chaincode_spec.chaincode_id.name
+    return Request(signed, channel_header.channel_id, name, header, channel_header, payload, invocation)
+
+
+def read_proposal(request: Request, channel: Channel) -> Proposal:
+    """Check a proposal as a peer does: expiry and time, form, id, certificate and signature of its creator.
 
     Raises:
-        ProposalRefused: with Fabric's words where a client depends on them.
+        ProposalRefused: with Fabric's words; behind them why an identity is refused, which a peer keeps to its log.
     """
+    signed = request.signed
+    signature_header = _parsed(common_pb2.SignatureHeader, request.header.signature_header)
+    _refuse_expired(channel, signature_header.creator)
+    check_time(request.channel_header.timestamp.seconds)
+    extension = _parsed(proposal_pb2.ChaincodeHeaderExtension, request.channel_header.extension)
+    for missing, message in (
+        (not extension.HasField("chaincode_id"), "ChaincodeHeaderExtension.ChaincodeId is nil"),
+        (not extension.chaincode_id.name, "ChaincodeHeaderExtension.ChaincodeId.Name is empty"),
+        (not request.invocation.chaincode_spec.HasField("input"), "chaincode input did not contain any input"),
+    ):
+        if missing:
+            raise ProposalRefused(message)
     try:
-        proposal = proposal_pb2.Proposal.FromString(signed.proposal_bytes)
-        header = common_pb2.Header.FromString(proposal.header)
-        channel_header = common_pb2.ChannelHeader.FromString(header.channel_header)
-        signature_header = common_pb2.SignatureHeader.FromString(header.signature_header)
-        payload = proposal_pb2.ChaincodeProposalPayload.FromString(proposal.payload)
-        invocation = chaincode_pb2.ChaincodeInvocationSpec.FromString(payload.input)
-        extension = proposal_pb2.ChaincodeHeaderExtension.FromString(channel_header.extension)
-    except DecodeError as error:
-        raise ProposalMalformed(f"error unmarshalling proposal: {error}") from error
-    check_time(channel_header.timestamp.seconds)
-    if channel_header.type != common_pb2.ENDORSER_TRANSACTION:
-        raise ProposalRefused(f"invalid header type {channel_header.type}")
-    if not signature_header.nonce or not signature_header.creator:
-        raise ProposalRefused("nonce and creator are required")
-    if channel_header.epoch:
-        raise ProposalRefused(f"epoch is {channel_header.epoch}, not 0")
-    if channel_header.channel_id != channel.name:
-        raise ChannelNotFound(channel_header.channel_id, extension.chaincode_id.name)
-    if channel_header.tx_id != transaction_id_of(signature_header.nonce, signature_header.creator):
-        raise ProposalRefused(f"incorrectly computed txid '{channel_header.tx_id}'")
-    chaincode = invocation.chaincode_spec.chaincode_id.name
-    if not chaincode or extension.chaincode_id.name != chaincode:
-        raise ProposalRefused("the chaincode's name differs between header and input")
-    check_signer(channel, signature_header.creator, signed.proposal_bytes, signed.signature)
-    public = proposal_pb2.ChaincodeProposalPayload(input=payload.input)
+        _validate(request, signature_header, channel)
+    except ProposalRefused as refusal:
+        raise ProposalRefused(f"error validating proposal: {refusal}") from refusal
+    public = proposal_pb2.ChaincodeProposalPayload(input=request.payload.input)
     return Proposal(
         signed=signed,
-        channel=channel_header.channel_id,
-        transaction_id=channel_header.tx_id,
-        chaincode=chaincode,
-        chaincode_input=invocation.chaincode_spec.input.SerializeToString(),
+        channel=request.channel,
+        transaction_id=request.channel_header.tx_id,
+        chaincode=extension.chaincode_id.name,
+        chaincode_input=request.invocation.chaincode_spec.input.SerializeToString(),
         creator=signature_header.creator,
-        header=header,
+        header=request.header,
         public_payload=public.SerializeToString(),
     )
+
+
+def _validate(request: Request, signature_header: Any, channel: Channel) -> None:
+    header, creator = request.channel_header, signature_header.creator
+    expected = transaction_id_of(signature_header.nonce, creator)
+    for wrong, message in (
+        (header.type not in _TYPES, f"invalid header type {_type_name(header.type)}"),
+        (header.epoch, "epoch is non-zero"),
+        (not signature_header.nonce, "nonce is empty"),
+        (not creator, "creator is empty"),
+        (header.tx_id != expected, f"incorrectly computed txid '{header.tx_id}' -- expected '{expected}'"),
+        (not request.signed.signature, "empty signature bytes"),
+    ):
+        if wrong:
+            raise ProposalRefused(message)
+    denied = f"access denied: channel [{channel.name}] creator org "
+    try:
+        channel.identify(creator).verify(request.signed.proposal_bytes, request.signed.signature)
+    except IdentityError as error:
+        unknown = error.code in ("MALFORMED_IDENTITY", "WRONG_MSP")
+        whose = "unknown, creator is malformed" if unknown else f"[{msp_of(creator)}]"
+        raise ProposalRefused(f"{denied}{whose}: {_reason(error)}") from error
+
+
+def _refuse_expired(channel: Channel, creator: bytes) -> None:
+    """The first thing that a peer looks at; whoever is no member is found out later."""
+    try:
+        identity = channel.identify(creator)
+    except IdentityError:
+        return
+    try:
+        identity.refuse_expired(datetime.now(UTC))
+    except IdentityError as error:
+        raise RefusedByEveryPeer("proposal client identity expired") from error
+
+
+def _parsed(kind: Any, content: bytes) -> Any:
+    try:
+        return parse_message(kind, content)
+    except DecodeError as error:
+        raise ProposalMalformed(f"error unmarshalling {kind.DESCRIPTOR.name}: {MALFORMED}") from error
+
+
+def _type_name(number: int) -> str:
+    try:
+        return str(common_pb2.HeaderType.Name(number))
+    except ValueError:
+        return str(number)
 
 
 def check_time(seconds: int) -> None:
@@ -120,7 +213,7 @@ def check_time(seconds: int) -> None:
     """
     now = int(time.time())
     if abs(seconds - now) > TIME_WINDOW_SECONDS:
-        raise ProposalRefused(
+        raise RefusedByEveryPeer(
             f"request unauthorized due to incorrect timestamp {_utc(seconds)}, peer time {_utc(now)}, "
             f"peer.authentication.timewindow {TIME_WINDOW_SECONDS // 60}m0s"
         )
@@ -133,16 +226,25 @@ def _utc(seconds: int) -> str:
         return str(seconds)
 
 
-def check_signer(channel: Channel, creator: bytes, message: bytes, signature: bytes) -> None:
-    """Refuse whoever is no valid member of the channel, or did not sign ``message``.
+def check_signer(
+    channel: Channel, creator: bytes, message: bytes, signature: bytes, *, expired_too: bool = False
+) -> None:
+    """Refuse whoever is no member of the channel, or did not sign ``message``, or whose certificate has ended.
 
     Raises:
         ProposalRefused: ``access denied``, and why; Fabric's peer keeps the reason to its log.
     """
     try:
-        channel.identify(creator, datetime.now(UTC)).verify(message, signature)
+        identity = channel.identify(creator)
+        if not expired_too:
+            identity.refuse_expired(datetime.now(UTC))
+        identity.verify(message, signature)
     except IdentityError as error:
-        raise ProposalRefused(f"access denied: {error.code}: {error.message} {error.remedy}".rstrip()) from error
+        raise ProposalRefused(f"access denied: {_reason(error)}") from error
+
+
+def _reason(error: IdentityError) -> str:
+    return f"{error.code}: {error.message} {error.remedy}".rstrip()
 
 
 def msp_of(creator: bytes) -> str:

@@ -5,7 +5,7 @@ Source: hyperledger/fabric, ``core/scc/qscc/query.go``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,14 @@ from fedledger_network.embedded.ledger_view import LedgerView
 
 NAME = "qscc"
 _OK, _ERROR = 200, 500
+_NUMBER = re.compile("[0-9]+")
+_NO_SUCH = "no such transaction ID [{}] in index"
+_NEWEST = (1 << 64) - 1
+"""As a block's number: the newest one."""
+
+
+class _Refused(Exception):
+    """The text is for the client."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +38,29 @@ class QueryChaincode:
     def evaluate(self, chaincode_input: bytes) -> Any:
         """The ``protos.Response`` to a ``protos.ChaincodeInput``."""
         arguments = [bytes(a) for a in chaincode_pb2.ChaincodeInput.FromString(chaincode_input).args]
-        functions: dict[bytes, Callable[[Sequence[bytes]], bytes]] = {
-            b"GetChainInfo": lambda _: self._chain_info(),
-            b"GetBlockByNumber": lambda given: self._block_by_number(given[0]),
-            b"GetBlockByTxID": lambda given: self.view.block(self._block_of(given[0])),
-            b"GetTransactionByID": lambda given: self._transaction(given[0].decode()),
-        }
-        function = functions.get(arguments[0]) if arguments else None
-        if function is None:
-            return _error("Requested function not found.")
-        if len(arguments) < 2 or arguments[1].decode(errors="replace") != self.channel:
-            return _error(f"Invalid chain ID, {arguments[1:2]}")
+        if len(arguments) < 2:
+            return _error(f"Incorrect number of arguments, {len(arguments)}")
+        function, channel, *given = (argument.decode(errors="replace") for argument in arguments)
+        if function != "GetChainInfo" and not given:
+            return _error(f"missing 3rd argument for {function}")
+        if channel != self.channel:
+            return _error(f"Invalid chain ID, {channel}")
         try:
-            payload = function(arguments[2:])
-        except (LookupError, ValueError) as error:
-            return _error(f"Failed to answer {arguments[0].decode()}: {error}")
+            match function:
+                case "GetChainInfo":
+                    payload = self._chain_info()
+                case "GetBlockByNumber":
+                    payload = self._block_by_number(given[0])
+                case "GetBlockByHash":
+                    payload = self._block_by_hash(arguments[2])
+                case "GetBlockByTxID":
+                    payload = self._block_by_transaction(given[0])
+                case "GetTransactionByID":
+                    payload = self._transaction(given[0])
+                case _:
+                    return _error(f"Requested function {function} not found.")
+        except _Refused as refusal:
+            return _error(str(refusal))
         return proposal_response_pb2.Response(status=_OK, payload=payload)
 
     def _chain_info(self) -> bytes:
@@ -55,25 +71,41 @@ class QueryChaincode:
         )
         return bytes(info.SerializeToString())
 
-    def _block_by_number(self, argument: bytes) -> bytes:
-        number = int(argument)
-        return self.view.block(self.view.height - 1 if number == (1 << 64) - 1 else number)
+    def _block_by_number(self, argument: str) -> bytes:
+        if not _NUMBER.fullmatch(argument) or int(argument) > _NEWEST:
+            raise _Refused(
+                f'Failed to parse block number with error strconv.ParseUint: parsing "{argument}": invalid syntax'
+            )
+        number, height = int(argument), self.view.height
+        if number >= height and number != _NEWEST:
+            raise _Refused(f"Failed to get block number {number}, error no such block number [{number}] in index")
+        return self.view.block(min(number, height - 1))
 
-    def _block_of(self, transaction_id: bytes) -> int:
-        found = self.view.transaction(transaction_id.decode())
+    def _block_by_hash(self, wanted: bytes) -> bytes:
+        for number in reversed(range(self.view.height)):
+            block = self.view.block(number)
+            if header_hash(parse_block(block).header) == wanted:
+                return block
+        told = wanted.decode(errors="replace")
+        raise _Refused(f"Failed to get block hash {told}, error no such block hash [{wanted.hex()}] in index")
+
+    def _block_by_transaction(self, transaction_id: str) -> bytes:
+        found = self.view.transaction(transaction_id)
         if found is None:
-            raise LookupError(f"no such transaction ID [{transaction_id.decode()}] in index")
-        return found.block
+            raise _Refused(f"Failed to get block for txID {transaction_id}, error {_NO_SUCH.format(transaction_id)}")
+        return self.view.block(found.block)
 
     def _transaction(self, transaction_id: str) -> bytes:
-        block = parse_block(self.view.block(self._block_of(transaction_id.encode())))
-        for envelope, code in zip(block.data.data, validation_codes(block), strict=True):
+        found = self.view.transaction(transaction_id)
+        block = None if found is None else parse_block(self.view.block(found.block))
+        codes = () if block is None else validation_codes(block)
+        for envelope, code in zip(() if block is None else block.data.data, codes, strict=True):
             if _id_of(envelope) == transaction_id:
                 processed = transaction_pb2.ProcessedTransaction(
                     transactionEnvelope=common_pb2.Envelope.FromString(envelope), validationCode=code
                 )
                 return bytes(processed.SerializeToString())
-        raise LookupError(f"no such transaction ID [{transaction_id}]")
+        raise _Refused(f"Failed to get transaction with id {transaction_id}, error {_NO_SUCH.format(transaction_id)}")
 
 
 def _id_of(envelope: bytes) -> str:

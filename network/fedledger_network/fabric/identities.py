@@ -231,6 +231,6 @@ def _write_numbered(folder: Path, contents: Sequence[bytes]) -> None:
 def _node_ous(msp: Msp) -> str:
     units = {
         f"{role.value.capitalize()}OUIdentifier": {"OrganizationalUnitIdentifier": str(ou.unit)}
-        for role, ou in msp.node_ous.by_role().items()
+        for role, ou in ({} if msp.node_ous is None else msp.node_ous.by_role()).items()
     }
-    return yaml.safe_dump({"NodeOUs": {"Enable": True, **units}}, sort_keys=False)
+    return yaml.safe_dump({"NodeOUs": {"Enable": bool(units), **units}}, sort_keys=False)

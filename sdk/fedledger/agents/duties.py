@@ -16,6 +16,7 @@ from fedledger_chaincode.messages.records import LateRecord
 from fedledger_chaincode.messages.round import Phase
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.amendments import is_decided
 from fedledger_chaincode.rules.finalisation import agreed_report
 from fedledger_chaincode.rules.transitions import PROTOCOL
 from fedledger_chaincode.transactions.rounds import are_enough
@@ -122,7 +123,7 @@ def _between_rounds(task: TaskView, last: RoundView | None, number: int, msp: st
     aggregation, rank = spec.aggregation, _rank(spec, msp, number)
     if head is not None and head.called == number:
         return Duties((Duty(Step.OPEN, number, rank),))
-    if own.agreement_is_over or task.outlook == "over":
+    if (own.agreement_is_over or task.outlook == "over") and not _amendment_is_decided(task):
         said = _claiming(task.late, "agreement")
         if len(said) >= aggregation.quorum:
             return Duties((Duty(Step.CONCLUDE, number, rank),))
@@ -135,14 +136,22 @@ def _between_rounds(task: TaskView, last: RoundView | None, number: int, msp: st
     return _claim(spec, number, "idle", said, msp, aggregation.tolerated_faults + 1, own.patience - own.waited)
 
 
+def _amendment_is_decided(task: TaskView) -> bool:
+    """The next round goes by it, whatever the agreement says until then."""
+    suspended = frozenset(consent.msp for consent in task.consents if consent.suspended)
+    return any(is_decided(amendment, suspended) for amendment in task.amendments)
+
+
 def _while_open(spec: TaskSpec, current: RoundView, msp: str, own: Own) -> Duties:
     number, faults = current.record.round, spec.aggregation.tolerated_faults
     here = {update.signed.manifest.participant for update in current.updates}
-    arrived = [entry for entry in current.cohort.participants if entry.participant in here]
+    revoked = {record.owner for record in current.revoked}
+    awaited = [entry for entry in current.cohort.participants if not {entry.participant, entry.msp} & revoked]
+    arrived = [entry for entry in awaited if entry.participant in here]
     from_data = spec.robustness.trust_weighting == FROM_DATA
     committed = {reference.committed_by for reference in current.references}
     mine = [Duty(Step.COMMIT_REFERENCE, number)] if from_data and msp not in committed else []
-    complete = len(arrived) == len(current.cohort.participants) and not (from_data and len(committed) <= faults)
+    complete = len(arrived) == len(awaited) and not (from_data and len(committed) <= faults)
     needed = faults + 1 if are_enough(spec, arrived) else spec.aggregation.quorum
     said = _claiming(current.late, "updates")
     if complete or len(said) >= needed:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from fabric_protos.common import common_pb2
 
-from fedledger.audit.replayed_state import VALID
 from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
 from fedledger.gateway.errors import BlockFormatError
+from fedledger.validation.state import VALID
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import ModelRecord, TaskRecord, ValidatorRecord
 from fedledger_chaincode.messages.task import TaskSpec

@@ -5,7 +5,6 @@ Each function returns nothing and raises a ``Finding``; the state of the ledger 
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from fabric_protos.common import common_pb2
@@ -86,7 +85,7 @@ def check_data(block: Any) -> None:
         raise Finding(CheckName.DATA, "its transactions are not those whose hash is in its header")
 
 
-def check_orderers(block: Any, config: ChannelConfig, at: datetime) -> int:
+def check_orderers(block: Any, config: ChannelConfig) -> int:
     """Return the number of orderers' signatures: all are valid, and together they satisfy BlockValidation.
 
     Under BFT that policy is a quorum of the consenters that the configuration names, ceil((n + f + 1) / 2).
@@ -98,7 +97,7 @@ def check_orderers(block: Any, config: ChannelConfig, at: datetime) -> int:
     signers: list[VerifiedIdentity] = []
     for signature in signatures:
         try:
-            signer = config.identify(_orderer(signature, config), at)
+            signer = config.identify(_orderer(signature, config))
             signer.verify(signature.signed_bytes, signature.signature)
         except IdentityError as error:
             raise Finding(CheckName.ORDERERS, f"a signature of it does not hold. {error.message}") from error

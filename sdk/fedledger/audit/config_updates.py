@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from fabric_protos.common import common_pb2, configtx_pb2
@@ -16,8 +15,6 @@ from google.protobuf.message import DecodeError
 
 from fedledger.audit.channel import ROOT, ChannelConfig
 from fedledger.audit.findings import CheckName, Finding
-from fedledger.audit.transaction_checks import time_of
-from fedledger.gateway.blocks import parse_envelope_header
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import VerifiedIdentity
@@ -99,23 +96,20 @@ def _check_change(
 
 def _signed_update(current: ChannelConfig, last_update: Any) -> tuple[Any, list[VerifiedIdentity]]:
     """The ``common.ConfigUpdate`` and who signed it; signatures that do not hold do not count."""
-    at = time_of(parse_envelope_header(last_update.SerializeToString()))
-    if at is None:
-        raise _refusal("the update has no time")
     payload = common_pb2.Payload.FromString(last_update.payload)
     envelope = configtx_pb2.ConfigUpdateEnvelope.FromString(payload.data)
     signers: list[VerifiedIdentity] = []
     for entry in envelope.signatures:
-        signer = _signer(current, entry, envelope.config_update, at)
+        signer = _signer(current, entry, envelope.config_update)
         if signer is not None and signer not in signers:
             signers.append(signer)
     return configtx_pb2.ConfigUpdate.FromString(envelope.config_update), signers
 
 
-def _signer(current: ChannelConfig, entry: Any, update: bytes, at: datetime) -> VerifiedIdentity | None:
+def _signer(current: ChannelConfig, entry: Any, update: bytes) -> VerifiedIdentity | None:
     creator = common_pb2.SignatureHeader.FromString(entry.signature_header).creator
     try:
-        identity = current.identify(creator, at)
+        identity = current.identify(creator)
         identity.verify(entry.signature_header + update, entry.signature)
     except IdentityError:
         return None

@@ -13,8 +13,9 @@ from google.protobuf.message import DecodeError
 
 from fedledger.audit.contract_versions import ContractFailure, Invoke, Versions
 from fedledger.audit.findings import CheckName, Finding
-from fedledger.audit.replayed_state import ReplayedState
 from fedledger.gateway.blocks import EndorserTransaction, NamespaceReadWriteSet
+from fedledger.gateway.wire import parse_message
+from fedledger.validation.state import ReplayedState
 from fedledger_chaincode.contract import VERSION
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.replay import ReplayStub
@@ -28,8 +29,8 @@ _NOTHING = NamespaceReadWriteSet("", (), (), (), (), ())
 def run_version(transaction: EndorserTransaction) -> str:
     """The version of the contract that the endorsers name; empty when they name none."""
     try:
-        answer = proposal_response_pb2.ProposalResponsePayload.FromString(transaction.proposal_response_payload)
-        return str(proposal_pb2.ChaincodeAction.FromString(answer.extension).chaincode_id.version)
+        answer = parse_message(proposal_response_pb2.ProposalResponsePayload, transaction.proposal_response_payload)
+        return str(parse_message(proposal_pb2.ChaincodeAction, answer.extension).chaincode_id.version)
     except DecodeError:
         return ""
 
@@ -83,7 +84,7 @@ def _run_again(transaction: EndorserTransaction, state: ReplayedState, invoke: I
         channel_id=transaction.header.channel_id,
         function=transaction.function,
         arguments=transaction.arguments[1:],
-        creator=transaction.creator,
+        creator=transaction.proposed_by.creator,
         timestamp=transaction.header.timestamp_ns // 1_000_000_000,
     )
     try:

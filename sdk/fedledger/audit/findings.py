@@ -29,6 +29,7 @@ class CheckName(StrEnum):
     NORM_BOUND = "norm bound"
     AGGREGATES = "aggregates"
     MODELS = "models"
+    USES = "model uses"
     PRIVACY = "privacy spent"
     TIME = "ledger time"
 

@@ -7,7 +7,6 @@ configuration stay those of the block before it, and nothing after it can be jud
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from fabric_protos.common import common_pb2
@@ -19,25 +18,30 @@ from fedledger.audit.channel import ChannelConfig, parse_config
 from fedledger.audit.config_updates import updated_config
 from fedledger.audit.contract_run import check_run, check_untouched, run_version
 from fedledger.audit.contract_versions import Versions
-from fedledger.audit.endorsement_policies import LIFECYCLE
+from fedledger.audit.endorsement_policies import LIFECYCLE, EndorsementPolicies
 from fedledger.audit.errors import GenesisError
 from fedledger.audit.findings import CheckName, Finding, Tally
 from fedledger.audit.ledger_time import LedgerTime
-from fedledger.audit.replayed_state import VALID, BlockUpdates, ReplayedState, supported
-from fedledger.audit.transaction_checks import Judgement, judge, same_verdict, time_of, transaction_id
+from fedledger.audit.transaction_checks import failed_check, is_outside_validity, same_verdict, time_of, told
 from fedledger.gateway.blocks import (
+    EndorserTransaction,
     Version,
     commit_hash,
     header_hash,
+    is_config,
     parse_envelope_header,
     recorded_commit_hash,
+    recorded_id,
     state_updates_bytes,
     validation_codes,
 )
 from fedledger.gateway.errors import BlockFormatError
+from fedledger.validation.codes import Judgement, judge, without_repetitions
+from fedledger.validation.state import VALID, BlockUpdates, ReplayedState, sets_metadata
 from fedledger_chaincode.contract import VERSION
 
 UNKNOWN_VERSIONS = "transactions of versions of the contract that are not here"
+OUTSIDE_VALIDITY = "transactions whose time is outside their creator's certificate"
 OTHER_CHAINCODES = "transactions of other chaincodes"
 """What the tally notes of them; those that define chaincodes are no chaincode's of a user."""
 
@@ -50,7 +54,6 @@ class _Tip:
     header_hash: bytes
     commit_hash: bytes
     last_config: int
-    time: datetime
 
 
 class TrustedLedger:
@@ -70,6 +73,8 @@ class TrustedLedger:
         self.config, self._tip = _trust(genesis)
         self.genesis_hash = self._tip.header_hash
         self._blocks: dict[str, int] = {}
+        self._one_chaincode = ""
+        """That of a channel without a lifecycle, once it has been used."""
         for check in (CheckName.FORMAT, CheckName.LINKS, CheckName.DATA, CheckName.CONFIGURATION):
             self.tally.add(check)
 
@@ -91,11 +96,10 @@ class TrustedLedger:
         self.tally.add(CheckName.LINKS)
         check_data(block)
         self.tally.add(CheckName.DATA)
-        time = _block_time(block, self._tip.time)
-        self.tally.add(CheckName.ORDERERS, check_orderers(block, self.config, time))
+        self.tally.add(CheckName.ORDERERS, check_orderers(block, self.config))
         config = self._configured(block)
         self.tally.add(CheckName.CONFIGURATION, int(config is not None))
-        updates = BlockUpdates()
+        updates = BlockUpdates(self.state)
         if config is None:
             self._check_transactions(block, updates)
         else:
@@ -104,36 +108,36 @@ class TrustedLedger:
         self._conserve(updates)
         self.state.apply(updates)
         self.config = config or self.config
-        self._tip = _Tip(self.height, header_hash(block.header), committed, self._last_config(block), time)
+        self._tip = _Tip(self.height, header_hash(block.header), committed, self._last_config(block))
 
     # --- transactions
 
     def _check_transactions(self, block: Any, updates: BlockUpdates) -> None:
         recorded = validation_codes(block)
         judgements = self._judged(block)
-        for judgement, code in zip(judgements, recorded, strict=True):
-            _check_agreement(judgement, code)
+        for envelope, judgement, code in zip(block.data.data, judgements, recorded, strict=True):
+            # Recorded as valid, and its signatures or endorsements do not hold: it fails the check that it should.
+            if code == VALID and judgement.code != VALID:
+                raise Finding(failed_check(judgement), told(envelope, judgement))
         self.tally.add(CheckName.CREATORS, len(judgements))
-        self.tally.add(CheckName.ENDORSEMENTS, sum(judgement.endorsements for judgement in judgements))
+        self.tally.add(CheckName.ENDORSEMENTS, sum(len(judgement.endorsers) for judgement in judgements))
         accepted = self._replayed(block.header.number, judgements, updates)
         self._check_codes(block, accepted)
         for judgement, code in zip(judgements, accepted, strict=True):
             if code == VALID:
+                self.tally.note(OUTSIDE_VALIDITY, int(is_outside_validity(judgement, self.config)))
                 self._check_contract(judgement, int(block.header.number))
         self.tally.note("refused transactions", sum(1 for code in accepted if code != VALID))
 
     def _judged(self, block: Any) -> list[Judgement]:
         """Signatures and endorsements of each transaction; of two in one block with the same id the first counts."""
-        judgements: list[Judgement] = []
-        seen: set[str] = set()
-        for envelope in block.data.data:
-            judgement = judge(envelope, self.config, self.state, self._blocks)
-            if judgement.transaction is not None and judgement.transaction.transaction_id in seen:
-                judgement = judge(envelope, self.config, self.state, seen)
-            if judgement.transaction is not None:
-                seen.add(judgement.transaction.transaction_id)
-            judgements.append(judgement)
-        for name in filter(None, map(transaction_id, block.data.data)):
+        if self.config.has_no_lifecycle and not self._one_chaincode:
+            self._one_chaincode = _used_chaincode(block)
+        policies = EndorsementPolicies(self.config, self.state, self._one_chaincode or self.chaincode)
+        judgements = without_repetitions(
+            [judge(envelope, self.config, self._blocks, policies.check) for envelope in block.data.data]
+        )
+        for name in filter(None, map(recorded_id, block.data.data)):
             self._blocks.setdefault(name, int(block.header.number))
         return judgements
 
@@ -143,15 +147,15 @@ class TrustedLedger:
         for place, judgement in enumerate(judgements):
             code = judgement.code
             if code == VALID and judgement.transaction is not None:
-                if not supported(judgement.transaction):
+                code = updates.conflict(judgement.transaction)
+            if code == VALID and judgement.transaction is not None:
+                if sets_metadata(judgement.transaction):
                     raise Finding(
                         CheckName.CODES,
                         f"transaction {judgement.transaction.transaction_id[:16]} sets a key's own endorsement "
                         "policy, which this audit cannot judge",
                     )
-                code = self.state.conflict(judgement.transaction, updates)
-                if code == VALID:
-                    updates.add(judgement.transaction, Version(number, place))
+                updates.add(judgement.transaction, Version(number, place))
             codes.append(code)
         return tuple(codes)
 
@@ -201,11 +205,11 @@ class TrustedLedger:
     # --- configuration
 
     def _last_config(self, block: Any) -> int:
-        return int(block.header.number) if _is_config(block) else self._tip.last_config
+        return int(block.header.number) if is_config(block) else self._tip.last_config
 
     def _configured(self, block: Any) -> ChannelConfig | None:
         """The configuration that a config block brings; None for any other block."""
-        if not _is_config(block):
+        if not is_config(block):
             return None
         payload = common_pb2.Payload.FromString(common_pb2.Envelope.FromString(block.data.data[0]).payload)
         try:
@@ -219,7 +223,7 @@ def _trust(genesis: bytes) -> tuple[ChannelConfig, _Tip]:
         block = read_block(genesis)
         check_links(block, 0, b"")
         check_data(block)
-        if not _is_config(block):
+        if not is_config(block):
             raise GenesisError(
                 "NOT_GENESIS",
                 "The first block is no channel configuration.",
@@ -234,43 +238,19 @@ def _trust(genesis: bytes) -> tuple[ChannelConfig, _Tip]:
             f"The first block is no genesis block: {reason}.",
             "Export the ledger from its block 0, or fetch the genesis block again.",
         ) from error
-    time = time_of(header)
-    if time is None:
-        raise GenesisError("NOT_GENESIS", "The genesis block has no time.", "Fetch the genesis block again.")
     config = ChannelConfig.from_config(header.channel_id, parse_config(payload.data).config)
-    return config, _Tip(0, header_hash(block.header), recorded_commit_hash(block), 0, time)
+    return config, _Tip(0, header_hash(block.header), recorded_commit_hash(block), 0)
 
 
-def _is_config(block: Any) -> bool:
-    if len(block.data.data) != 1:
-        return False
-    try:
-        return int(parse_envelope_header(block.data.data[0]).type) == int(common_pb2.CONFIG)
-    except BlockFormatError:
-        return False
-
-
-def _block_time(block: Any, earliest: datetime) -> datetime:
-    """The newest time in a block's valid transactions, at least the block's before: blocks have no time of their own.
-
-    Only the contract's endorsers bound a transaction's time, so those of refused transactions mean nothing.
-    """
-    newest = earliest
+def _used_chaincode(block: Any) -> str:
+    """The chaincode of a block's first valid transaction; empty without one."""
     for envelope, code in zip(block.data.data, validation_codes(block), strict=True):
-        if code != VALID:
-            continue
-        try:
-            at = time_of(parse_envelope_header(envelope))
-        except BlockFormatError:
-            continue
-        newest = max(newest, at) if at is not None else newest
-    return newest
-
-
-def _check_agreement(judgement: Judgement, recorded: int) -> None:
-    """A transaction recorded as valid whose signatures or endorsements do not hold fails the check it should."""
-    if recorded == VALID and judgement.code != VALID:
-        raise Finding(judgement.check, judgement.reason)
+        if code == VALID:
+            try:
+                return EndorserTransaction.parse(envelope).chaincode_name
+            except BlockFormatError:
+                continue
+    return ""
 
 
 def _code_name(code: int) -> str:

@@ -15,7 +15,8 @@ from fedledger.audit.norm_bound import norm_bound_check
 from fedledger.audit.privacy_spent import privacy_check
 from fedledger.audit.report import AuditReport, Check, Outcome
 from fedledger.audit.rounds import rounds_check
-from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, UNKNOWN_VERSIONS, TrustedLedger
+from fedledger.audit.trusted_ledger import OTHER_CHAINCODES, OUTSIDE_VALIDITY, UNKNOWN_VERSIONS, TrustedLedger
+from fedledger.audit.uses import uses_check
 from fedledger.audit.world import World
 from fedledger_chaincode.contract import VERSION
 
@@ -71,6 +72,7 @@ def _ledger_checks(ledger: TrustedLedger, artifacts: ArtifactSource) -> tuple[Ch
         rounds_check(world),
         norm_bound_check(world),
         *model_checks(world, Artifacts(artifacts), ledger.block_of),
+        uses_check(world),
         privacy_check(world),
         ledger.times.check(),
     )
@@ -137,7 +139,8 @@ def _detail(name: CheckName, count: int, ledger: TrustedLedger) -> str:
         case CheckName.CONFIGURATION:
             return f"{count} configurations; {len(ledger.config.msps)} organisations now"
         case CheckName.CREATORS:
-            return f"{count} transactions signed under certificates of the channel's organisations"
+            outside = f"; {notes[OUTSIDE_VALIDITY]} outside their times" if notes[OUTSIDE_VALIDITY] else ""
+            return f"{count} transactions signed under certificates of the channel's organisations{outside}"
         case CheckName.ENDORSEMENTS:
             return f"{count} endorsements that satisfy the endorsement policy"
         case CheckName.CODES:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fedledger_chaincode.messages.records import (
     AttestationRecord,
     ModelRecord,
+    ModelUseRecord,
     RoundRecord,
     SettlementRecord,
     TaskRecord,
@@ -30,6 +31,10 @@ class World:
     def models(self, task: str) -> tuple[ModelRecord, ...]:
         """The model versions of a task in ascending order, version 0 first."""
         return tuple(self._scan(ModelRecord, prefix("model", task)))
+
+    def uses(self, task: str) -> tuple[ModelUseRecord, ...]:
+        """What organisations say they use models of a task for."""
+        return tuple(self._scan(ModelUseRecord, prefix("use", task)))
 
     def settlements(self, task: str) -> tuple[tuple[int, SettlementRecord], ...]:
         """The decisions of a task's settled rounds with their rounds' numbers, in order."""

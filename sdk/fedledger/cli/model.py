@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,11 +38,12 @@ def list_models(
     with session(config, profile) as opened:
         models = opened.ledger.models(task)
         judged = {model.version: opened.ledger.evaluations(task, model.version) for model in models}
+        agreed = opened.ledger.task(task).record.spec.agreement.purposes
     show(
-        [model.model_dump(mode="json") | {"evaluations": _evaluations(judged[model.version])} for model in models],
+        [_document(model, judged[model.version], agreed) for model in models],
         table(
             f"Models of {task}",
-            [">version", "digest", ">round", ">updates", ">mean AUC", ">worst AUC", "note"],
+            [">version", "digest", ">round", ">updates", ">mean AUC", ">worst AUC", "may be used for", "note"],
             [
                 (
                     model.version,
@@ -49,6 +51,7 @@ def list_models(
                     model.round,
                     len(model.contributions),
                     *_summary(judged[model.version]),
+                    _uses(model, agreed),
                     f"deprecated: {model.deprecated}" if model.deprecated else "",
                 )
                 for model in models
@@ -70,8 +73,9 @@ def show_model(
     with session(config, profile) as opened:
         model = opened.ledger.model(task, _version(opened, task, version))
         judged = opened.ledger.evaluations(task, model.version)
+        agreed = opened.ledger.task(task).record.spec.agreement.purposes
     show(
-        model.model_dump(mode="json") | {"evaluations": _evaluations(judged)},
+        _document(model, judged, agreed),
         [
             facts(
                 {
@@ -79,6 +83,7 @@ def show_model(
                     "digest": model.model_digest,
                     "parent": model.parent or "none: the initial model",
                     "round": model.round,
+                    "may be used for": _uses(model, agreed),
                     "reported by": ", ".join(model.reported_by) or "the task",
                     "liars": ", ".join(model.liars) or "none",
                     "transaction": model.transaction_id,
@@ -120,16 +125,18 @@ def lineage(
     """Show where a version comes from, back to the initial model."""
     with session(config, profile) as opened:
         models = opened.ledger.lineage(task, _version(opened, task, version))
+        agreed = opened.ledger.task(task).record.spec.agreement.purposes
     show(
         [model.model_dump(mode="json") for model in models],
         table(
             f"Lineage of {task}",
-            [">version", "digest", ">round", "contributions", "transaction"],
+            [">version", "digest", ">round", "may be used for", "contributions", "transaction"],
             [
                 (
                     model.version,
                     model.model_digest[:16],
                     model.round,
+                    _uses(model, agreed),
                     ", ".join(f"{c.msp} {c.weight}" for c in model.contributions) or "initial weights",
                     model.transaction_id[:16],
                 )
@@ -224,6 +231,16 @@ def _version(opened: Session, task: str, version: int | None) -> int:
         return version
     head = opened.ledger.task(task).head
     return head.version if head else 0
+
+
+def _document(model: ModelRecord, judged: tuple[EvaluationRecord, ...], agreed: Sequence[str]) -> dict[str, Any]:
+    allowed = list(model.allowed_uses(agreed))
+    return model.model_dump(mode="json") | {"evaluations": _evaluations(judged), "allowed_uses": allowed}
+
+
+def _uses(model: ModelRecord, agreed: Sequence[str]) -> str:
+    """What all agreements under which it and its ancestors were trained allow, and the one in force."""
+    return ", ".join(model.allowed_uses(agreed)) or "nothing"
 
 
 def _evaluations(judged: tuple[EvaluationRecord, ...]) -> list[dict[str, Any]]:

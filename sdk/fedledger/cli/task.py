@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fedledger.cli.agreement_warnings import warnings_of
 from fedledger.cli.output import Format, facts, show, table, tokens
 from fedledger.cli.session import (
     DEFAULT_CONFIG,
@@ -16,10 +17,14 @@ from fedledger.cli.session import (
     TaskArgument,
     session,
 )
-from fedledger.cli.task_text import agreement_of, document_of, open_amendment, said, state_of
+from fedledger.cli.shown import remember, was_shown
+from fedledger.cli.task_text import agreement_of, document_of, open_amendment, said, state_of, to_be_read, warnings
 from fedledger.errors import BadInputError
 from fedledger.identity.files import write_atomic
+from fedledger.identity.profile import Profile
 from fedledger.training import load_task
+from fedledger.training.comparison import differing, nearest
+from fedledger.training.specification import check_bounds
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
@@ -77,16 +82,51 @@ def approve(
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Give the organisation's consent (governor): compares with the package at hand, recomputes what privacy costs."""
+    """Give the organisation's consent (governor) to what ``task show`` has shown, or to a hash that is typed out;
+    recomputes what privacy costs."""
     with session(config, profile) as opened:
-        spec = _to_approve(opened.ledger.task(task), opened.profile.msp_id, spec_hash)
-        load_task(package or task).agree(spec)
+        view = opened.ledger.task(task)
+        spec = _to_approve(view, opened.profile.msp_id, spec_hash)
+        if spec_hash is None:
+            _check_was_shown(config, opened.profile, spec)
+        definition = load_task(package or task)
+        check_bounds(spec)
+        if spec_hash is None:
+            _check_weakens_nothing(spec, nearest(definition, spec), opened.profile.msp_id)
+        definition.agree(spec)
         record = opened.ledger.approve_task(task, spec.sha256())
     show(
         {"task": task, "spec_hash": spec.sha256(), "state": record.state},
         f"Approved {spec.sha256()[:16]}; task {task} is {record.state}.",
         output,
     )
+
+
+def _check_was_shown(config: Path, profile: Profile, spec: TaskSpec) -> None:
+    if not was_shown(config, profile.name, spec.sha256()):
+        raise BadInputError(
+            "NOT_SHOWN",
+            f"What would be approved of task {spec.task} has the hash {spec.sha256()}, which was never shown to "
+            f"{profile.name} here.",
+            "Read it with: fedledger task show, and approve again, or type out the hash that you have read: --hash.",
+        )
+
+
+def _check_weakens_nothing(spec: TaskSpec, package: TaskSpec, msp: str) -> None:
+    known = {rule.path for rule in warnings_of(package, msp)}
+    new = [rule for rule in warnings_of(spec, msp) if rule.path not in known]
+    if new:
+        raise BadInputError(
+            "WEAKENS",
+            f"Task {spec.task} protects less than the package at hand: {new[0].path}: {new[0].reason}"
+            + (f"; and {len(new) - 1} more." if len(new) > 1 else "."),
+            f"If that is wanted all the same, type out its hash: --hash {spec.sha256()}",
+        )
+
+
+def _candidates(view: TaskView) -> list[TaskSpec]:
+    """What may be approved: the open amendment, and the task itself."""
+    return [*(each.spec for each in view.amendments if each.state == "open"), view.record.spec]
 
 
 def _to_approve(view: TaskView, msp: str, spec_hash: str | None) -> TaskSpec:
@@ -96,11 +136,10 @@ def _to_approve(view: TaskView, msp: str, spec_hash: str | None) -> TaskSpec:
         BadInputError: ``SPEC_HASH`` when there is none of that hash.
     """
     record = view.record
-    proposed = [each.spec for each in view.amendments if each.state == "open"]
     if spec_hash is None:
         approved = any(each.msp == msp and each.covers(record.spec_hash) for each in view.consents)
-        return proposed[0] if approved and proposed else record.spec
-    found = next((spec for spec in (record.spec, *proposed) if spec.sha256() == spec_hash), None)
+        return _candidates(view)[0] if approved else record.spec
+    found = next((spec for spec in _candidates(view) if spec.sha256() == spec_hash), None)
     if found is None:
         raise BadInputError(
             "SPEC_HASH",
@@ -108,6 +147,14 @@ def _to_approve(view: TaskView, msp: str, spec_hash: str | None) -> TaskSpec:
             "Read them with: fedledger task show, and approve the hash that you have read.",
         )
     return found
+
+
+def _package_of(spec: TaskSpec, source: str) -> TaskSpec | None:
+    """What the package at hand makes of the same task; None where there is none, or it is another one's."""
+    try:
+        return nearest(load_task(source), spec)
+    except BadInputError:
+        return None
 
 
 def _ending(name: str, help_text: str) -> None:
@@ -122,6 +169,7 @@ def _ending(name: str, help_text: str) -> None:
             call = {
                 "reject": opened.ledger.reject_task,
                 "stop": opened.ledger.stop_task,
+                "continue": opened.ledger.continue_task,
                 "withdraw": opened.ledger.withdraw_consent,
             }[name]
             call(task, reason)
@@ -133,22 +181,35 @@ def _ending(name: str, help_text: str) -> None:
 
 _ending("reject", "Refuse a proposed task, or the open amendment of one that runs (governor).")
 _ending("stop", "Ask to stop a task; the majority stops it (governor).")
+_ending("continue", "Take the request to stop a task back (governor).")
 _ending("withdraw", "Withdraw the organisation's consent, from the next round on (governor).")
 
 
 @app.command("show")
 def show_task(
     task: TaskArgument,
+    package: PackageOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     profile: ProfileOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Show a task: what was agreed, by whom, and where it stands."""
+    """Show a task: what is agreed, every field in words, by whom, and where it stands; before it is approved how it
+    differs from the package at hand, what weakens protection, and what it means for this organisation."""
     with session(config, profile) as opened:
         view = opened.ledger.task(task)
         members = opened.ledger.members(task)
+        own = opened.profile
     spec = view.record.spec
+    msp = own.msp_id
+    newest = _candidates(view)[0]
+    undecided = view.record.state == "proposed" or newest != spec
+    compared = _package_of(newest, package or task) if undecided or package else None
+    first = to_be_read(view, newest, msp, compared) if undecided or package else warnings(spec, msp)
+    for shown in _candidates(view):
+        remember(config, own.name, shown.sha256())
     document = document_of(view) | {
+        "warnings": [{"field": rule.path, "reason": rule.reason} for rule in warnings_of(newest, msp)],
+        "differs_from_package": None if compared is None else list(differing(compared, newest)),
         "members": [
             {
                 "participant": member.member.participant,
@@ -159,12 +220,14 @@ def show_task(
                 "balance": member.balance / 1e6,
             }
             for member in members
-        ]
+        ],
     }
     consents = {consent.msp: consent for consent in view.consents}
     show(
         document,
         [
+            *open_amendment(view, msp)[:1],
+            *first,
             facts(agreement_of(spec) | {"state": state_of(view), "hash": view.record.spec_hash}),
             table(
                 "Organisations",
@@ -182,7 +245,6 @@ def show_task(
                     for msp in spec.organisations
                 ],
             ),
-            *open_amendment(view),
             table(
                 "Participants",
                 ["participant", "organisation", ">rounds", ">epsilon", ">reputation", ">tokens"],

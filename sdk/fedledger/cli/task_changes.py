@@ -62,7 +62,8 @@ def amend(
         proposed = _with_schedules(_with_own_budgets(proposed, own_budget or ()))
         amendment = opened.ledger.propose_amendment(proposed)
         view = opened.ledger.task(task)
-    show(amendment.model_dump(mode="json", by_alias=True), open_amendment(view), output)
+        msp = opened.profile.msp_id
+    show(amendment.model_dump(mode="json", by_alias=True), open_amendment(view, msp), output)
 
 
 def _with(spec: TaskSpec, fields: dict[str, Any], **tables: dict[str, Any]) -> TaskSpec:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-from fedledger.cli.output import MICRO, safe, tokens
+from fedledger.cli.agreement_warnings import warnings_of
+from fedledger.cli.agreement_words import differences, meaning, rows, words_of
+from fedledger.cli.output import safe
 from fedledger_chaincode.messages.records import ConsentRecord
-from fedledger_chaincode.messages.task import EvaluationTerms, OwnPrivacy, PrivacySpec, RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import TaskView
 
 
@@ -25,20 +26,51 @@ def said(consent: ConsentRecord | None, spec_hash: str) -> str:
     return f"{words} (suspended by vote)" if consent.suspended else words
 
 
-def open_amendment(view: TaskView) -> list[str]:
-    """What would change, in plain words."""
+def open_amendment(view: TaskView, msp: str = "") -> list[str]:
+    """What would change, every field in words, and what of it weakens protection."""
     amendment = next((each for each in view.amendments if each.state == "open"), None)
     if amendment is None:
         return []
-    before, after = agreement_of(view.record.spec), agreement_of(amendment.spec)
-    changed = [
-        f"  {name}: {safe(before[name])} -> {safe(after[name])}" for name in after if before[name] != after[name]
-    ]
     votes = f"{len(amendment.approved)} for it, {len(amendment.rejected)} against it"
     return [
         f"Amendment {amendment.number}, proposed by {amendment.proposer}, {votes}; hash {amendment.spec_hash}",
-        *changed,
+        *changes(view.record.spec, amendment.spec),
+        *warnings(amendment.spec, msp, view.record.spec),
     ]
+
+
+def changes(before: TaskSpec, after: TaskSpec) -> list[str]:
+    """Fields in which the second differs from the first, a line each."""
+    return [
+        f"  {safe(each.name)}: {safe(each.before) or 'nothing'} -> {safe(each.after) or 'nothing'}"
+        for each in differences(before, after)
+    ]
+
+
+def warnings(spec: TaskSpec, msp: str, known: TaskSpec | None = None) -> list[str]:
+    """What weakens protection, a line each; what is new against a specification that is known is marked."""
+    old = set() if known is None else {rule.path for rule in warnings_of(known, msp)}
+    return [
+        f"  WARNING{'' if known is None or rule.path in old else ' (new)'}: {words_of(rule.path).name}: {rule.reason}"
+        for rule in warnings_of(spec, msp)
+    ]
+
+
+def to_be_read(view: TaskView, spec: TaskSpec, msp: str, package: TaskSpec | None) -> list[str]:
+    """What an approver reads first: how the specification differs from the package at hand, and from the version
+    before; what weakens protection; what it means for the organisation."""
+    lines = []
+    if package is None:
+        lines.append("There is no package at hand to compare it with.")
+    elif differs := changes(package, spec):
+        lines += ["Other than the package at hand:", *differs]
+    else:
+        lines.append("Every field is as the package at hand has it.")
+    if spec != view.record.spec:
+        lines += ["Other than the version before:", *changes(view.record.spec, spec)]
+    found = warnings(spec, msp, package)
+    lines += ["What weakens protection:", *found] if found else ["No rule finds that it weakens protection."]
+    return [*lines, f"What it means for {msp}:", *(f"  {safe(sentence)}" for sentence in meaning(spec, msp))]
 
 
 def document_of(view: TaskView) -> dict[str, Any]:
@@ -59,69 +91,5 @@ def document_of(view: TaskView) -> dict[str, Any]:
 
 
 def agreement_of(spec: TaskSpec) -> dict[str, object]:
-    return {
-        "task": spec.task,
-        "title": spec.title,
-        "purpose": spec.purpose,
-        "allowed uses": ", ".join(spec.agreement.purposes),
-        "examples": f"at least {spec.agreement.minimum_examples}, told in steps of {spec.agreement.example_step}",
-        "evaluations": _evaluations(spec.agreement.evaluations),
-        "ends": _end(spec),
-        "model": f"{spec.model.model_id}, {spec.model.parameter_count} parameters",
-        "training": f"{spec.training.algorithm}, {spec.training.rounds} rounds",
-        "privacy": _privacy(spec.privacy),
-        **{f"privacy of {own.msp}": _own_privacy(own) for own in spec.own_privacy},
-        "aggregation": f"{spec.aggregation.n} validators of which {spec.aggregation.tolerated_faults} may be faulty; "
-        f"clip norm {spec.aggregation.clip_norm / 1e6:g}",
-        "trust weighting": _trust(spec.robustness),
-        "incentive": f"{tokens(spec.incentive.reward_per_round)} tokens a round",
-    }
-
-
-def _privacy(privacy: PrivacySpec) -> str:
-    if privacy.mechanism == "none":
-        return "none"
-    return (
-        f"{privacy.mechanism}, noise multiplier {privacy.noise_multiplier / 1e6:g}, sampling "
-        f"{privacy.sampling_rate / 1e6:g}, {privacy.steps_per_round} steps a round; epsilon budget "
-        f"{privacy.epsilon_budget / 1e6:g} at delta {privacy.delta_pico / 1e12:g}"
-    )
-
-
-def _own_privacy(own: OwnPrivacy) -> str:
-    judged = "" if own.agreement_factor == MICRO else f"; agreement divided by {own.agreement_factor / MICRO:g}"
-    return _privacy(own.privacy) + judged
-
-
-def _evaluations(terms: EvaluationTerms) -> str:
-    """What is published of held-out records."""
-    if terms.published == "none":
-        return "none: nothing is published of how models do on held-out records"
-    steps = f"figures in steps of {terms.figure_step / MICRO:g}, numbers of records in steps of {terms.count_step}"
-    of = "of every version" if terms.every == 1 else f"of every {terms.every}th version"
-    if terms.published == "rounded":
-        return f"{of}, rounded: {steps}; without noise"
-    return (
-        f"{of}, with noise of multiplier {terms.noise_multiplier / MICRO:g}: {steps}; epsilon of a held-out record "
-        f"{terms.epsilon_schedule[-1] / MICRO:g} after {len(terms.epsilon_schedule)}"
-    )
-
-
-def _end(spec: TaskSpec) -> str:
-    ends_at = spec.agreement.ends_at
-    rounds = f"after {spec.training.rounds} rounds"
-    return (
-        rounds
-        if ends_at is None
-        else f"{rounds}, at the latest {datetime.fromtimestamp(ends_at, UTC):%Y-%m-%d %H:%M} UTC"
-    )
-
-
-def _trust(robustness: RobustnessSpec) -> str:
-    if robustness.trust_weighting == "off":
-        return "off: every accepted update counts by its examples"
-    data = f", reference data {robustness.reference_digest[:16]}" if robustness.reference_digest else ""
-    return (
-        f"{robustness.trust_weighting}{data}; nothing up to an agreement of {robustness.no_trust / 1e6:g}, "
-        f"fully from {robustness.full_trust / 1e6:g} on"
-    )
+    """Every field in words."""
+    return {row.name: row.words for row in rows(spec)}

@@ -40,3 +40,24 @@ def show_wallet(
         ),
         output,
     )
+
+
+@app.command()
+def reclaim(
+    task: TaskArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    profile: ProfileOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Take all stakes home after withdrawing, or when suspended: participants leave, the validator goes on unpaid
+    (governor)."""
+    with session(config, profile) as opened:
+        left = opened.ledger.reclaim_stakes(task)
+        wallet = opened.ledger.wallet(task, opened.profile.msp_id)
+    held = sum(account.balance for account in wallet.accounts if account.account.startswith("stake:"))
+    still = f"; {exactly(held)} are held for accusations" if held else ""
+    show(
+        {"msp": wallet.msp, "left": [member.participant for member in left], "held": held / MICRO},
+        f"The stakes of {wallet.msp} in {task} are on its account, {len(left)} participants have left{still}.",
+        output,
+    )

@@ -16,6 +16,7 @@ from fabric_protos.common import common_pb2
 from google.protobuf.message import DecodeError
 
 from fedledger.gateway.envelopes import (
+    ChaincodeName,
     EmittedEvent,
     Endorsement,
     EndorserTransaction,
@@ -23,6 +24,7 @@ from fedledger.gateway.envelopes import (
     Response,
     parse_envelope_header,
     proposal_hash,
+    recorded_id,
     transaction_id_of,
 )
 from fedledger.gateway.errors import BlockFormatError
@@ -42,6 +44,7 @@ from fedledger.gateway.read_write_sets import (
 
 __all__ = [
     "BlockSignature",
+    "ChaincodeName",
     "CollectionReadWriteSet",
     "EmittedEvent",
     "Endorsement",
@@ -63,12 +66,14 @@ __all__ = [
     "data_hash",
     "header_bytes",
     "header_hash",
+    "is_config",
     "last_config_index",
     "parse_block",
     "parse_envelope_header",
     "parse_read_write_sets",
     "proposal_hash",
     "recorded_commit_hash",
+    "recorded_id",
     "signed_block_bytes",
     "state_updates_bytes",
     "transaction_id_of",
@@ -113,6 +118,16 @@ def parse_block(block_bytes: bytes) -> Any:
     if not block.HasField("header"):
         raise BlockFormatError("MALFORMED_BLOCK", "The block has no header.")
     return block
+
+
+def is_config(block: Any) -> bool:
+    """Whether a block's one transaction is a channel configuration."""
+    if len(block.data.data) != 1:
+        return False
+    try:
+        return int(parse_envelope_header(block.data.data[0]).type) == int(common_pb2.CONFIG)
+    except BlockFormatError:
+        return False
 
 
 def header_bytes(header: Any) -> bytes:

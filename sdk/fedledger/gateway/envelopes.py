@@ -1,6 +1,6 @@
 """What an ordered envelope says, as values: who asked for what, and what the endorsers answered.
 
-Refuses envelopes that contradict themselves; does not judge signatures, certificates or policies.
+Refuses envelopes that no peer could read; does not judge signatures, certificates or policies.
 Formats: fabric-protos, ``common/common.proto``, ``peer/transaction.proto``, ``peer/proposal.proto``.
 """
 
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from fedledger.gateway.errors import BlockFormatError
 from fedledger.gateway.read_write_sets import NamespaceReadWriteSet, parse_read_write_sets
+from fedledger.gateway.wire import parse_message
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ class Endorsement:
 
 
 @dataclass(frozen=True)
+class ChaincodeName:
+    """A chaincode and its version."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Response:
     """The contract's answer: an HTTP-like status, a message and the result."""
 
@@ -71,11 +80,19 @@ class EndorserTransaction:
     payload: bytes
     signature: bytes
     chaincode_name: str
+    """By the channel header, which peers go by; empty when it names none."""
+    proposed_by: EnvelopeHeader
+    """The same headers with the action's own signature header: creator and nonce as the endorsers saw them."""
+    named_in_input: str
+    """The chaincode that the input names, to which peers pay no heed."""
     arguments: tuple[bytes, ...]
+    """Empty where the input cannot be read."""
     proposal_response_payload: bytes
     endorsements: tuple[Endorsement, ...]
     proposal_hash: bytes
     expected_proposal_hash: bytes
+    answered_by: ChaincodeName | None
+    """What the endorsers say ran; None when they do not say."""
     response: Response
     event: EmittedEvent | None
     results: bytes
@@ -96,6 +113,12 @@ class EndorserTransaction:
         """The name of the transaction function, the first argument; empty when there is none."""
         return self.arguments[0].decode(errors="replace") if self.arguments else ""
 
+    @property
+    def is_consistent(self) -> bool:
+        """Whether everything in it names one chaincode and one client, as honest clients have it."""
+        ran = "" if self.answered_by is None else self.answered_by.name
+        return self.header == self.proposed_by and self.chaincode_name == self.named_in_input == ran != ""
+
     def endorsed_bytes(self, endorsement: Endorsement) -> bytes:
         """Return what ``endorsement.signature`` signs: the proposal response payload, then the endorser."""
         return self.proposal_response_payload + endorsement.endorser
@@ -104,8 +127,8 @@ class EndorserTransaction:
     def parse(cls, envelope: bytes) -> EndorserTransaction:
         """Parse the bytes of an ``Envelope`` of type ENDORSER_TRANSACTION.
 
-        Raises ``BlockFormatError``: ``MALFORMED_ENVELOPE`` when bytes do not parse, the type is another, there is
-        not exactly one action, or the chaincode's name differs between header, input and result;
+        Takes what a Fabric peer takes, with names that differ among its parts too. Raises ``BlockFormatError``:
+        ``MALFORMED_ENVELOPE`` when bytes do not parse, the type is another, or there is not exactly one action;
         ``MALFORMED_READ_WRITE_SET``.
         """
         try:
@@ -117,7 +140,7 @@ class EndorserTransaction:
 def parse_envelope_header(envelope: bytes) -> EnvelopeHeader:
     """Parse the headers of any envelope, configuration included; raises ``BlockFormatError``."""
     try:
-        return _header(common_pb2.Payload.FromString(common_pb2.Envelope.FromString(envelope).payload).header)
+        return _header(parse_message(common_pb2.Payload, parse_message(common_pb2.Envelope, envelope).payload).header)
     except DecodeError as error:
         raise _malformed("its bytes do not parse") from error
 
@@ -125,6 +148,23 @@ def parse_envelope_header(envelope: bytes) -> EnvelopeHeader:
 def transaction_id_of(nonce: bytes, creator: bytes) -> str:
     """Return hex of SHA-256(nonce || creator), the id that Fabric demands (``protoutil/txutils.go``)."""
     return hashlib.sha256(nonce + creator).hexdigest()
+
+
+def recorded_id(envelope: bytes) -> str:
+    """Return the id under which a peer keeps an envelope: the one it claims, or that of its nonce and creator.
+
+    Empty when it has no headers that can be read. Whatever is ordered takes its id away from those behind it, valid or
+    not (``protoutil/txutils.go``, ``GetOrComputeTxIDFromEnvelope``).
+    """
+    try:
+        payload = parse_message(common_pb2.Payload, parse_message(common_pb2.Envelope, envelope).payload)
+        channel = parse_message(common_pb2.ChannelHeader, payload.header.channel_header)
+        if not payload.HasField("header") or channel.tx_id:
+            return str(channel.tx_id)
+        header = _header(payload.header)
+    except DecodeError:
+        return ""
+    return header.expected_transaction_id
 
 
 def proposal_hash(channel_header: bytes, signature_header: bytes, chaincode_proposal_payload: bytes) -> bytes:
@@ -136,49 +176,59 @@ def proposal_hash(channel_header: bytes, signature_header: bytes, chaincode_prop
 
 
 def _parse(envelope_bytes: bytes) -> EndorserTransaction:
-    envelope = common_pb2.Envelope.FromString(envelope_bytes)
-    payload = common_pb2.Payload.FromString(envelope.payload)
+    envelope = parse_message(common_pb2.Envelope, envelope_bytes)
+    payload = parse_message(common_pb2.Payload, envelope.payload)
     header = _header(payload.header)
     if header.type != common_pb2.ENDORSER_TRANSACTION:
         raise _malformed(f"its type is {header.type}, not ENDORSER_TRANSACTION")
-    actions = transaction_pb2.Transaction.FromString(payload.data).actions
+    actions = parse_message(transaction_pb2.Transaction, payload.data).actions
     if len(actions) != 1:
         raise _malformed(f"it has {len(actions)} actions instead of one")
-    if actions[0].header != payload.header.signature_header:
-        raise _malformed("its action was signed by another header than the envelope's")
-    action = transaction_pb2.ChaincodeActionPayload.FromString(actions[0].payload)
-    spec = chaincode_pb2.ChaincodeInvocationSpec.FromString(
-        proposal_pb2.ChaincodeProposalPayload.FromString(action.chaincode_proposal_payload).input
-    ).chaincode_spec
-    answer = proposal_response_pb2.ProposalResponsePayload.FromString(action.action.proposal_response_payload)
-    result = proposal_pb2.ChaincodeAction.FromString(answer.extension)
-    asked = proposal_pb2.ChaincodeHeaderExtension.FromString(
-        common_pb2.ChannelHeader.FromString(payload.header.channel_header).extension
+    action = parse_message(transaction_pb2.ChaincodeActionPayload, actions[0].payload)
+    spec = _invocation(action.chaincode_proposal_payload)
+    answer = parse_message(proposal_response_pb2.ProposalResponsePayload, action.action.proposal_response_payload)
+    result = parse_message(proposal_pb2.ChaincodeAction, answer.extension)
+    asked = parse_message(
+        proposal_pb2.ChaincodeHeaderExtension,
+        parse_message(common_pb2.ChannelHeader, payload.header.channel_header).extension,
     ).chaincode_id.name
-    if not asked or {asked, spec.chaincode_id.name, result.chaincode_id.name} != {asked}:
-        raise _malformed("the chaincode's name differs between its header, its input and its result")
+    proposed = common_pb2.Header(channel_header=payload.header.channel_header, signature_header=actions[0].header)
+    ran = result.chaincode_id
+    read_write_sets = parse_read_write_sets(result.results)
     return EndorserTransaction(
         header=header,
         payload=envelope.payload,
         signature=envelope.signature,
         chaincode_name=asked,
+        proposed_by=_header(proposed),
+        named_in_input=spec.chaincode_id.name,
         arguments=tuple(spec.input.args),
         proposal_response_payload=action.action.proposal_response_payload,
         endorsements=tuple(Endorsement(e.endorser, e.signature) for e in action.action.endorsements),
         proposal_hash=answer.proposal_hash,
         expected_proposal_hash=proposal_hash(
-            payload.header.channel_header, payload.header.signature_header, action.chaincode_proposal_payload
+            payload.header.channel_header, actions[0].header, action.chaincode_proposal_payload
         ),
+        answered_by=ChaincodeName(ran.name, ran.version) if result.HasField("chaincode_id") else None,
         response=Response(result.response.status, result.response.message, result.response.payload),
         event=_event(result.events),
         results=result.results,
-        read_write_sets=parse_read_write_sets(result.results),
+        read_write_sets=read_write_sets,
     )
 
 
+def _invocation(proposal_payload: bytes) -> Any:
+    """The ``ChaincodeSpec`` of a proposal; an empty one where the bytes are none: peers do not read them again."""
+    try:
+        request = parse_message(proposal_pb2.ChaincodeProposalPayload, proposal_payload)
+        return parse_message(chaincode_pb2.ChaincodeInvocationSpec, request.input).chaincode_spec
+    except DecodeError:
+        return chaincode_pb2.ChaincodeSpec()
+
+
 def _header(header: Any) -> EnvelopeHeader:
-    channel = common_pb2.ChannelHeader.FromString(header.channel_header)
-    signature = common_pb2.SignatureHeader.FromString(header.signature_header)
+    channel = parse_message(common_pb2.ChannelHeader, header.channel_header)
+    signature = parse_message(common_pb2.SignatureHeader, header.signature_header)
     return EnvelopeHeader(
         type=channel.type,
         channel_id=channel.channel_id,
@@ -193,7 +243,7 @@ def _header(header: Any) -> EnvelopeHeader:
 def _event(event_bytes: bytes) -> EmittedEvent | None:
     if not event_bytes:
         return None
-    event = chaincode_event_pb2.ChaincodeEvent.FromString(event_bytes)
+    event = parse_message(chaincode_event_pb2.ChaincodeEvent, event_bytes)
     return EmittedEvent(event.chaincode_id, event.tx_id, event.event_name, event.payload)
 
 

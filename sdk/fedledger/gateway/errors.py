@@ -34,11 +34,19 @@ _REMEDIES = {
 }
 _STORE_ELSEWHERE = "Send less at once: large data belongs into the artifact store, and its digest onto the ledger."
 CERTIFICATE_EXPIRED = "CERTIFICATE_EXPIRED"
+TOO_MANY_CALLS = "TOO_MANY_CALLS"
+_KEEP_STREAMS = (
+    "The peer also counts event streams that clients have closed, until its next event would have gone to them. Wait"
+    " for the next transactions, or ask whoever runs the peer to raise peer.limits.concurrency; keep one stream open"
+    " instead of opening many."
+)
 CLOSED, FORKED = "CLOSED", "FORKED"
 """What this process itself has done to its connection."""
 _RECOGNISED = (
     ("incorrect timestamp", "CLOCK_SKEW", "Set this machine's clock and try again.", ExitCode.FAILED),
     ("client identity expired", CERTIFICATE_EXPIRED, "Renew the certificate at your CA.", ExitCode.CONNECTION),
+    ("exceeding concurrency limit", TOO_MANY_CALLS, _KEEP_STREAMS, ExitCode.CONNECTION),
+    ("too many streams are open", TOO_MANY_CALLS, _KEEP_STREAMS, ExitCode.CONNECTION),
     ("exceeds maximum allowed", "TRANSACTION_TOO_LARGE", _STORE_ELSEWHERE, ExitCode.FAILED),
     ("message larger than max", "MESSAGE_TOO_LARGE", _STORE_ELSEWHERE, ExitCode.FAILED),
 )

@@ -23,6 +23,7 @@ from fedledger.gateway.events import BlockEventsRequest, ChaincodeEventsRequest,
 from fedledger.gateway.identity import Hash, Identity, Signer, SigningIdentity, hash_for
 from fedledger.gateway.network import Network
 from fedledger.gateway.proposal import Proposal
+from fedledger.gateway.shared_stream import SharedStreams
 from fedledger.gateway.transaction import Transaction
 
 
@@ -77,6 +78,7 @@ class Gateway:
         self._close_connection = close_connection
         self._streams: weakref.WeakSet[CloseableIterator[Any]] = weakref.WeakSet()
         self._streams_lock = threading.Lock()
+        self._shared = SharedStreams()
 
     @property
     def identity(self) -> Identity:
@@ -91,6 +93,7 @@ class Gateway:
             channel,
             tls_client_certificate_hash=self._tls_client_certificate_hash,
             opened=self._track,
+            shared=self._shared,
         )
 
     def new_proposal(self, proposal_bytes: bytes) -> Proposal:

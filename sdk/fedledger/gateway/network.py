@@ -20,6 +20,7 @@ from fedledger.gateway.events import (
     deliver_envelope,
 )
 from fedledger.gateway.identity import SigningIdentity
+from fedledger.gateway.shared_stream import SharedStreams
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class Network:
     A ``checkpoint`` that has a position beats ``start_block``. ``end_block`` is included. With ``reconnect`` a stream
     that breaks off is opened again behind the last value that it gave, at whichever gateway answers; it must be told
     where to start (``NO_START``), since nobody knows where it broke off before its first value.
+
+    All who read a chaincode's events from now on share one stream, which stays open until the gateway is closed.
     """
 
     def __init__(
@@ -40,13 +43,18 @@ class Network:
         *,
         tls_client_certificate_hash: bytes,
         opened: Callable[[CloseableIterator[Any]], None],
+        shared: SharedStreams,
     ) -> None:
-        """``opened`` is told of each stream, so that the gateway can close it."""
+        """Args:
+        opened: is told of each stream, so that the gateway can close it.
+        shared: the streams that all networks of the gateway have together.
+        """
         self._client = client
         self._signing_identity = signing_identity
         self._name = name
         self._tls_client_certificate_hash = tls_client_certificate_hash
         self._opened = opened
+        self._shared = shared
 
     @property
     def name(self) -> str:
@@ -66,6 +74,11 @@ class Network:
         reconnect: bool = False,
     ) -> CloseableIterator[ChaincodeEvent]:
         """Read the events of valid transactions in the ledger's order, without end; raises ``EventsError``."""
+        if start_block is None and not reconnect and (checkpoint is None or checkpoint.block_number is None):
+            return self._shared.listen(
+                (self._name, chaincode),
+                lambda: self._track(self.new_chaincode_events_request(chaincode).get_events()),
+            )
         return self._stream(
             lambda place: self.new_chaincode_events_request(
                 chaincode, start_block=start_block, checkpoint=place

@@ -80,7 +80,8 @@ class Proposal:
             transaction = Transaction(self._client, self._signing_identity, prepared)
         except BlockFormatError as error:
             raise self._foreign() from error
-        if {transaction.content.proposal_hash, transaction.content.expected_proposal_hash} != {self._hash}:
+        content = transaction.content
+        if not content.is_consistent or {content.proposal_hash, content.expected_proposal_hash} != {self._hash}:
             raise self._foreign()
         return transaction
 

@@ -1,11 +1,13 @@
 """What a transaction read and wrote, as values; refuses results that are no key-value read-write set.
 
 The format is Fabric's ``rwset.TxReadWriteSet`` with one ``kvrwset.KVRWSet`` per namespace (fabric-protos,
-``ledger/rwset``). Whether the reads still hold is for a validator to say, not for this module.
+``ledger/rwset``); peers read it whatever data model it names. Whether the reads still hold is for a validator to say,
+not for this module.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,9 @@ from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 from google.protobuf.message import DecodeError
 
 from fedledger.gateway.errors import BlockFormatError
+from fedledger.gateway.wire import parse_message
+
+_HASH_OF_NOTHING = hashlib.sha256().digest()
 
 
 @dataclass(frozen=True, order=True)
@@ -97,12 +102,14 @@ class HashedWrite:
 
 @dataclass(frozen=True)
 class CollectionReadWriteSet:
-    """Reads and writes of one private data collection, by hashes; its metadata writes are left out."""
+    """Reads and writes of one private data collection, by hashes."""
 
     collection_name: str
     reads: tuple[HashedRead, ...]
     writes: tuple[HashedWrite, ...]
     private_data_hash: bytes
+    sets_metadata: bool = False
+    """Whether it gives any key metadata, such as an endorsement policy."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +130,14 @@ def parse_read_write_sets(results: bytes) -> tuple[NamespaceReadWriteSet, ...]:
     Raises ``BlockFormatError`` (``MALFORMED_READ_WRITE_SET``).
     """
     try:
-        message = rwset_pb2.TxReadWriteSet.FromString(results)
-        if message.data_model != rwset_pb2.TxReadWriteSet.KV:
-            raise _malformed(f"its data model {message.data_model} is not KV")
+        message = parse_message(rwset_pb2.TxReadWriteSet, results)
         return tuple(_namespace(entry) for entry in message.ns_rwset)
     except DecodeError as error:
         raise _malformed("its bytes do not parse") from error
 
 
 def _namespace(entry: Any) -> NamespaceReadWriteSet:
-    kv = kv_rwset_pb2.KVRWSet.FromString(entry.rwset)
+    kv = parse_message(kv_rwset_pb2.KVRWSet, entry.rwset)
     return NamespaceReadWriteSet(
         namespace=entry.namespace,
         reads=tuple(_read(read) for read in kv.reads),
@@ -149,16 +154,21 @@ def _namespace(entry: Any) -> NamespaceReadWriteSet:
 
 
 def _collection(entry: Any) -> CollectionReadWriteSet:
-    hashed = kv_rwset_pb2.HashedRWSet.FromString(entry.hashed_rwset)
+    hashed = parse_message(kv_rwset_pb2.HashedRWSet, entry.hashed_rwset)
     return CollectionReadWriteSet(
         collection_name=entry.collection_name,
         reads=tuple(HashedRead(read.key_hash, _version(read)) for read in hashed.hashed_reads),
         writes=tuple(
-            HashedWrite(write.key_hash, None if write.is_delete or write.is_purge else write.value_hash, write.is_purge)
-            for write in hashed.hashed_writes
+            HashedWrite(write.key_hash, _hashed_value(write), write.is_purge) for write in hashed.hashed_writes
         ),
         private_data_hash=entry.pvt_rwset_hash,
+        sets_metadata=bool(hashed.metadata_writes),
     )
+
+
+def _hashed_value(write: Any) -> bytes | None:
+    """None for a private key that is deleted, which a value of no bytes does too."""
+    return None if write.is_delete or write.value_hash in (b"", _HASH_OF_NOTHING) else write.value_hash
 
 
 def _range_query(query: Any) -> RangeQuery:
@@ -177,10 +187,6 @@ def _range_query(query: Any) -> RangeQuery:
 
 def _read(read: Any) -> Read:
     return Read(read.key, _version(read))
-
-
-def _write(write: Any) -> Write:
-    return Write(write.key, None if write.is_delete or not write.value else write.value)
 
 
 def _version(read: Any) -> Version | None:

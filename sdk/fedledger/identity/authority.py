@@ -1,7 +1,7 @@
 """What a certificate authority issues: its own certificate, leaves with a NodeOU role, revocation lists.
 
-Refuses nothing about who asks: that is the caller's to decide. Everything is signed until S is low, because
-Fabric rewrites high-S certificates on reading and the identity's bytes would then differ.
+Refuses nothing about who asks: that is the caller's to decide. Everything is signed until S is low: Fabric reads a
+certificate with a high S as its twin, so that a peer's identity would not be the bytes in its file.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from fedledger.identity.certificate import ATTRIBUTES, read_attributes
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.keys import PrivateKey, PublicKey, has_low_s, supported_public_key
 
-ATTRIBUTES_OID = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
+ATTRIBUTES_OID = x509.ObjectIdentifier(ATTRIBUTES)
 """Fabric CA's certificate extension: the raw JSON ``{"attrs": {name: value}}``."""
 
 UNREADABLE = (
@@ -219,21 +220,7 @@ def certificate_attributes(certificate: x509.Certificate) -> dict[str, str]:
         extension = certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID).value
     except x509.ExtensionNotFound:
         return {}
-    try:
-        attributes = json.loads(extension.public_bytes())["attrs"]
-        if isinstance(attributes, dict) and all(isinstance(value, str) for value in attributes.values()):
-            return attributes
-    except (ValueError, KeyError, TypeError) as error:
-        raise _bad_attributes() from error
-    raise _bad_attributes()
-
-
-def _bad_attributes() -> IdentityError:
-    return IdentityError(
-        "BAD_ATTRIBUTES",
-        'The certificate\'s attribute extension is not {"attrs": {name: text}}.',
-        "Enrol again at the organisation's Fabric CA.",
-    )
+    return read_attributes(extension.public_bytes())
 
 
 def _malformed(message: str) -> IdentityError:

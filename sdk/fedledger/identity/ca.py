@@ -28,6 +28,7 @@ from fedledger.identity.authority import (
     load_certificate,
 )
 from fedledger.identity.ca_session import CaError, CaSession, understood
+from fedledger.identity.certificate import load_pem
 from fedledger.identity.chain import TrustAnchors
 from fedledger.identity.keys import KeyType, PrivateKey, generate_key
 from fedledger.identity.wallet import Credentials, load_certificates
@@ -236,7 +237,7 @@ def _checked(certificate: bytes, chain: bytes, enrollment_id: str, key: PrivateK
         raise _protocol(f"The CA returned a certificate for {_common_name(parsed)}, not for {enrollment_id}.")
     roots = [certificate_pem(ca) for ca in authorities if ca.subject == ca.issuer]
     intermediates = [certificate_pem(ca) for ca in authorities if ca.subject != ca.issuer]
-    TrustAnchors.load(enrollment_id, roots, intermediates, ()).chain(parsed)
+    TrustAnchors.load(enrollment_id, roots, intermediates, ()).certified(load_pem(certificate))
     return Credentials(parsed, key, authorities)
 
 

@@ -8,9 +8,8 @@ from fedledger.errors import AccessError
 class IdentityError(AccessError):
     """An identity, a signature or an MSP definition is refused.
 
-    Codes: ``MALFORMED_IDENTITY``, ``WRONG_MSP``, ``UNKNOWN_ISSUER``, ``BAD_CERTIFICATE``, ``EXPIRED``,
-    ``NOT_YET_VALID``, ``REVOKED``, ``BAD_NODE_OU``, ``BAD_ATTRIBUTES``, ``HIGH_S_CERTIFICATE``,
-    ``UNSUPPORTED_KEY``, ``BAD_KEY``, ``BAD_SIGNATURE``, ``HIGH_S_SIGNATURE``,
+    Codes: ``MALFORMED_IDENTITY``, ``WRONG_MSP``, ``UNKNOWN_ISSUER``, ``BAD_CERTIFICATE``, ``EXPIRED``, ``REVOKED``,
+    ``BAD_NODE_OU``, ``BAD_ATTRIBUTES``, ``UNSUPPORTED_KEY``, ``BAD_KEY``, ``BAD_SIGNATURE``, ``HIGH_S_SIGNATURE``,
     ``KEY_EXPOSED``, ``KEY_MISMATCH``, ``WALLET_MISSING``, ``MALFORMED_MSP``, ``UNSUPPORTED_MSP``.
     """
 

@@ -1,7 +1,8 @@
-"""Keys and signatures as Fabric takes them: P-256, P-384 and Ed25519; refuses ECDSA with a high S.
+"""Keys and signatures as Fabric takes them; refuses ECDSA with a high S, and other keys for what is made here.
 
 An ECDSA signature (r, s) and its twin (r, n - s) both verify; Fabric accepts only s <= n/2, so that only the
-signer can produce a second valid encoding (hyperledger/fabric, ``bccsp/utils/ecdsa.go``).
+signer can produce a second pair (fabric-lib-go, ``bccsp/utils/ecdsa.go``). Keys made here are P-256, P-384 or Ed25519;
+of others' Fabric takes P-224 and P-521 as well.
 """
 
 from __future__ import annotations
@@ -14,22 +15,27 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from fedledger.identity import der
+from fedledger.identity.der import DerError, Reader
 from fedledger.identity.errors import IdentityError
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
-# Order n of the base point (SEC 2, sections 2.4.2 and 2.5.1).
+# Order n of the base point (SEC 2, sections 2.3.2, 2.4.2, 2.5.1 and 2.6.1).
 _ORDERS = {
+    "secp224r1": 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFF16A2E0B8F03E13DD29455C5C2A3D,
     "secp256r1": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     "secp384r1": int(
         "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16
     ),
+    "secp521r1": (1 << 521) - 0x5AE79787C40D069948033FEB708F65A2FC44A36477663B851449048E16EC79BF7,
 }
+_OWN_CURVES = ("secp256r1", "secp384r1")
 
 
 class KeyType(StrEnum):
-    """Kinds of keys that Fabric 3 accepts for identities."""
+    """Kinds of keys that are made here."""
 
     P256 = "P-256"
     P384 = "P-384"
@@ -70,7 +76,7 @@ def supported_public_key(key: object) -> PublicKey:
     """Return ``key`` if it is P-256, P-384 or Ed25519; otherwise raises ``UNSUPPORTED_KEY``."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _ORDERS:
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _OWN_CURVES:
         return key
     raise _unsupported(key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__)
 
@@ -86,17 +92,21 @@ def public_key_der(key: PublicKey) -> bytes:
 
 
 def has_low_s(signature: bytes, key: PublicKey) -> bool:
-    """Tell whether a DER signature that ``key`` verifies has s <= n/2; Ed25519 has no such twin.
+    """Tell whether a signature has s <= n/2 by the curve of ``key``; Ed25519 has no such twin.
 
-    Raises ``BAD_SIGNATURE`` when the bytes are no DER signature.
+    Raises ``BAD_SIGNATURE`` when the bytes hold no r and s.
     """
     if isinstance(key, ed25519.Ed25519PublicKey):
         return True
-    try:
-        _, s = decode_dss_signature(signature)
-    except ValueError as error:
-        raise _bad_signature("The signature is not an ASN.1 DER sequence of r and s.") from error
-    return s <= _ORDERS[key.curve.name] >> 1
+    return _numbers(signature)[1] <= _ORDERS[key.curve.name] >> 1
+
+
+def with_low_s(signature: bytes, key: PublicKey) -> bytes:
+    """Return the signature, or its twin where its S is high; raises as ``has_low_s``."""
+    if isinstance(key, ed25519.Ed25519PublicKey) or has_low_s(signature, key):
+        return signature
+    r, s = _numbers(signature)
+    return encode_dss_signature(r, _ORDERS[key.curve.name] - s)
 
 
 def sign(key: PrivateKey, message: bytes) -> bytes:
@@ -112,7 +122,8 @@ def verify(key: PublicKey, message: bytes, signature: bytes) -> None:
     """Check a signature as a Fabric MSP does; returns nothing, raises ``IdentityError``.
 
     Fabric's MSP hashes with SHA-256 whatever the curve (``msp/identities.go``, ``getHashOpt``), so a P-384
-    key signs a SHA-256 digest too. Codes: ``HIGH_S_SIGNATURE``, ``BAD_SIGNATURE``.
+    key signs a SHA-256 digest too. It looks at r and s alone, so that bytes behind them mean nothing. Codes:
+    ``HIGH_S_SIGNATURE``, ``BAD_SIGNATURE``.
     """
     if not has_low_s(signature, key):
         raise IdentityError(
@@ -124,9 +135,26 @@ def verify(key: PublicKey, message: bytes, signature: bytes) -> None:
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, message)
         else:
-            key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+            key.verify(canonical(signature), message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
         raise _bad_signature("The signature does not match the message and the certificate's key.") from error
+
+
+def canonical(signature: bytes) -> bytes:
+    """Return the one DER encoding of an ECDSA signature's numbers; raises ``BAD_SIGNATURE``."""
+    return encode_dss_signature(*_numbers(signature))
+
+
+def _numbers(signature: bytes) -> tuple[int, int]:
+    """r and s, both positive."""
+    try:
+        reader = Reader(signature).inside(der.SEQUENCE)
+        r, s = reader.integer(), reader.integer()
+    except DerError as error:
+        raise _bad_signature("The signature is not an ASN.1 DER sequence of r and s.") from error
+    if r <= 0 or s <= 0:
+        raise _bad_signature("The signature has a number that is not positive.")
+    return r, s
 
 
 def _bad_signature(message: str) -> IdentityError:

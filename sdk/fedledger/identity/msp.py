@@ -1,27 +1,31 @@
 """An organisation's MSP: whose certificates count, read from and written to Fabric's ``FabricMSPConfig``.
 
-Refuses an identity that does not chain to the organisation's roots, is outside its validity, is revoked, or
-does not carry exactly one NodeOU role; refuses MSP definitions that Fabric would load and silently not
-enforce. The rules are those of hyperledger/fabric, ``msp/mspimplvalidate.go`` and ``msp/identities.go``.
+Refuses an identity that does not chain to the organisation's CAs, is revoked, or does not carry exactly one NodeOU
+role where roles are told apart. The rules are those of hyperledger/fabric, ``msp``; what differs is listed on the
+reference page about identities. A definition is judged as Fabric judges it (``from_proto``); one that is made here has
+to be one that Fabric would enforce.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
-from types import MappingProxyType
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from fabric_protos.msp import identities_pb2, msp_config_pb2
 from google.protobuf.message import DecodeError
 
-from fedledger.identity.authority import UNREADABLE, NodeRole, certificate_attributes, load_certificate
-from fedledger.identity.chain import TrustAnchors
+from fedledger.gateway.wire import parse_message
+from fedledger.identity import certificate as x509
+from fedledger.identity.authority import NodeRole
+from fedledger.identity.certificate import Certificate
+from fedledger.identity.chain import CertificatePool, Chain, TrustAnchors, with_low_s
 from fedledger.identity.errors import IdentityError, malformed_msp
-from fedledger.identity.keys import PublicKey, supported_public_key, verify
+from fedledger.identity.keys import PublicKey, verify
 
 CACHED_IDENTITIES = 4096
 """How many validated identities an MSP remembers: validation is asked for with every transaction."""
@@ -37,86 +41,121 @@ class NodeOu:
 
 @dataclass(frozen=True)
 class NodeOus:
-    """The four units by which Fabric tells clients, peers, admins and orderers apart."""
+    """The units by which Fabric tells clients, peers, admins and orderers apart; None for a role without one."""
 
-    client: NodeOu = NodeOu(NodeRole.CLIENT)
-    peer: NodeOu = NodeOu(NodeRole.PEER)
-    admin: NodeOu = NodeOu(NodeRole.ADMIN)
-    orderer: NodeOu = NodeOu(NodeRole.ORDERER)
+    client: NodeOu | None = NodeOu(NodeRole.CLIENT)
+    peer: NodeOu | None = NodeOu(NodeRole.PEER)
+    admin: NodeOu | None = NodeOu(NodeRole.ADMIN)
+    orderer: NodeOu | None = NodeOu(NodeRole.ORDERER)
 
     def by_role(self) -> dict[NodeRole, NodeOu]:
         """Return the units by role, in Fabric's order."""
-        return {
+        units = {
             NodeRole.CLIENT: self.client,
             NodeRole.PEER: self.peer,
             NodeRole.ADMIN: self.admin,
             NodeRole.ORDERER: self.orderer,
         }
+        return {role: unit for role, unit in units.items() if unit is not None}
 
 
 @dataclass(frozen=True)
 class VerifiedIdentity:
-    """A certificate that its MSP vouches for; ``attributes`` are those that the Fabric CA wrote into it."""
+    """A certificate that its MSP vouches for, whatever the time."""
 
     msp_id: str
-    role: NodeRole
-    certificate: x509.Certificate
-    attributes: Mapping[str, str]
-    common_name: str
+    certificate: Certificate
+    """With the low S that Fabric gives it: two certificates that differ in that are one identity."""
+    roles: frozenset[NodeRole] = frozenset()
+    """One, unless the MSP gives several roles one unit; none where it does not tell roles apart."""
+    is_administrator: bool = False
+    """By its role, or because the MSP names the certificate."""
+    authorities: Chain = field(default=(), compare=False, repr=False)
+    """The CAs above it, its issuer first."""
+
+    @property
+    def role(self) -> NodeRole | None:
+        """The role, the first in Fabric's order."""
+        return next((role for role in NodeRole if role in self.roles), None)
+
+    @property
+    def common_name(self) -> str:
+        return self.certificate.common_name
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Those that the Fabric CA wrote into the certificate; raises ``BAD_ATTRIBUTES``."""
+        return self.certificate.attributes
 
     @cached_property
     def public_key(self) -> PublicKey:
         """The certificate's key."""
-        return supported_public_key(self.certificate.public_key())
+        return _identity_key(self.certificate)
+
+    @cached_property
+    def certifiers(self) -> bytes:
+        """SHA-256 over the CAs above it, by which Fabric names where an organizational unit was given."""
+        return _certifiers(self.authorities)
+
+    def has_certificate(self, pem: bytes) -> bool:
+        """Whether that is the identity's certificate, but for the S of its signature."""
+        try:
+            return with_low_s(x509.load_pem(pem), self.authorities[0]) == self.certificate
+        except IdentityError:
+            return False
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check a signature over ``message``; raises ``BAD_SIGNATURE`` or ``HIGH_S_SIGNATURE``."""
         verify(self.public_key, message, signature)
 
+    def refuse_expired(self, at: datetime) -> None:
+        """Raise ``EXPIRED`` if the certificate has ended before the aware time ``at``.
 
-@dataclass(frozen=True)
-class _Accepted:
-    """The part of a verdict that no clock changes: the identity and its path, leaf first."""
-
-    identity: VerifiedIdentity
-    chain: tuple[x509.Certificate, ...]
+        That is for whoever takes something from a client: what stands in a block is judged without a clock.
+        """
+        if at > self.certificate.valid_until:
+            raise IdentityError(
+                "EXPIRED",
+                f"The certificate of {self.common_name} expired on {self.certificate.valid_until}.",
+                "Re-enrol with `fedledger identity enroll` to get a new one.",
+            )
 
 
 @dataclass(frozen=True)
 class Msp:
     """One organisation's membership rules; certificates and revocation lists in PEM.
 
-    Construction checks them all and raises ``IdentityError`` (``MALFORMED_MSP``, ``UNSUPPORTED_KEY``).
-    Admins are those with the admin unit; explicit admin certificates are not supported.
+    Construction checks them all and raises ``IdentityError`` (``MALFORMED_MSP``, ``UNSUPPORTED_MSP``).
     """
 
     msp_id: str
     root_certificates: tuple[bytes, ...]
     tls_root_certificates: tuple[bytes, ...] = ()
     revocation_list: tuple[bytes, ...] = ()
-    node_ous: NodeOus = field(default_factory=NodeOus)
+    node_ous: NodeOus | None = field(default_factory=NodeOus)
+    """None where roles are not told apart."""
     intermediate_certificates: tuple[bytes, ...] = ()
     tls_intermediate_certificates: tuple[bytes, ...] = ()
+    administrators: tuple[bytes, ...] = ()
+    """Certificates that are administrators' by name."""
+    units: tuple[NodeOu, ...] = ()
+    """Of which each identity has to have one, if there are any."""
+    ed25519: bool = True
+    """Whether identities may have Ed25519 keys: in channels with the capability V3_0."""
 
     def __post_init__(self) -> None:
         if not self.msp_id:
             raise malformed_msp(self.msp_id, "it has no name")
-        anchors = self._anchors
-        if self.tls_root_certificates:
-            TrustAnchors.load(self.msp_id, self.tls_root_certificates, self.tls_intermediate_certificates, ())
-        elif self.tls_intermediate_certificates:
-            raise malformed_msp(self.msp_id, "it has TLS intermediates but no TLS root")
-        ous = self.node_ous.by_role()
-        if len({ou.unit for ou in ous.values()}) != len(ous) or not all(ou.unit for ou in ous.values()):
-            raise malformed_msp(self.msp_id, "its four NodeOU units are not four different names")
-        for role, ou in ous.items():
-            if ou.certificate and load_certificate(ou.certificate) not in anchors.authorities:
-                raise malformed_msp(
-                    self.msp_id, f"the certificate of its NodeOU {role.value} is none of its CA certificates"
-                )
+        _ = self._anchors, self._unit_certifiers, self._role_certifiers, self._administrators
+        try:
+            pems = self.tls_root_certificates, self.tls_intermediate_certificates
+            tls = CertificatePool(*(tuple(map(x509.load_pem, each)) for each in pems))
+            self._anchors.check_authorities(tls)
+        except IdentityError as error:
+            raise malformed_msp(self.msp_id, f"a TLS certificate of it is refused ({error.message})") from error
 
     @classmethod
-    def from_proto(cls, config: bytes) -> Msp:
+    def from_proto(cls, config: bytes, *, ed25519: bool = True) -> Msp:
         """Read a serialized ``msp.FabricMSPConfig``; raises ``MALFORMED_MSP`` or ``UNSUPPORTED_MSP``."""
         message = msp_config_pb2.FabricMSPConfig()
         try:
@@ -124,57 +163,52 @@ class Msp:
         except DecodeError as error:
             raise malformed_msp("", "the bytes are no FabricMSPConfig") from error
         _refuse_unsupported(message)
-        ous = message.fabric_node_ous
         return cls(
             msp_id=message.name,
             root_certificates=tuple(message.root_certs),
             tls_root_certificates=tuple(message.tls_root_certs),
             revocation_list=tuple(message.revocation_list),
-            node_ous=NodeOus(
-                client=_node_ou(ous.client_ou_identifier),
-                peer=_node_ou(ous.peer_ou_identifier),
-                admin=_node_ou(ous.admin_ou_identifier),
-                orderer=_node_ou(ous.orderer_ou_identifier),
-            ),
+            node_ous=_node_ous(message),
             intermediate_certificates=tuple(message.intermediate_certs),
             tls_intermediate_certificates=tuple(message.tls_intermediate_certs),
+            administrators=tuple(message.admins),
+            units=tuple(map(_node_ou, message.organizational_unit_identifiers)),
+            ed25519=ed25519,
         )
 
     def to_proto(self) -> bytes:
         """Return the serialized ``msp.FabricMSPConfig``, the same bytes for equal values."""
-        ous = self.node_ous
+        ous = {} if self.node_ous is None else self.node_ous.by_role()
+        units = {f"{role.value}_ou_identifier": _ou_identifier(ou) for role, ou in ous.items()}
         message = msp_config_pb2.FabricMSPConfig(
             name=self.msp_id,
             root_certs=self.root_certificates,
             intermediate_certs=self.intermediate_certificates,
+            admins=self.administrators,
             revocation_list=self.revocation_list,
+            organizational_unit_identifiers=map(_ou_identifier, self.units),
             crypto_config=msp_config_pb2.FabricCryptoConfig(
                 signature_hash_family="SHA2", identity_identifier_hash_function="SHA256"
             ),
             tls_root_certs=self.tls_root_certificates,
             tls_intermediate_certs=self.tls_intermediate_certificates,
-            fabric_node_ous=msp_config_pb2.FabricNodeOUs(
-                enable=True,
-                client_ou_identifier=_ou_identifier(ous.client),
-                peer_ou_identifier=_ou_identifier(ous.peer),
-                admin_ou_identifier=_ou_identifier(ous.admin),
-                orderer_ou_identifier=_ou_identifier(ous.orderer),
-            ),
+            fabric_node_ous=None if self.node_ous is None else msp_config_pb2.FabricNodeOUs(enable=True, **units),
         )
         return bytes(message.SerializeToString(deterministic=True))
 
-    def validate(self, serialized_identity: bytes, at: datetime) -> VerifiedIdentity:
-        """Return who ``serialized_identity`` (``msp.SerializedIdentity``) is, valid at the aware time ``at``.
+    def identify(self, serialized_identity: bytes) -> VerifiedIdentity:
+        """Return who ``serialized_identity`` (``msp.SerializedIdentity``) is.
 
-        A revoked certificate is refused for every ``at``, as Fabric does: a revocation list says nothing
-        trustworthy about when the key was lost. Raises ``IdentityError``: ``MALFORMED_IDENTITY``,
-        ``WRONG_MSP``, ``UNKNOWN_ISSUER``, ``BAD_CERTIFICATE``, ``HIGH_S_CERTIFICATE``, ``UNSUPPORTED_KEY``,
-        ``BAD_ATTRIBUTES``, ``BAD_NODE_OU``, ``REVOKED``, ``EXPIRED``, ``NOT_YET_VALID``.
+        No clock is asked, as at a Fabric peer that judges a block: see ``VerifiedIdentity.refuse_expired``. A revoked
+        certificate is refused whenever it was used. Raises ``IdentityError``: ``MALFORMED_IDENTITY``, ``WRONG_MSP``,
+        ``UNKNOWN_ISSUER``, ``BAD_CERTIFICATE``, ``UNSUPPORTED_KEY``, ``BAD_NODE_OU``, ``REVOKED``.
         """
-        accepted = self._accept(serialized_identity)
-        for certificate in accepted.chain:
-            _check_validity(certificate, at)
-        return accepted.identity
+        return self._identify(serialized_identity)
+
+    @cached_property
+    def _identify(self) -> Callable[[bytes], VerifiedIdentity]:
+        # Refusals raise and are not remembered, so that invalid identities cannot push valid ones out.
+        return lru_cache(CACHED_IDENTITIES)(self._read)
 
     @cached_property
     def _anchors(self) -> TrustAnchors:
@@ -183,21 +217,50 @@ class Msp:
         )
 
     @cached_property
-    def _accept(self) -> Callable[[bytes], _Accepted]:
-        # Refusals raise and are not remembered, so that invalid identities cannot push valid ones out.
-        return lru_cache(CACHED_IDENTITIES)(self._inspect)
+    def _unit_certifiers(self) -> frozenset[tuple[str, bytes]]:
+        return frozenset((unit.unit, self._certifiers_of(unit)) for unit in self.units)
 
-    def _inspect(self, serialized_identity: bytes) -> _Accepted:
+    @cached_property
+    def _role_certifiers(self) -> Mapping[str, bytes]:
+        """By unit; empty where any CA may have given it."""
+        ous = {} if self.node_ous is None else self.node_ous.by_role()
+        return {ou.unit: self._certifiers_of(ou) if ou.certificate else b"" for ou in ous.values()}
+
+    @cached_property
+    def _administrators(self) -> frozenset[Certificate]:
+        by_unit = self.node_ous is not None and self.node_ous.admin is not None
+        if not self.administrators and not by_unit:
+            raise malformed_msp(self.msp_id, "it has no administrators")
         try:
-            return self._read(serialized_identity)
-        except UNREADABLE as error:
-            raise IdentityError(
-                "MALFORMED_IDENTITY",
-                f"The certificate cannot be read: {error}.",
-                "Enrol again at the organisation's Fabric CA.",
-            ) from error
+            found = [self._anchors.pool.sanitized(x509.load_pem(pem)) for pem in self.administrators]
+            for certificate in found:
+                if self.node_ous is None:
+                    self._judged(certificate)
+                elif not self._may_administrate(certificate):
+                    raise IdentityError("BAD_NODE_OU", "An administrator has another role.", "Give it the role admin.")
+        except IdentityError as error:
+            raise malformed_msp(self.msp_id, f"an administrator of it is refused ({error.message})") from error
+        return frozenset(found)
 
-    def _read(self, serialized_identity: bytes) -> _Accepted:
+    def _may_administrate(self, certificate: Certificate) -> bool:
+        ous = self.node_ous or NodeOus()
+        self._anchors.certified(certificate)
+        return any(ou is not None and ou.unit in certificate.units for ou in (ous.client, ous.admin))
+
+    def _certifiers_of(self, unit: NodeOu) -> bytes:
+        """SHA-256 over the path of the CA that a unit is limited to."""
+        try:
+            authority = self._anchors.pool.sanitized(x509.load_pem(unit.certificate))
+            if authority not in self._anchors.authorities:
+                raise malformed_msp(self.msp_id, f"the certificate of its unit {unit.unit} is none of its CAs'")
+            path = self._anchors.pool.chain(authority)
+        except IdentityError as error:
+            raise malformed_msp(self.msp_id, f"its unit {unit.unit} cannot be used ({error.message})") from error
+        if len(path) > 1 and authority in self._anchors.inner:
+            raise malformed_msp(self.msp_id, f"the CA of its unit {unit.unit} certifies CAs only")
+        return _certifiers(path)
+
+    def _read(self, serialized_identity: bytes) -> VerifiedIdentity:
         msp_id, pem = parse_serialized_identity(serialized_identity)
         if msp_id != self.msp_id:
             raise IdentityError(
@@ -205,42 +268,42 @@ class Msp:
                 f"The identity claims to be of {msp_id or 'no MSP'}, not of {self.msp_id}.",
                 "Send the certificate together with the MSP id of the organisation that issued it.",
             )
-        certificate = load_certificate(pem)
-        chain = self._anchors.chain(certificate)
-        identity = VerifiedIdentity(
-            msp_id=msp_id,
-            role=self._role(certificate, chain[1]),
-            certificate=certificate,
-            attributes=MappingProxyType(certificate_attributes(certificate)),
-            common_name=_common_name(certificate),
-        )
-        self._anchors.refuse_revoked(chain)
-        return _Accepted(identity, chain)
+        return self._judged(x509.load_pem(pem))
 
-    def _role(self, certificate: x509.Certificate, issuer: x509.Certificate) -> NodeRole:
-        units = {
-            str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-        }
-        roles = [
-            role
-            for role, ou in self.node_ous.by_role().items()
-            if ou.unit in units and (not ou.certificate or load_certificate(ou.certificate) == issuer)
-        ]
-        if len(roles) == 1:
-            return roles[0]
-        found = " and ".join(role.value for role in roles) if roles else "none of them"
-        raise IdentityError(
-            "BAD_NODE_OU",
-            f"The certificate must name one role of client, peer, admin and orderer as its OU; it names {found}.",
-            "Register the identity with one type at the organisation's Fabric CA and enrol it.",
-        )
+    def _judged(self, certificate: Certificate) -> VerifiedIdentity:
+        kept, path = self._anchors.certified(certificate)
+        if isinstance(_identity_key(kept), Ed25519PublicKey) and not self.ed25519:
+            raise _unsupported_key("Ed25519, which the channel's capabilities do not allow")
+        self._anchors.refuse_revoked(path)
+        certifiers = _certifiers(path[1:])
+        self._refuse_other_units(kept, certifiers)
+        roles = self._roles(kept, certifiers)
+        named = self.__dict__.get("_administrators", frozenset())
+        return VerifiedIdentity(self.msp_id, kept, roles, NodeRole.ADMIN in roles or kept in named, path[1:])
+
+    def _refuse_other_units(self, certificate: Certificate, certifiers: bytes) -> None:
+        allowed = self._unit_certifiers
+        if allowed and not any((unit, certifiers) in allowed for unit in certificate.units):
+            raise _bad_unit("one of the organizational units that its organisation demands", "none of them")
+
+    def _roles(self, certificate: Certificate, certifiers: bytes) -> frozenset[NodeRole]:
+        if self.node_ous is None:
+            return frozenset()
+        wanted = "one role of client, peer, admin and orderer as its OU"
+        known = self._role_certifiers
+        found = [unit for unit in certificate.units if unit in known]
+        for unit in found[:2]:
+            if known[unit] not in (b"", certifiers):
+                raise _bad_unit(wanted, f"{unit}, which another CA has to give")
+        if len(found) != 1:
+            raise _bad_unit(wanted, " and ".join(found) or "none of them")
+        return frozenset(role for role, ou in self.node_ous.by_role().items() if ou.unit == found[0])
 
 
 def parse_serialized_identity(serialized_identity: bytes) -> tuple[str, bytes]:
     """Return MSP id and certificate PEM of a ``msp.SerializedIdentity``; raises ``MALFORMED_IDENTITY``."""
-    message = identities_pb2.SerializedIdentity()
     try:
-        message.ParseFromString(serialized_identity)
+        message = parse_message(identities_pb2.SerializedIdentity, serialized_identity)
     except DecodeError as error:
         raise IdentityError(
             "MALFORMED_IDENTITY",
@@ -256,40 +319,48 @@ def serialize_identity(msp_id: str, certificate_pem: bytes) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
+def _identity_key(certificate: Certificate) -> PublicKey:
+    if certificate.key is None or isinstance(certificate.key, rsa.RSAPublicKey):
+        raise _unsupported_key("RSA or unknown")
+    return certificate.key
+
+
+def _unsupported_key(kind: str) -> IdentityError:
+    return IdentityError("UNSUPPORTED_KEY", f"A key of kind {kind} cannot sign for an identity.", "Use a P-256 key.")
+
+
+def _certifiers(path: Chain) -> bytes:
+    return hashlib.sha256(b"".join(certificate.encoded for certificate in path)).digest()
+
+
+def _bad_unit(wanted: str, found: str) -> IdentityError:
+    return IdentityError(
+        "BAD_NODE_OU",
+        f"The certificate must name {wanted}; it names {found}.",
+        "Register the identity with one type at the organisation's Fabric CA and enrol it.",
+    )
+
+
 def _refuse_unsupported(message: msp_config_pb2.FabricMSPConfig) -> None:
     crypto = (
-        message.crypto_config.signature_hash_family,
-        message.crypto_config.identity_identifier_hash_function,
+        message.crypto_config.signature_hash_family or "SHA2",
+        message.crypto_config.identity_identifier_hash_function or "SHA256",
     )
     if crypto != ("SHA2", "SHA256"):
         raise _unsupported_msp(message.name, f"its hash functions are {crypto[0]} and {crypto[1]}")
-    if not message.fabric_node_ous.enable:
-        raise _unsupported_msp(message.name, "it does not tell roles apart by NodeOUs")
-    if message.admins:
-        raise _unsupported_msp(message.name, "it lists admin certificates beside the admin NodeOU")
-    if message.organizational_unit_identifiers:
-        raise _unsupported_msp(message.name, "it demands organizational units beyond the NodeOUs")
 
 
-def _check_validity(certificate: x509.Certificate, at: datetime) -> None:
-    if at > certificate.not_valid_after_utc:
-        raise IdentityError(
-            "EXPIRED",
-            f"The certificate of {_common_name(certificate)} expired on {certificate.not_valid_after_utc}.",
-            "Re-enrol with `fedledger identity enroll` to get a new one.",
-        )
-    if at < certificate.not_valid_before_utc:
-        raise IdentityError(
-            "NOT_YET_VALID",
-            f"The certificate of {_common_name(certificate)} is valid from {certificate.not_valid_before_utc}"
-            f" only, and it is used at {at}.",
-            "Compare the clocks of the CA and of this machine.",
-        )
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
+def _node_ous(message: msp_config_pb2.FabricMSPConfig) -> NodeOus | None:
+    """The units; None where they are switched off, or there are none."""
+    told = message.fabric_node_ous
+    found = {
+        role.value: _node_ou(getattr(told, f"{role.value}_ou_identifier"))
+        for role in NodeRole
+        if told.HasField(f"{role.value}_ou_identifier")
+    }
+    if not told.enable or not found:
+        return None
+    return NodeOus(**{role.value: found.get(role.value) for role in NodeRole})
 
 
 def _node_ou(identifier: msp_config_pb2.FabricOUIdentifier) -> NodeOu:
@@ -304,5 +375,5 @@ def _unsupported_msp(msp_id: str, reason: str) -> IdentityError:
     return IdentityError(
         "UNSUPPORTED_MSP",
         f"The MSP definition {msp_id} is not supported: {reason}.",
-        "Use X.509 MSPs with NodeOUs enabled and SHA2/SHA256, Fabric's own default.",
+        "Use X.509 MSPs with SHA2/SHA256, Fabric's own default.",
     )

@@ -127,6 +127,9 @@ class TaskLedger:
     def stop_task(self, task: str, reason: str) -> TaskRecord:
         return self._submit(TaskRecord, "StopTask", task, reason)
 
+    def continue_task(self, task: str, reason: str) -> TaskRecord:
+        return self._submit(TaskRecord, "ContinueTask", task, reason)
+
     def withdraw_consent(self, task: str, reason: str) -> ConsentRecord:
         return self._submit(ConsentRecord, "WithdrawConsent", task, reason)
 
@@ -149,6 +152,9 @@ class TaskLedger:
 
     def reinstate_participant(self, task: str, participant: str, reason: str) -> MemberRecord:
         return self._submit(MemberRecord, "ReinstateParticipant", task, participant, reason)
+
+    def reclaim_stakes(self, task: str) -> tuple[MemberRecord, ...]:
+        return self._submit(Members, "ReclaimStakes", task).members
 
     def use_model(self, task: str, version: int, purpose: str) -> ModelUseRecord:
         return self._submit(ModelUseRecord, "UseModel", task, version, purpose)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from fedledger.errors import BadInputError
-from fedledger.privacy.accountant import covers, epsilon_schedule
+from fedledger.privacy.accountant import covers, epsilon_micro, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro
 from fedledger.training.task_file import validate_settings
@@ -135,6 +135,7 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
 
     ``task`` has the agreed settings. Raises BadInputError TASK_DIFFERS, EPSILON_UNDERSTATED.
     """
+    check_bounds(spec)
     digest = hashlib.sha256(initial_model(task)).hexdigest()
     if digest != spec.model.initial_weights_digest:
         raise _differs(
@@ -144,14 +145,27 @@ def check_agreement(task: TaskDefinition, spec: TaskSpec) -> None:
         )
     _check_robustness(task, spec)
     for owner, privacy in spec.mechanisms():
-        claimed, recomputed = privacy.epsilon_schedule, recomputed_schedule(privacy)
+        claimed = privacy.epsilon_schedule
+        _check_last(spec.task, owner, privacy)
+        recomputed = recomputed_schedule(privacy)
         if not covers(claimed, recomputed):
-            raise BadInputError(
-                "EPSILON_UNDERSTATED",
-                f"The agreement on task {spec.task} claims epsilon {claimed[-1] / MICRO:.3f} after {len(claimed)} "
-                f"rounds of {owner or 'the task'}; the mechanism costs {recomputed[-1] / MICRO:.3f}.",
-                "Do not approve it; propose the task with the schedule that dp_accounting computes.",
-            )
+            raise _understated(spec.task, owner, claimed, recomputed[-1])
+
+
+def check_bounds(spec: TaskSpec) -> None:
+    """Raise BadInputError PRIVACY_BOUNDS before anything is computed of a specification whose privacy costs whoever
+    looks at it more memory or time than it is worth. The contract refuses such a one; this also holds of ledgers that
+    an earlier contract, or another one, has written."""
+    if reason := spec.privacy_beyond_bounds():
+        raise _beyond_bounds(reason)
+
+
+def _beyond_bounds(reason: str) -> BadInputError:
+    return BadInputError(
+        "PRIVACY_BOUNDS",
+        f"What the agreement says of privacy is beyond all bounds: {reason}.",
+        "Do not approve it; nothing of it was computed.",
+    )
 
 
 def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
@@ -178,6 +192,25 @@ def _check_robustness(task: TaskDefinition, spec: TaskSpec) -> None:
             )
 
 
+def _check_last(task: str, owner: str, privacy: PrivacySpec) -> None:
+    """The last entry first: where it is understated, nothing else is computed."""
+    mechanism, claimed = agreed_mechanism(privacy), privacy.epsilon_schedule
+    if mechanism is None:
+        return
+    cost = epsilon_micro(mechanism, len(claimed), privacy.delta_pico / PICO)
+    if not covers(claimed[-1:], (cost,)):
+        raise _understated(task, owner, claimed, cost)
+
+
+def _understated(task: str, owner: str, claimed: Sequence[int], cost: int) -> BadInputError:
+    return BadInputError(
+        "EPSILON_UNDERSTATED",
+        f"The agreement on task {task} claims epsilon {claimed[-1] / MICRO:.3f} after {len(claimed)} "
+        f"rounds of {owner or 'the task'}; the mechanism costs {cost / MICRO:.3f}.",
+        "Do not approve it; propose the task with the schedule that dp_accounting computes.",
+    )
+
+
 def recomputed_schedule(privacy: PrivacySpec) -> tuple[int, ...]:
     """Cumulative micro-epsilon after 1 .. rounds contributions by dp_accounting; empty without DP."""
     mechanism = agreed_mechanism(privacy)
@@ -187,9 +220,14 @@ def recomputed_schedule(privacy: PrivacySpec) -> tuple[int, ...]:
 
 
 def agreed_mechanism(privacy: PrivacySpec) -> PoissonSampledGaussian | None:
-    """The mechanism of one round as the ledger describes it; None without DP."""
+    """The mechanism of one round as the ledger describes it; None without DP.
+
+    Raises BadInputError PRIVACY_BOUNDS for one of which nobody should compute anything.
+    """
     if privacy.mechanism == "none":
         return None
+    if reason := privacy.beyond_bounds():
+        raise _beyond_bounds(reason)
     return PoissonSampledGaussian(
         privacy.sampling_rate / MICRO, privacy.noise_multiplier / MICRO, privacy.steps_per_round
     )

@@ -8,15 +8,6 @@ from dataclasses import replace
 import pytest
 from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
 
-from fedledger.audit.range_summaries import merkle_summary
-from fedledger.audit.replayed_state import (
-    MVCC_READ_CONFLICT,
-    PHANTOM_READ_CONFLICT,
-    VALID,
-    BlockUpdates,
-    ReplayedState,
-    supported,
-)
 from fedledger.gateway.blocks import (
     CollectionReadWriteSet,
     EndorserTransaction,
@@ -30,6 +21,15 @@ from fedledger.gateway.blocks import (
     Version,
     Write,
     parse_block,
+)
+from fedledger.validation.range_summaries import merkle_summary
+from fedledger.validation.state import (
+    MVCC_READ_CONFLICT,
+    PHANTOM_READ_CONFLICT,
+    VALID,
+    BlockUpdates,
+    ReplayedState,
+    sets_metadata,
 )
 from tests.unit.audit.members import TrainingConsortium
 
@@ -46,7 +46,7 @@ def template(audited: TrainingConsortium) -> EndorserTransaction:
 def state(template: EndorserTransaction) -> ReplayedState:
     """Keys a, c and e of version (1, 0), and one private key."""
     state = ReplayedState()
-    updates = BlockUpdates()
+    updates = BlockUpdates(state)
     private = CollectionReadWriteSet("secret", (), (HashedWrite(b"\xff", b"v", False),), b"")
     writes = tuple(Write(key, b"1") for key in "ace")
     updates.add(_with(template, replace(NOTHING, writes=writes, collections=(private,))), FIRST)
@@ -63,8 +63,8 @@ def _range(start: str, end: str, *keys: str, exhausted: bool = True) -> Namespac
     return replace(NOTHING, range_queries=(RangeQuery(start, end, exhausted, reads, None),))
 
 
-def _writing(template: EndorserTransaction, key: str, value: bytes | None) -> BlockUpdates:
-    updates = BlockUpdates()
+def _writing(state: ReplayedState, template: EndorserTransaction, key: str, value: bytes | None) -> BlockUpdates:
+    updates = BlockUpdates(state)
     updates.add(_with(template, replace(NOTHING, writes=(Write(key, value),))), SECOND)
     return updates
 
@@ -83,25 +83,25 @@ class TestReads:
     def test_hold_while_the_version_is_the_same(
         self, template: EndorserTransaction, state: ReplayedState, read: Read, code: int
     ) -> None:
-        assert state.conflict(_with(template, replace(NOTHING, reads=(read,))), BlockUpdates()) == code
+        assert BlockUpdates(state).conflict(_with(template, replace(NOTHING, reads=(read,)))) == code
 
     @pytest.mark.parametrize("key", ["a", "b"])
     def test_conflict_with_a_write_of_the_same_block(
         self, template: EndorserTransaction, state: ReplayedState, key: str
     ) -> None:
         read = replace(NOTHING, reads=(Read(key, state.version(("cc", "", key.encode()))),))
-        assert state.conflict(_with(template, read), _writing(template, key, b"2")) == MVCC_READ_CONFLICT
+        assert _writing(state, template, key, b"2").conflict(_with(template, read)) == MVCC_READ_CONFLICT
 
     def test_of_private_keys_hold_by_their_hashes(self, template: EndorserTransaction, state: ReplayedState) -> None:
         def reading(version: Version | None) -> EndorserTransaction:
             private = CollectionReadWriteSet("secret", (HashedRead(b"\xff", version),), (), b"")
             return _with(template, replace(NOTHING, collections=(private,)))
 
-        assert state.conflict(reading(FIRST), BlockUpdates()) == VALID
-        assert state.conflict(reading(None), BlockUpdates()) == MVCC_READ_CONFLICT
+        assert BlockUpdates(state).conflict(reading(FIRST)) == VALID
+        assert BlockUpdates(state).conflict(reading(None)) == MVCC_READ_CONFLICT
 
     def test_of_a_deleted_key_find_none(self, template: EndorserTransaction, state: ReplayedState) -> None:
-        state.apply(_writing(template, "a", None))
+        state.apply(_writing(state, template, "a", None))
         assert state.version(("cc", "", b"a")) is None
         assert "a" not in state.values("cc")
 
@@ -109,49 +109,75 @@ class TestReads:
 class TestRanges:
     def test_hold_while_nothing_enters_or_leaves(self, template: EndorserTransaction, state: ReplayedState) -> None:
         for entry in (_range("a", "z", "a", "c", "e"), _range("b", "e", "c"), _range("", "", "a", "c", "e")):
-            assert state.conflict(_with(template, entry), BlockUpdates()) == VALID
+            assert BlockUpdates(state).conflict(_with(template, entry)) == VALID
 
     @pytest.mark.parametrize(("key", "value"), [("b", b"new"), ("c", None), ("c", b"other")])
     def test_see_what_their_block_did_before(
         self, template: EndorserTransaction, state: ReplayedState, key: str, value: bytes | None
     ) -> None:
         transaction = _with(template, _range("a", "z", "a", "c", "e"))
-        assert state.conflict(transaction, _writing(template, key, value)) == PHANTOM_READ_CONFLICT
+        assert _writing(state, template, key, value).conflict(transaction) == PHANTOM_READ_CONFLICT
 
     def test_see_what_earlier_blocks_did(self, template: EndorserTransaction, state: ReplayedState) -> None:
-        state.apply(_writing(template, "d", b"new"))
+        state.apply(_writing(state, template, "d", b"new"))
         transaction = _with(template, _range("a", "z", "a", "c", "e"))
-        assert state.conflict(transaction, BlockUpdates()) == PHANTOM_READ_CONFLICT
+        assert BlockUpdates(state).conflict(transaction) == PHANTOM_READ_CONFLICT
 
     def test_exclude_their_end(self, template: EndorserTransaction, state: ReplayedState) -> None:
         transaction = _with(template, _range("a", "e", "a", "c"))
-        assert state.conflict(transaction, _writing(template, "e", None)) == VALID
+        assert _writing(state, template, "e", None).conflict(transaction) == VALID
 
     def test_that_were_not_read_to_the_end_include_the_last_key(
         self, template: EndorserTransaction, state: ReplayedState
     ) -> None:
         transaction = _with(template, _range("a", "c", "a", "c", exhausted=False))
-        assert state.conflict(transaction, BlockUpdates()) == VALID
-        assert state.conflict(transaction, _writing(template, "d", b"new")) == VALID
-        assert state.conflict(transaction, _writing(template, "c", None)) == PHANTOM_READ_CONFLICT
+        assert BlockUpdates(state).conflict(transaction) == VALID
+        assert _writing(state, template, "d", b"new").conflict(transaction) == VALID
+        assert _writing(state, template, "c", None).conflict(transaction) == PHANTOM_READ_CONFLICT
 
     def test_of_many_keys_hold_by_their_merkle_hashes(
         self, template: EndorserTransaction, state: ReplayedState
     ) -> None:
         summary = merkle_summary([Read(key, FIRST) for key in "ace"], 2)
         query = replace(NOTHING, range_queries=(RangeQuery("a", "z", True, None, summary),))
-        assert state.conflict(_with(template, query), BlockUpdates()) == VALID
+        assert BlockUpdates(state).conflict(_with(template, query)) == VALID
         for key, value in (("b", b"new"), ("c", None), ("c", b"other")):
-            assert state.conflict(_with(template, query), _writing(template, key, value)) == PHANTOM_READ_CONFLICT
+            assert _writing(state, template, key, value).conflict(_with(template, query)) == PHANTOM_READ_CONFLICT
 
     def test_with_a_senseless_summary_do_not_hold(self, template: EndorserTransaction, state: ReplayedState) -> None:
         query = replace(NOTHING, range_queries=(RangeQuery("a", "z", True, None, MerkleSummary(0, 1, ())),))
-        assert state.conflict(_with(template, query), BlockUpdates()) == PHANTOM_READ_CONFLICT
+        assert BlockUpdates(state).conflict(_with(template, query)) == PHANTOM_READ_CONFLICT
+
+
+class TestSeveralWritesOfOneKey:
+    """Fabric adds a number for each and takes the sum for something else."""
+
+    @pytest.mark.parametrize(
+        ("key", "values", "left"),
+        [
+            ("a", (b"2", b"3"), b"1"),
+            ("b", (b"2", b"3"), None),
+            ("a", (b"2", b"3", b"4"), b"4"),
+            ("a", (b"2", None), None),
+            ("a", (None, b"2"), None),
+            ("a", (None, None), b"1"),
+        ],
+    )
+    def test_leave_what_fabric_leaves(
+        self, template: EndorserTransaction, state: ReplayedState, key: str, values: tuple[bytes | None], left: bytes
+    ) -> None:
+        updates = BlockUpdates(state)
+        writes = tuple(Write(key, value) for value in values)
+        updates.add(_with(template, replace(NOTHING, writes=writes)), SECOND)
+        state.apply(updates)
+        assert state.values(NOTHING.namespace).get(key) == left
+        place = (NOTHING.namespace, "", key.encode())
+        assert state.version(place) == (None if left is None else SECOND)
 
 
 def test_policies_of_keys_are_not_judged(template: EndorserTransaction) -> None:
-    assert supported(template)
-    assert not supported(_with(template, replace(NOTHING, metadata_writes=(MetadataWrite("a", ()),))))
+    assert not sets_metadata(template)
+    assert sets_metadata(_with(template, replace(NOTHING, metadata_writes=(MetadataWrite("a", ()),))))
 
 
 class TestMerkleSummaries:

@@ -17,11 +17,11 @@ from fabric_protos.common import common_pb2
 
 from fedledger.audit import Archive, AuditReport, Check, Outcome, verify_file
 from fedledger.audit.findings import CheckName
-from fedledger.audit.replayed_state import VALID
 from fedledger.cli.audit import lines
 from fedledger.cli.main import run
 from fedledger.errors import ExitCode
 from fedledger.gateway.blocks import EndorserTransaction, parse_block, parse_envelope_header, validation_codes
+from fedledger.validation.state import VALID
 from fedledger_chaincode.messages import protocol1, records
 from fedledger_chaincode.messages.base import Record, canonical
 from fedledger_chaincode.signatures import is_signed

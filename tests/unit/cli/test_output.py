@@ -190,13 +190,14 @@ class TestAnAgreement:
         show({}, facts(agreement_of(view.amendments[0].spec)), Format.TEXT)
         seen = SEQUENCES.sub("", screen())
         assert not OBEYED.search(seen)
-        assert len([line for line in seen.splitlines() if line.startswith("privacy")]) == 1
+        assert len([line for line in seen.splitlines() if line.startswith("privacy: mechanism")]) == 1
 
     def test_that_is_to_change_forges_no_change(self, screen: Callable[[], str], view: TaskView) -> None:
         show({}, open_amendment(view), Format.TEXT)
         seen = SEQUENCES.sub("", screen())
         assert not OBEYED.search(seen)
-        assert [line.split(":")[0] for line in seen.splitlines()[1:]] == ["  title", "  purpose"]
+        fields = [line.split(":")[0] for line in seen.splitlines()[1:]]
+        assert [field for field in fields if field != "  WARNING"] == ["  title", "  purpose"]
 
 
 def test_an_audits_finding_forges_no_verdict(screen: Callable[[], str]) -> None:

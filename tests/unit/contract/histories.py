@@ -280,7 +280,7 @@ def _about_participant(function: str) -> Callable[[Consortium, Step], None]:
 def _vote_suspension(decision: str) -> Callable[[Consortium, Step], None]:
     def voted(consortium: Consortium, step: Step) -> None:
         for msp in MSPS:
-            if msp not in (step.other, step.msp):
+            if msp != step.other:
                 governor = consortium.governors[msp]
                 consortium.ledger.submit(governor, "VoteSuspension", consortium.task, step.other, decision, "Because.")
 
@@ -369,6 +369,10 @@ ACTS: Mapping[str, Callable[[Consortium, Step], None]] = {
     "leave": _leave,
     "join again": _join_again,
     "ask to stop": _governor("StopTask"),
+    "ask to go on": _governor("ContinueTask"),
+    "take stakes home": lambda consortium, step: void(
+        consortium.ledger.submit(consortium.governors[step.msp], "ReclaimStakes", consortium.task)
+    ),
     "stop": _stop,
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.records import AmendmentRecord, TaskRecord
+from fedledger_chaincode.messages.records import AmendmentRecord, ModelRecord, TaskRecord
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import ModelUseRecords
 from tests.unit.contract.ledger import MSPS, START, Consortium, digest, task_spec
@@ -93,7 +93,7 @@ class TestTheEnd:
         result = consortium.ledger.submit(consortium.validators[MSPS[0]], "ConcludeTask", "heart")
         record = TaskRecord.decode(result)
         assert (record.state, record.reason) == ("completed", f"The agreement ended at {START + 60}.")
-        assert all(consortium.balances()[f"org:{msp}"] == 1_000_000_000 for msp in MSPS)
+        assert all(consortium.balances()[f"org:{msp}"] == 1_000_000_000 + 20_000_000 for msp in MSPS)
 
     def test_no_transaction_s_time_ends_it(self) -> None:
         consortium = Consortium.active(task_spec(agreement={"ends_at": START + 60}))
@@ -131,7 +131,7 @@ class TestTheEnd:
         consortium.late(3, "agreement", consortium.quorum)
         consortium.ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", "heart")
         assert consortium.view().record.state == "completed"
-        assert "budgets of 4 participants are spent" in consortium.view().record.reason
+        assert "budgets of 4 organisations are spent" in consortium.view().record.reason
 
     def test_a_task_that_lacks_participants_for_another_reason_goes_on(self) -> None:
         consortium = Consortium.active()
@@ -217,7 +217,7 @@ class TestAmendments:
         [
             ({"aggregation": {"clip_norm": 2_000_000}}, "aggregation.clip_norm"),
             ({"model": {"package_digest": digest("other")}}, "model.package_digest"),
-            ({"privacy": {"noise_multiplier": 1}}, "privacy.noise_multiplier"),
+            ({"privacy": {"noise_multiplier": 2_000_000}}, "privacy.noise_multiplier"),
             ({"incentive": {"reward_per_round": 1}}, "incentive.reward_per_round"),
             ({"training": {"rounds": 1}}, "cannot become 1"),
             ({"privacy": {"epsilon_schedule": [900_000, 2_000_000, 3_000_000]}}, "first rounds"),
@@ -257,9 +257,51 @@ class TestUses:
         uses = consortium.ledger.evaluate(consortium.governors[MSPS[0]], ModelUseRecords, "ListModelUses", "heart").uses
         assert [(use.msp, use.version, use.purpose) for use in uses] == [(MSPS[1], 0, "screening")]
 
+    def test_an_amendment_opens_no_version_to_uses_under_which_its_ancestors_were_not_trained(self) -> None:
+        consortium = Consortium.active(task_spec(training={"rounds": 5}))
+        consortium.through(1)
+        spec = amended(consortium, training={"rounds": 5}, agreement={"purposes": ["advertising", "research"]})
+        approve(consortium, spec, *MSPS[:3])
+        consortium.spec = spec
+        consortium.through(2, submitting=MSPS[:3])
+        governor = consortium.governors[MSPS[0]]
+        for version in (1, 2):
+            with refused("PURPOSE"):
+                consortium.ledger.submit(governor, "UseModel", "heart", version, "advertising")
+            consortium.ledger.submit(governor, "UseModel", "heart", version, "research")
+        model = consortium.ledger.evaluate(governor, ModelRecord, "GetModel", "heart", 2)
+        assert model.purposes == ("research",)
+        # The initial model holds nothing of anybody's records.
+        consortium.ledger.submit(governor, "UseModel", "heart", 0, "advertising")
+
+    def test_a_use_that_is_given_up_is_open_to_no_later_descendant(self) -> None:
+        wide = {"agreement": {"purposes": ["research", "screening"]}, "training": {"rounds": 5}}
+        consortium = Consortium.active(task_spec(**wide))
+        consortium.through(1)
+        for number, purposes in ((2, ["screening"]), (3, ["research", "screening"])):
+            spec = amended(consortium, **wide | {"agreement": {"purposes": purposes}})
+            approve(consortium, spec, *MSPS)
+            consortium.spec = spec
+            consortium.through(number)
+        governor = consortium.governors[MSPS[0]]
+        consortium.ledger.submit(governor, "UseModel", "heart", 1, "research")
+        for version in (2, 3):
+            with refused("PURPOSE"):
+                consortium.ledger.submit(governor, "UseModel", "heart", version, "research")
+
+    def test_a_use_that_the_agreement_in_force_does_not_allow_is_refused_of_every_version(self) -> None:
+        wide = {"agreement": {"purposes": ["research", "screening"]}, "training": {"rounds": 5}}
+        consortium = Consortium.active(task_spec(**wide))
+        consortium.through(1)
+        spec = amended(consortium, **wide | {"agreement": {"purposes": ["screening"]}})
+        approve(consortium, spec, *MSPS)
+        consortium.open(2)
+        with refused("PURPOSE"):
+            consortium.ledger.submit(consortium.governors[MSPS[0]], "UseModel", "heart", 1, "research")
+
     def test_any_other_purpose_is_refused(self) -> None:
         consortium = Consortium.active()
-        with pytest.raises(ContractError, match="does not allow 'marketing'"):
+        with pytest.raises(ContractError, match="may not be used for 'marketing'"):
             consortium.ledger.submit(consortium.participants[MSPS[1]], "UseModel", "heart", 0, "marketing")
         stranger = consortium.ledger.actor("StrangerMSP", "participant")
         with refused("NO_CONSENT"):

@@ -65,6 +65,8 @@ CHANGES: dict[str, Callable[[Consortium], None]] = {
     "approve": lambda c: c.approve(MSPS[0]),
     "reject": _governor("RejectTask", "x"),
     "stop": _governor("StopTask", "x"),
+    "go on": _governor("ContinueTask", "x"),
+    "take stakes home": _governor("ReclaimStakes"),
     "conclude": _governor("ConcludeTask"),
     "register": _register,
     "amend": _amend,

@@ -21,6 +21,8 @@ RATES = {"slashing_dealing": 300_000, "slashing_validator": 200_000, "slashing_n
 FOUR = task_spec(incentive=RATES, training={"rounds": 5})
 SEVEN = seven_organisations(incentive=RATES, training={"rounds": 5})
 PROVEN = task_spec(incentive=RATES, training={"rounds": 5}, aggregation={"proof": "norm"})
+DUTY = 2_500_000
+"""What a validator of four is paid for a round, in micro-tokens."""
 EVERY = pytest.mark.parametrize("spec", [FOUR, PROVEN, SEVEN], ids=["4-1", "4-1, norm", "7-2"])
 
 
@@ -103,9 +105,10 @@ class TestRulings:
             assert consortium.stake(validator) == STAKE
             consortium.vote(judge, 1, "denies", (owner, validator))
         assert rulings(consortium) == ["denies"]
-        assert consortium.stake(validator) == STAKE * 8 // 10
+        paid = 4 * DUTY // len(consortium.msps)
+        assert consortium.stake(validator) == STAKE * 8 // 10 - paid
         assert consortium.stake(consortium.pseudonym(owner)) == STAKE
-        assert consortium.balances()["insurance:heart"] == STAKE * 2 // 10
+        assert consortium.balances()["insurance:heart"] == STAKE * 2 // 10 + paid
         check_tokens(consortium)
 
     @EVERY
@@ -170,11 +173,11 @@ class TestOnce:
         for judge in judges:
             consortium.vote(judge, 1, "denies", *pairs[:2])
         assert rulings(consortium) == ["denies", "denies", None]
-        assert consortium.stake(MSPS[1]) == STAKE * 8 // 10
+        assert consortium.stake(MSPS[1]) == STAKE * 8 // 10 - DUTY
         for judge in judges:
             consortium.vote(judge, 1, "denies", pairs[2])
         assert rulings(consortium) == ["denies"] * 3
-        assert consortium.stake(MSPS[1]) == STAKE * 8 // 10
+        assert consortium.stake(MSPS[1]) == STAKE * 8 // 10 - DUTY
         check_tokens(consortium)
 
     def test_a_participant_that_dealt_badly_to_several_is_slashed_once(self) -> None:
@@ -246,7 +249,7 @@ class TestOnce:
         for number in (2, 1):
             for judge in others(consortium, MSPS[1]):
                 consortium.vote(judge, number, "denies", (MSPS[2], MSPS[1]))
-        assert consortium.stake(MSPS[1]) == STAKE * 64 // 100
+        assert consortium.stake(MSPS[1]) == (STAKE * 8 // 10 - DUTY) * 8 // 10 - DUTY
 
     def test_several_liars_are_accused_together_and_each_is_ruled_upon_for_itself(self) -> None:
         sites = SEVEN.organisations
@@ -255,7 +258,7 @@ class TestOnce:
         for judge in sites[:5]:
             consortium.vote(judge, 1, "denies", *pairs)
         assert rulings(consortium) == ["denies", "denies"]
-        assert [consortium.stake(msp) for msp in sites[5:]] == [STAKE * 8 // 10] * 2
+        assert [consortium.stake(msp) for msp in sites[5:]] == [STAKE * 8 // 10 - 4 * DUTY // 7] * 2
 
 
 class TestWords:
@@ -327,7 +330,7 @@ class TestStakes:
         after = consortium.balances()
         assert (consortium.stake(pseudonym), consortium.stake(MSPS[1])) == (0, 0)
         assert after[f"org:{MSPS[2]}"] - before[f"org:{MSPS[2]}"] == STAKE
-        assert after[f"org:{MSPS[1]}"] - before[f"org:{MSPS[1]}"] == STAKE * 8 // 10
+        assert after[f"org:{MSPS[1]}"] - before[f"org:{MSPS[1]}"] == STAKE * 8 // 10 - DUTY
         assert after["insurance:heart"] == 0
         check_tokens(consortium)
 

@@ -130,7 +130,8 @@ class TestNoisy:
             (NOISY | {"noise_multiplier": 0}, "belong to noisy"),
             (NOISY | {"epsilon_schedule": []}, "belong to noisy"),
             (NOISY | {"published": "rounded"}, "belong to noisy"),
-            (NOISY | {"noise_multiplier": 99_999}, "hides nothing"),
+            (NOISY | {"noise_multiplier": 299_999}, "privacy of held-out records: noise_multiplier is 299999"),
+            (NOISY | {"epsilon_schedule": [1] * 2_000}, "entries of epsilon schedules"),
             (NOISY | {"epsilon_schedule": [2, 1]}, "decreases"),
         ],
     )

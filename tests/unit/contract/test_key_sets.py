@@ -26,7 +26,16 @@ from fedledger_chaincode.rules.commitments import reference_commitment
 from fedledger_chaincode.state import gifts_key, head_key, task_key
 from fedledger_chaincode.transactions.context import VOID
 from tests.unit.contract.histories import ACTS, AMOUNTS, BEGINNINGS, Step, beginning, faulty_spec
-from tests.unit.contract.ledger import MSPS, Actor, Argument, Consortium, Ledger, digest, task_spec
+from tests.unit.contract.ledger import (
+    MSPS,
+    Actor,
+    Argument,
+    Consortium,
+    Ledger,
+    digest,
+    seven_organisations,
+    task_spec,
+)
 
 COURSE = frozenset(
     {
@@ -54,6 +63,8 @@ RULINGS = frozenset({"DiscloseShares", "VoteDealing"})
 TOKENS = frozenset({"Transfer", "TransferFrom", "Approve", "IncreaseAllowance", "DecreaseAllowance"})
 PAYMENTS = frozenset({"Transfer", "TransferFrom"})
 STAKES = frozenset({"JoinTask", "AdmitParticipants", "RegisterValidator"})
+HOME = frozenset({"LeaveTask", "ReclaimStakes"})
+"""Stakes come back."""
 VOTES = frozenset({"ProposeMint", "VoteMint"})
 
 
@@ -117,6 +128,7 @@ TABLE: Mapping[str, Kind] = {
     "cohort": Kind(course=STEPS),
     "update": Kind(course=STEPS),
     "equivocation": Kind(course=STEPS),
+    "revoked": Kind(others=by(When.ONCE, "SuspendParticipant") | by(When.BY_VOTE, "VoteSuspension")),
     "fixed": Kind(course=STEPS),
     "attestation": Kind(course=STEPS),
     "reference": Kind(course=STEPS),
@@ -137,7 +149,7 @@ TABLE: Mapping[str, Kind] = {
     # Members
     "consent": Kind(
         course=STEPS,
-        others=by(When.UNLESS_CALLED, "ApproveTask", "RejectTask", "WithdrawConsent")
+        others=by(When.UNLESS_CALLED, "ApproveTask", "RejectTask", "WithdrawConsent", "ContinueTask")
         | by(When.BY_VOTE, "VoteSuspension"),
     ),
     "amendment": Kind(
@@ -148,25 +160,24 @@ TABLE: Mapping[str, Kind] = {
     "member": Kind(
         others=by(When.UNLESS_CALLED, "JoinTask", "LeaveTask", "SuspendParticipant", "ReinstateParticipant")
         | by(When.ONCE, "AdmitParticipants")
+        | by(When.BETWEEN_ROUNDS, "ReclaimStakes")
     ),
-    "roster": Kind(
-        others=by(When.BEFORE_THE_LAST, "JoinTask", "AdmitParticipants") | by(When.BETWEEN_ROUNDS, "LeaveTask")
-    ),
-    "validator": Kind(others=by(When.UNLESS_CALLED, "RegisterValidator")),
+    "roster": Kind(others=by(When.BEFORE_THE_LAST, "JoinTask", "AdmitParticipants") | by(When.BETWEEN_ROUNDS, *HOME)),
+    "validator": Kind(others=by(When.UNLESS_CALLED, "RegisterValidator") | by(When.BETWEEN_ROUNDS, "ReclaimStakes")),
     # Tokens
     "pool": Kind(course=STEPS, others=by(When.BY_VOTE, "ApproveTask")),
     "stake": Kind(
         course=STEPS,
-        others=by(When.ONCE, *STAKES) | by(When.BETWEEN_ROUNDS, "LeaveTask") | by(When.BY_VOTE, *RULINGS),
+        others=by(When.ONCE, "JoinTask", "AdmitParticipants")
+        | by(When.BETWEEN_ROUNDS, "RegisterValidator", *HOME)
+        | by(When.BY_VOTE, *RULINGS),
     ),
     "insurance": Kind(course=STEPS, others=by(When.BY_VOTE, *RULINGS)),
     "gifts before": Kind(course=STEPS),
     "gifts": Kind(others=by(When.AT_WILL, *PAYMENTS) | by(When.BY_VOTE, *VOTES)),
     "earned": Kind(
         course=STEPS,
-        others=by(When.ONCE, "JoinTask")
-        | by(When.BY_VOTE, "ApproveTask", *RULINGS)
-        | by(When.BETWEEN_ROUNDS, "LeaveTask"),
+        others=by(When.ONCE, "JoinTask") | by(When.BY_VOTE, "ApproveTask", *RULINGS) | by(When.BETWEEN_ROUNDS, *HOME),
     ),
     "collected": Kind(others=by(When.AT_WILL, *PAYMENTS, *STAKES)),
     "earning-tasks": Kind(others=by(When.AT_WILL, "JoinTask") | by(When.BY_VOTE, "ApproveTask")),
@@ -236,7 +247,16 @@ class RecordingLedger(Ledger):
 
 @cache
 def histories() -> tuple[tuple[Played, ...], ...]:
-    scripted = (_with_tokens(), _with_a_reference(), _with_models(), _aborted(), _over(), _refused())
+    scripted = (
+        _with_tokens(),
+        _with_a_reference(),
+        _with_models(),
+        _aborted(),
+        _over(),
+        _refused(),
+        _suspended(),
+        _stakes_come_home(),
+    )
     return tuple(tuple(ledger.played) for ledger in (*_at_random(), *scripted))
 
 
@@ -335,6 +355,37 @@ def _over() -> RecordingLedger:
         consortium.through(number)
     consortium.late(4, "agreement", consortium.quorum)
     ledger.submit(consortium.governors[MSPS[0]], "ConcludeTask", consortium.task)
+    return ledger
+
+
+def _suspended() -> RecordingLedger:
+    """In an open round, by its organisation and by vote."""
+    ledger = RecordingLedger()
+    consortium = Consortium.active(seven_organisations(training={"rounds": 5}), ledger)
+    first, second, *others = consortium.msps
+    consortium.open(1)
+    for msp in consortium.msps:
+        consortium.submit(msp, 1)
+    for function in ("SuspendParticipant", "ReinstateParticipant") * 2:
+        ledger.submit(consortium.governors[first], function, consortium.task, consortium.pseudonym(first), "x")
+    for msp in others[:4]:
+        ledger.submit(consortium.governors[msp], "VoteSuspension", consortium.task, second, "suspend", "x")
+    consortium.conclude(1)
+    return ledger
+
+
+def _stakes_come_home() -> RecordingLedger:
+    ledger = RecordingLedger()
+    consortium = Consortium.active(seven_organisations(training={"rounds": 5}), ledger)
+    first = consortium.msps[0]
+    for number in (1, 2):
+        ledger.submit(consortium.governors[first], "WithdrawConsent", consortium.task, "x")
+        ledger.submit(consortium.governors[first], "ReclaimStakes", consortium.task)
+        consortium.through(number, submitting=consortium.msps[1:])
+        consortium.approve(first)
+        consortium.register(first)
+    for function in ("StopTask", "ContinueTask"):
+        ledger.submit(consortium.governors[first], function, consortium.task, "x")
     return ledger
 
 

@@ -89,7 +89,7 @@ def test_an_organisation_that_withdrew_has_no_vote_until_it_consents_again(conso
 def test_an_organisation_that_is_suspended_has_no_vote(consortium: Consortium) -> None:
     mint = propose(consortium)
     vote(consortium, MSPS[1], mint)
-    for msp in (MSPS[0], MSPS[2]):
+    for msp in (MSPS[0], MSPS[2], MSPS[3]):
         consortium.ledger.submit(
             consortium.governors[msp], "VoteSuspension", "heart", MSPS[1], "suspend", "It broke the agreement."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -230,3 +231,12 @@ def faulty_round() -> Consortium:
         consortium.ledger.submit(consortium.validators[msp], "AttestUpdates", attestation)
     consortium.settle(1)
     return consortium
+
+
+def test_who_agrees_better_than_the_middle_is_paid_like_the_middle() -> None:
+    incentive = task_spec(incentive={"equal_share": MICRO}).incentive
+    scores = {"a": 200_000, "b": 600_000, "c": 800_000, "d": MICRO}
+    shares = [Share(f"{msp:0>64}", msp, 100, score) for msp, score in scores.items()]
+    paid = dict(zip(scores, (amount for _, amount in split_reward(incentive, shares)), strict=True))
+    assert paid["b"] == paid["c"] == paid["d"]
+    assert paid["a"] * 3 == pytest.approx(paid["b"], abs=3)

@@ -154,7 +154,7 @@ def test_the_majority_stops_a_task_and_every_stake_goes_back() -> None:
         consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "It is good enough.")
     assert consortium.view().record.state == "stopped"
     balances = consortium.balances()
-    assert all(balances[f"org:{msp}"] == 1_000_000_000 for msp in MSPS)
+    assert all(balances[f"org:{msp}"] == 1_000_000_000 + 20_000_000 for msp in MSPS)
     with refused("TASK_STATE"):
         consortium.open(1)
 
@@ -305,4 +305,4 @@ class TestAnEarlierProtocol:
         for msp in MSPS[:3]:
             consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Its proof is unsound.")
         assert consortium.view().record.state == "stopped"
-        assert {consortium.balances()[f"org:{msp}"] for msp in MSPS} == {1_000_000_000}
+        assert {consortium.balances()[f"org:{msp}"] for msp in MSPS} == {1_000_000_000 + 20_000_000}

@@ -17,7 +17,7 @@ from fedledger_chaincode.messages.views import Wallet
 from tests.unit.contract.ledger import MSPS, Actor, Consortium, task_spec
 
 OWNER, SPENDER = f"org:{MSPS[0]}", f"org:{MSPS[1]}"
-ENDOWMENT, STAKES = 1_000_000_000, 200_000_000
+ENDOWMENT, STAKES, POOL = 1_000_000_000, 200_000_000, 80_000_000
 BALANCE = ENDOWMENT - STAKES
 
 
@@ -183,9 +183,9 @@ class TestEarnings:
         for msp in MSPS[:3]:
             consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
         after = consortium.balances()
-        assert {after[f"org:{msp}"] for msp in MSPS} == {ENDOWMENT}
-        assert sum(after.values()) == consortium.supply() == 4 * ENDOWMENT
-        assert submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, ENDOWMENT) == 0
+        assert {after[f"org:{msp}"] for msp in MSPS} == {ENDOWMENT + POOL // 4}
+        assert sum(after.values()) == consortium.supply() == 4 * ENDOWMENT + POOL
+        assert submit(consortium, consortium.governors[MSPS[0]], "Transfer", SPENDER, ENDOWMENT + POOL // 4) == 0
 
 
 class TestGifts:
@@ -223,7 +223,7 @@ class TestGifts:
         for msp in MSPS[:3]:
             consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
         assert consortium.balances()["insurance:heart"] == 5
-        assert consortium.supply() == sum(consortium.balances().values()) == 4 * ENDOWMENT - 7
+        assert consortium.supply() == sum(consortium.balances().values()) == 4 * ENDOWMENT + POOL - 7
 
     def test_by_a_vote_are_gifts_as_well(self, consortium: Consortium) -> None:
         proposal = MintProposal(task="heart", recipient="insurance:heart", amount=9, reason="a bad year")
@@ -337,25 +337,32 @@ class TestSupply:
         assert consortium.ledger.world == before
 
     def test_has_room_again_for_what_was_burnt(self) -> None:
-        large = {"endowment": 1, "participant_stake": 0, "validator_stake": 0, "reward_per_round": MAXIMUM_INTEGER // 3}
+        large = {"endowment": MAXIMUM_INTEGER // 6, "participant_stake": 0, "validator_stake": 0, "reward_per_round": 0}
         first = Consortium.active(task_spec(task="first", incentive=large))
         with refused("SUPPLY_LIMIT"):
             Consortium.active(task_spec(task="second", incentive=large), first.ledger)
+        for msp in MSPS:
+            submit(first, first.governors[msp], "Transfer", "insurance:first", MAXIMUM_INTEGER // 6)
+        first.open(1)
         for msp in MSPS[:3]:
             first.ledger.submit(first.governors[msp], "StopTask", "first", "Because.")
-        assert first.supply() == 4
+        assert first.supply() == 0
         Consortium.active(task_spec(task="third", incentive=large), first.ledger)
-        assert first.supply() == sum(first.balances().values()) == 8 + 2 * (MAXIMUM_INTEGER // 3)
+        assert first.supply() == sum(first.balances().values()) == 4 * (MAXIMUM_INTEGER // 6)
 
-    def test_shrinks_by_what_nobody_earned(self, consortium: Consortium) -> None:
+    def test_stays_when_a_pool_goes_back_in_equal_parts_to_those_for_whom_it_was_made(self) -> None:
+        consortium = Consortium.active(task_spec(incentive={"reward_per_round": 40_000_001}))
         consortium.through(1)
+        before, left = consortium.balances(), consortium.balances()["pool:heart"]
         for msp in MSPS[:3]:
             consortium.ledger.submit(consortium.governors[msp], "StopTask", "heart", "Because.")
-        assert consortium.supply() == 4 * ENDOWMENT + 40_000_000
+        after, stakes = consortium.balances(), 2 * 100_000_000
+        assert {after[f"org:{msp}"] - before[f"org:{msp}"] - stakes for msp in MSPS} == {left // 4}
+        assert left % 4 and after["pool:heart"] == 0
+        assert consortium.supply() == sum(after.values()) == 4 * ENDOWMENT + 80_000_002 - left % 4
         name, fields = consortium.ledger.said[-1]
         assert name == "TaskStopRequested"
-        assert ask(consortium, consortium.governors[MSPS[0]], "TotalSupply") == str(4 * ENDOWMENT + 40_000_000)
-        assert {"from": "pool:heart", "to": "0x0", "value": 40_000_000} in fields["transfers"]
+        assert {"from": "pool:heart", "to": "0x0", "value": left % 4} in fields["transfers"]
 
 
 def huge(name: str) -> TaskSpec:

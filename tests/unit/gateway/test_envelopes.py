@@ -28,6 +28,7 @@ from fedledger.gateway.blocks import (
     Write,
     parse_envelope_header,
     parse_read_write_sets,
+    recorded_id,
 )
 
 
@@ -90,25 +91,44 @@ def test_the_headers_of_any_envelope_can_be_read():
     [
         ({"actions": 0}, "0 actions"),
         ({"actions": 2}, "2 actions"),
-        ({"chaincode": "other"}, "name differs"),
         ({"event": b"\xff\xff"}, "do not parse"),
         ({"results": b"\xff\xff"}, "read-write set"),
     ],
 )
-def test_an_envelope_that_contradicts_itself_is_refused(proposal_bytes, make_envelope, changes, reason):
+def test_an_envelope_that_no_peer_can_read_is_refused(proposal_bytes, make_envelope, changes, reason):
     with pytest.raises(BlockFormatError, match=reason):
         EndorserTransaction.parse(make_envelope(proposal_bytes, b"", **changes).SerializeToString())
 
 
-def test_an_action_under_another_signature_header_is_refused(proposal_bytes, make_envelope):
+def test_an_action_under_another_signature_header_is_read_as_the_endorsers_saw_it(proposal_bytes, make_envelope):
     envelope = make_envelope(proposal_bytes, b"")
+    assert EndorserTransaction.parse(envelope.SerializeToString()).is_consistent
     payload = common_pb2.Payload.FromString(envelope.payload)
     transaction = transaction_pb2.Transaction.FromString(payload.data)
     transaction.actions[0].header = common_pb2.SignatureHeader(creator=b"mallory").SerializeToString()
     payload.data = transaction.SerializeToString()
     envelope.payload = payload.SerializeToString()
-    with pytest.raises(BlockFormatError, match="another header"):
-        EndorserTransaction.parse(envelope.SerializeToString())
+    parsed = EndorserTransaction.parse(envelope.SerializeToString())
+    assert parsed.proposed_by.creator == b"mallory" != parsed.creator
+    assert parsed.expected_proposal_hash != parsed.proposal_hash
+    assert not parsed.is_consistent
+
+
+def test_names_that_differ_are_read_and_told(proposal_bytes, make_envelope):
+    parsed = EndorserTransaction.parse(make_envelope(proposal_bytes, b"", chaincode="other").SerializeToString())
+    assert len({parsed.chaincode_name, parsed.named_in_input, parsed.answered_by.name}) == 2
+    assert not parsed.is_consistent
+
+
+def test_an_envelope_without_an_id_is_kept_under_that_of_its_nonce_and_creator(proposal_bytes, make_envelope):
+    envelope = make_envelope(proposal_bytes, b"").SerializeToString()
+    header = parse_envelope_header(envelope)
+    assert recorded_id(envelope) == header.transaction_id
+    payload = common_pb2.Payload()
+    payload.header.signature_header = common_pb2.SignatureHeader(creator=b"admin", nonce=b"n").SerializeToString()
+    without = common_pb2.Envelope(payload=payload.SerializeToString()).SerializeToString()
+    assert recorded_id(without) == hashlib.sha256(b"nadmin").hexdigest()
+    assert recorded_id(b"\xff") == recorded_id(common_pb2.Envelope().SerializeToString()) == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xff", common_pb2.Envelope(payload=b"\xff").SerializeToString()])

@@ -27,6 +27,12 @@ SAID = {
         ExitCode.FAILED,
         "artifact store",
     ),
+    "too many requests for /gateway.Gateway, exceeding concurrency limit (500)": (
+        "TOO_MANY_CALLS",
+        ExitCode.CONNECTION,
+        "keep one stream open instead of opening many",
+    ),
+    "too many streams are open, at most 256 are allowed": ("TOO_MANY_CALLS", ExitCode.CONNECTION, "keep one stream"),
     "rpc error: code = DeadlineExceeded desc = context deadline exceeded": (
         "ENDORSE_UNAVAILABLE",
         ExitCode.CONNECTION,

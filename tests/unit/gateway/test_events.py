@@ -87,7 +87,7 @@ def test_a_checkpointed_block_is_not_read_again(peer, network):
 
 
 def test_closing_from_another_thread_ends_a_waiting_iteration(peer, network):
-    events = network.chaincode_events(CHAINCODE)
+    events = network.chaincode_events(CHAINCODE, start_block=0)
     seen = []
     reader = threading.Thread(target=lambda: seen.append(list(events)))
     reader.start()
@@ -98,6 +98,18 @@ def test_closing_from_another_thread_ends_a_waiting_iteration(peer, network):
     assert peer.cancelled.get(timeout=10) == "ChaincodeEvents"
     events.close()
     assert list(events) == []
+
+
+def test_who_listen_from_now_on_share_one_stream_that_outlives_them(peer, client, channel):
+    with connect(client.identity, client.sign, channel) as gateway:
+        for _ in range(3):
+            gateway.get_network("fedledger").chaincode_events(CHAINCODE).close()
+        last = gateway.get_network("fedledger").chaincode_events(CHAINCODE)
+        other = gateway.get_network("fedledger").chaincode_events("other")
+        peer.await_requests(2)
+        assert peer.methods() == ["ChaincodeEvents", "ChaincodeEvents"]
+        assert peer.cancelled.empty()
+    assert [list(last), list(other)] == [[], []]
 
 
 def test_closing_the_gateway_closes_its_streams(peer, client, channel):

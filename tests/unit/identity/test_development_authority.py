@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def refused(error: type[FedledgerError], code: str, call, *arguments, **options)
 
 
 def validated(msp: Msp, credentials: Credentials) -> VerifiedIdentity:
-    return msp.validate(serialize_identity(msp.msp_id, credentials.certificate_pem), datetime.now(UTC))
+    return msp.identify(serialize_identity(msp.msp_id, credentials.certificate_pem))
 
 
 def common_name(certificate: x509.Certificate) -> str:

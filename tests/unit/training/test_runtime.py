@@ -147,7 +147,7 @@ def test_without_dp_a_busy_machine_and_other_numbers_of_processors_and_threads_c
             wide_digests(wide_package, 1_000),
             wide_digests(wide_package, 1_000, TF_NUM_INTRAOP_THREADS="8", TF_ENABLE_ONEDNN_OPTS="1"),
         ]
-        printed = [process.communicate(timeout=240)[0].split() for process in processes]
+        printed = [process.communicate(timeout=540)[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(set(printed[0])) == 3
     assert printed[0] == printed[1] == printed[2]

@@ -29,7 +29,8 @@ def heading(sites: Sequence[str], budget: float) -> str:
     columns = "  ".join(f"{site:>15}" for site in sites)
     privacy = f"epsilon of {budget:g}" if budget else "epsilon"
     titles = f"round  {columns}    worst  {privacy:>15}  seconds  block"
-    return f"{titles}\n(+ update accepted, ! refused, . none; AUC of the new model on each site's held-out records, as published)"
+    judged = "AUC of the new model on each site's held-out records, as published"
+    return f"{titles}\n(+ update accepted, ! refused, . none; {judged})"
 
 
 def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:

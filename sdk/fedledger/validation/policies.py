@@ -1,12 +1,12 @@
 """Fabric's policies over verified signers: signature policies and implicit meta policies.
 
 Signatures are not verified here: whoever asks hands in only signers whose certificate and signature hold. Refuses
-principals other than roles and identities (hyperledger/fabric, ``common/cauthdsl``, ``common/policies``).
+policies that Fabric refuses too (hyperledger/fabric, ``common/cauthdsl``, ``common/policies``, ``msp``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,10 +14,10 @@ from fabric_protos.common import policies_pb2
 from fabric_protos.msp import msp_principal_pb2
 from google.protobuf.message import DecodeError
 
-from fedledger.audit.errors import bad_configuration, unsupported_configuration
-from fedledger.identity.authority import NodeRole, load_certificate
+from fedledger.identity.authority import NodeRole
 from fedledger.identity.errors import IdentityError
 from fedledger.identity.msp import VerifiedIdentity, parse_serialized_identity
+from fedledger.validation.errors import bad_configuration, unsupported_configuration
 
 _ROLES: dict[int, NodeRole | None] = {
     msp_principal_pb2.MSPRole.MEMBER: None,
@@ -37,6 +37,14 @@ class Policy(Protocol):
         ...
 
 
+class Principal(Protocol):
+    """Whom a signature policy means."""
+
+    def matches(self, signer: VerifiedIdentity) -> bool:
+        """Tell whether it means that one."""
+        ...
+
+
 @dataclass(frozen=True)
 class RolePrincipal:
     """Anyone of an organisation with a role; any role when it is None."""
@@ -45,7 +53,11 @@ class RolePrincipal:
     role: NodeRole | None
 
     def matches(self, signer: VerifiedIdentity) -> bool:
-        return signer.msp_id == self.msp_id and self.role in (None, signer.role)
+        if signer.msp_id != self.msp_id:
+            return False
+        return (
+            signer.is_administrator if self.role is NodeRole.ADMIN else self.role is None or self.role in signer.roles
+        )
 
 
 @dataclass(frozen=True)
@@ -57,10 +69,41 @@ class IdentityPrincipal:
     """PEM."""
 
     def matches(self, signer: VerifiedIdentity) -> bool:
-        return signer.msp_id == self.msp_id and signer.certificate == load_certificate(self.certificate)
+        return signer.msp_id == self.msp_id and signer.has_certificate(self.certificate)
 
 
-Principal = RolePrincipal | IdentityPrincipal
+@dataclass(frozen=True)
+class UnitPrincipal:
+    """Anyone of an organisation with an organizational unit that a certain CA gave."""
+
+    msp_id: str
+    unit: str
+    certifiers: bytes
+    """SHA-256 over that CA's path."""
+
+    def matches(self, signer: VerifiedIdentity) -> bool:
+        units = signer.certificate.units
+        return signer.msp_id == self.msp_id and self.unit in units and signer.certifiers == self.certifiers
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Whoever matches each of several principals; nobody when there are none."""
+
+    principals: tuple[Principal, ...]
+
+    def matches(self, signer: VerifiedIdentity) -> bool:
+        return bool(self.principals) and all(principal.matches(signer) for principal in self.principals)
+
+
+@dataclass(frozen=True)
+class Anybody:
+    """Every signer, or none: X.509 identities are never anonymous, and some principals mean nothing."""
+
+    signs: bool
+
+    def matches(self, signer: VerifiedIdentity) -> bool:
+        return self.signs
 
 
 @dataclass(frozen=True)
@@ -147,9 +190,11 @@ def _implicit_meta(group: Any, serialized: bytes, path: str) -> ImplicitMetaPoli
         policies_pb2.ImplicitMetaPolicy.ALL: len(found),
         policies_pb2.ImplicitMetaPolicy.MAJORITY: len(found) // 2 + 1,
     }
-    if not found:
-        raise bad_configuration(f"the policy {meta.sub_policy} of {path} has no group below it")
-    return ImplicitMetaPolicy(thresholds[meta.rule], tuple(policy for policy in found if policy is not None))
+    if meta.rule not in thresholds:
+        raise unsupported_configuration(f"the policy {meta.sub_policy} of {path} has a rule that is unknown here")
+    return ImplicitMetaPolicy(
+        thresholds[meta.rule] if found else 0, tuple(policy for policy in found if policy is not None)
+    )
 
 
 def _rule(rule: Any, principals: Sequence[Principal], depth: int) -> SignedBy | OutOf:
@@ -167,20 +212,44 @@ def _rule(rule: Any, principals: Sequence[Principal], depth: int) -> SignedBy | 
 
 
 def _principal(principal: Any) -> Principal:
-    kind = principal.principal_classification
-    if kind == msp_principal_pb2.MSPPrincipal.ROLE:
-        role = msp_principal_pb2.MSPRole()
-        _parse(role, principal.principal)
-        return RolePrincipal(role.msp_identifier, _ROLES[role.role])
-    if kind == msp_principal_pb2.MSPPrincipal.IDENTITY:
-        try:
-            msp_id, certificate = parse_serialized_identity(principal.principal)
-            load_certificate(certificate)
-        except IdentityError as error:
-            raise bad_configuration(f"a policy names an identity that cannot be read ({error.message})") from error
-        return IdentityPrincipal(msp_id, certificate)
-    name = msp_principal_pb2.MSPPrincipal.Classification.Name(kind)
-    raise unsupported_configuration(f"a policy has a principal of kind {name}")
+    """Whom a ``MSPPrincipal`` means; nobody where it is malformed, as in Fabric."""
+    try:
+        return _PRINCIPALS[principal.principal_classification](principal.principal)
+    except (DecodeError, IdentityError, KeyError):
+        return Anybody(False)
+
+
+def _role(content: bytes) -> Principal:
+    role = msp_principal_pb2.MSPRole.FromString(content)
+    return RolePrincipal(role.msp_identifier, _ROLES[role.role])
+
+
+def _named(content: bytes) -> Principal:
+    return IdentityPrincipal(*parse_serialized_identity(content))
+
+
+def _unit(content: bytes) -> Principal:
+    unit = msp_principal_pb2.OrganizationUnit.FromString(content)
+    return UnitPrincipal(unit.msp_identifier, unit.organizational_unit_identifier, unit.certifiers_identifier)
+
+
+def _combined(content: bytes) -> Principal:
+    parts = msp_principal_pb2.CombinedPrincipal.FromString(content).principals
+    return AllOf(tuple(map(_principal, parts)))
+
+
+def _anonymity(content: bytes) -> Principal:
+    kind = msp_principal_pb2.MSPIdentityAnonymity.FromString(content).anonymity_type
+    return Anybody(kind == msp_principal_pb2.MSPIdentityAnonymity.NOMINAL)
+
+
+_PRINCIPALS: Mapping[int, Callable[[bytes], Principal]] = {
+    msp_principal_pb2.MSPPrincipal.ROLE: _role,
+    msp_principal_pb2.MSPPrincipal.IDENTITY: _named,
+    msp_principal_pb2.MSPPrincipal.ORGANIZATION_UNIT: _unit,
+    msp_principal_pb2.MSPPrincipal.COMBINED: _combined,
+    msp_principal_pb2.MSPPrincipal.ANONYMITY: _anonymity,
+}
 
 
 def _parse(message: Any, serialized: bytes) -> None:

@@ -11,7 +11,10 @@ from fabric_protos.common import configtx_pb2, policies_pb2
 from fabric_protos.msp import msp_principal_pb2
 
 from fedledger.audit.errors import GenesisError
-from fedledger.audit.policies import (
+from fedledger.identity.authority import CertificateAuthority, NodeRole, Validity, certificate_pem
+from fedledger.identity.keys import generate_key
+from fedledger.identity.msp import Msp, VerifiedIdentity, serialize_identity
+from fedledger.validation.policies import (
     IdentityPrincipal,
     ImplicitMetaPolicy,
     OutOf,
@@ -21,9 +24,7 @@ from fedledger.audit.policies import (
     group_policy,
     signature_policy,
 )
-from fedledger.identity.authority import CertificateAuthority, NodeRole, Validity, certificate_pem
-from fedledger.identity.keys import generate_key
-from fedledger.identity.msp import Msp, VerifiedIdentity, serialize_identity
+from tests.unit.identity.certificate_maker import pem
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _WINDOW = Validity.starting(_NOW, timedelta(days=1))
@@ -35,7 +36,7 @@ def _members(msp_id: str) -> dict[str, VerifiedIdentity]:
 
     def member(name: str, role: NodeRole) -> VerifiedIdentity:
         certificate = authority.issue(generate_key().public_key(), name, [role], _WINDOW)
-        return msp.validate(serialize_identity(msp_id, certificate_pem(certificate)), _NOW)
+        return msp.identify(serialize_identity(msp_id, certificate_pem(certificate)))
 
     named = {role.value: member(role.value, role) for role in NodeRole}
     return named | {"peer1": member("peer1", NodeRole.PEER)}
@@ -75,7 +76,7 @@ class TestSignaturePolicies:
         assert not policy.satisfied_by([C["peer"], C["peer1"]])
 
     def test_an_identity_is_one_certificate(self) -> None:
-        named = IdentityPrincipal("A", certificate_pem(A["peer"].certificate))
+        named = IdentityPrincipal("A", pem(A["peer"].certificate.encoded))
         policy = SignaturePolicy(SignedBy(named))
         assert policy.satisfied_by([A["peer"]])
         assert not policy.satisfied_by([A["peer1"]])
@@ -108,14 +109,47 @@ class TestImplicitMetaPolicies:
         assert [policy.satisfied_by(signers[:count]) for count in range(4)] == [count >= enough for count in range(4)]
 
 
-class TestRefusals:
-    def test_of_a_principal_that_cannot_be_judged(self) -> None:
-        unit = msp_principal_pb2.MSPPrincipal(
-            principal_classification=msp_principal_pb2.MSPPrincipal.ORGANIZATION_UNIT, principal=b""
-        )
-        with pytest.raises(GenesisError, match="UNSUPPORTED_CONFIGURATION"):
-            signature_policy(_envelope(policies_pb2.SignaturePolicy(signed_by=0), [unit]))
+class TestOtherPrincipals:
+    Kind = msp_principal_pb2.MSPPrincipal
 
+    def satisfied(self, kind: int, content: bytes, signer: VerifiedIdentity) -> bool:
+        principal = self.Kind(principal_classification=kind, principal=content)
+        policy = signature_policy(_envelope(policies_pb2.SignaturePolicy(signed_by=0), [principal]))
+        return policy.satisfied_by([signer])
+
+    def test_a_unit_is_one_that_a_certain_ca_gave(self) -> None:
+        def unit(msp_id: str, name: str, certifiers: bytes) -> bytes:
+            named = msp_principal_pb2.OrganizationUnit(
+                msp_identifier=msp_id, organizational_unit_identifier=name, certifiers_identifier=certifiers
+            )
+            return bytes(named.SerializeToString())
+
+        own, kind = A["peer"].certifiers, self.Kind.ORGANIZATION_UNIT
+        assert self.satisfied(kind, unit("A", "peer", own), A["peer"])
+        assert not self.satisfied(kind, unit("A", "client", own), A["peer"])
+        assert not self.satisfied(kind, unit("A", "peer", B["peer"].certifiers), A["peer"])
+        assert not self.satisfied(kind, unit("B", "peer", own), A["peer"])
+
+    def test_a_combined_one_is_all_of_its_parts(self) -> None:
+        def combined(*parts: Any) -> bytes:
+            return bytes(msp_principal_pb2.CombinedPrincipal(principals=parts).SerializeToString())
+
+        assert self.satisfied(self.Kind.COMBINED, combined(_principal("A")), A["peer"])
+        assert not self.satisfied(self.Kind.COMBINED, combined(_principal("A"), _principal("B")), A["peer"])
+        assert not self.satisfied(self.Kind.COMBINED, combined(), A["peer"])
+
+    def test_nobody_is_anonymous(self) -> None:
+        anonymity = msp_principal_pb2.MSPIdentityAnonymity
+        for kind, expected in ((anonymity.NOMINAL, True), (anonymity.ANONYMOUS, False)):
+            content = anonymity(anonymity_type=kind).SerializeToString()
+            assert self.satisfied(self.Kind.ANONYMITY, content, A["peer"]) is expected
+
+    @pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 9])
+    def test_a_malformed_one_means_nobody(self, kind: int) -> None:
+        assert not self.satisfied(kind, b"\xff", A["peer"])
+
+
+class TestRefusals:
     def test_of_a_principal_that_is_not_there(self) -> None:
         with pytest.raises(GenesisError, match="BAD_CONFIGURATION"):
             signature_policy(_envelope(policies_pb2.SignaturePolicy(signed_by=1), [_principal("A")]))

@@ -1,0 +1,1 @@
+"""What each way of taking part earns on the contract itself."""
