@@ -46,7 +46,8 @@ class Outcome:
 
     @property
     def mean(self) -> npt.NDArray[np.float64]:
-        return np.asarray(self.auc.mean(axis=0))
+        """By column, of the seeds with both classes among the held-out records."""
+        return np.asarray(np.nanmean(self.auc, axis=0))
 
 
 def variants(task: TaskDefinition, model: str, epsilons: Sequence[float]) -> Iterator[Variant]:

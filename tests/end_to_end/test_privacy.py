@@ -109,7 +109,7 @@ def test_a_model_is_attacked_with_the_sites_own_records_beside_what_epsilon_allo
     report = command(PARTICIPANT, "report", "privacy", TASK, *package, "--format", "json")
     assert report.code == ExitCode.OK, report.err
     document = report.document
-    assert (document["version"], document["unit"], document["members"], document["others"]) == (0, "record", 201, 87)
+    assert (document["version"], document["unit"], document["members"], document["others"]) == (0, "record", 204, 84)
     assert [attack["attack"] for attack in document["attacks"]] == [
         "loss threshold",
         "entropy threshold",

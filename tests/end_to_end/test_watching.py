@@ -132,6 +132,34 @@ def test_rounds_are_told_once_each_by_a_watch_whose_node_is_killed_in_every_roun
     assert all(fate.paid > 0 for row in rows for fate in row.participants)
 
 
+SITES = {msp: organisation for organisation, msp in NAMES.items()}
+
+
+@pytest.mark.parametrize(
+    ("terms", "silent"),
+    [({"published": "none"}, ()), ({"every": 5}, ()), ({}, ORGANISATIONS)],
+    ids=["none agreed", "not due", "too few records"],
+)
+def test_a_watch_waits_for_no_figures_that_nobody_will_tell(
+    killed: Killed, terms: dict[str, object], silent: tuple[str, ...]
+) -> None:
+    game = begin(killed.members, training_free_spec(training={"rounds": 1}, agreement={"evaluations": terms}))
+    rows: list[RoundRow] = []
+    watch = RoundWatch(
+        killed.patient, game.spec.task, SITES, on_row=rows.append, on_progress=lambda _: None, silent=silent
+    )
+    watching = threading.Thread(target=watch.follow)
+    watching.start()
+    game.open()
+    for organisation in ORGANISATIONS:
+        persistently(game, organisation)
+    game.work(until=("finalised",))
+    watching.join(60)
+    assert not watching.is_alive()
+    (row,) = rows
+    assert (row.round, row.state, dict(row.auc)) == (1, "finalised", {})
+
+
 def test_queries_of_a_watch_wait_for_the_node_until_the_watch_is_given_up(killed: Killed) -> None:
     game = begin(killed.members, training_free_spec())
     watch = RoundWatch(killed.patient, game.spec.task, {}, on_row=lambda _: None, on_progress=lambda _: None)

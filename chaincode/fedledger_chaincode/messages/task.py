@@ -27,6 +27,10 @@ MAXIMUM_DIMENSION = 1 << 27
 """Numbers in an update: a share of 1 GiB, the largest that AES-GCM seals in one piece, with room to spare."""
 MAXIMUM_READERS = 30_000
 """Sets of n - t validators among which a settlement chooses: enough for (19, 6) and for (64, 2)."""
+HELD_OUT = "held-out records"
+"""Whose privacy is that of published evaluations; no MSP id has a space."""
+EVALUATION_NORM = 1_414_214
+"""L2 bound, in micro-units, of what one record adds to the sums of an evaluation: right or wrong, and its loss."""
 LEAST_FLOOR = 250_000
 """Least ``equal_share`` where weights follow an estimate of contribution."""
 LEAST_AGREEMENT_FACTOR = MICRO // 2
@@ -299,6 +303,32 @@ class ReputationSpec(Value):
         return self
 
 
+class EvaluationTerms(Value):
+    """What participants may publish of how models do on their held-out records."""
+
+    published: Literal["rounded", "noisy", "none"] = "rounded"
+    """``noisy``: with noise for each record, or device, that is charged to the privacy budget; ``none``: nothing."""
+    figure_step: Annotated[int, Field(ge=1, le=MICRO)] = 10_000
+    """Figures are told in multiples of it, in micro-units; in coarser ones where a record's share is larger."""
+    count_step: Positive = 10
+    """Numbers of held-out records are told in multiples of it, rounded down; of fewer records nothing is told."""
+    every: Positive = 1
+    """Versions that are evaluated: the multiples of it."""
+    noise_multiplier: Natural = 0
+    """Of the sums that figures with noise are computed from, in micro-units."""
+    epsilon_schedule: tuple[Natural, ...] = ()
+    """Cumulative epsilon of a held-out record, in micro-units, after 1, 2, ... evaluations with noise."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        noisy = self.published == "noisy"
+        if noisy != (self.noise_multiplier > 0) or noisy != bool(self.epsilon_schedule):
+            raise ValueError("a noise_multiplier and an epsilon_schedule belong to noisy evaluations, which need both")
+        if list(self.epsilon_schedule) != sorted(self.epsilon_schedule):
+            raise ValueError("epsilon_schedule decreases")
+        return self
+
+
 class AgreementSpec(Value):
     """Terms of the data-sharing agreement that the contract enforces on every update and every use of a model."""
 
@@ -310,6 +340,7 @@ class AgreementSpec(Value):
     """Numbers of examples are told in multiples of it, rounded down, so that they identify nobody."""
     ends_at: Natural | None = None
     """Seconds since the epoch from which on no update is accepted and no round opens; None without an end."""
+    evaluations: EvaluationTerms = EvaluationTerms()
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -367,8 +398,33 @@ class TaskSpec(Value):
         return next((own.privacy for own in self.own_privacy if own.msp == msp), self.privacy)
 
     def mechanisms(self) -> tuple[tuple[str, PrivacySpec], ...]:
-        """The task's privacy, under an empty name, and that of each organisation with its own, under its MSP id."""
-        return (("", self.privacy), *((own.msp, own.privacy) for own in self.own_privacy))
+        """The task's privacy, under an empty name, that of each organisation with its own, under its MSP id, and that
+        of evaluations with noise, under ``HELD_OUT``.
+        """
+        own = tuple((own.msp, own.privacy) for own in self.own_privacy)
+        evaluations = self.evaluations_privacy()
+        return (("", self.privacy), *own, *(() if evaluations is None else ((HELD_OUT, evaluations),)))
+
+    def evaluations_privacy(self) -> PrivacySpec | None:
+        """What evaluations with noise cost a held-out record, or device; None where there are none.
+
+        One sum without sampling for each. Held-out records are not trained on, so that one record's cost is that of
+        training or this, and both are held against the same budget. Delta is the least of all organisations.
+        """
+        terms = self.agreement.evaluations
+        if terms.published != "noisy":
+            return None
+        private = [each for each in (self.privacy, *(own.privacy for own in self.own_privacy)) if each.delta_pico]
+        return self.privacy.model_copy(
+            update={
+                "noise_multiplier": terms.noise_multiplier,
+                "record_clip_norm": EVALUATION_NORM,
+                "sampling_rate": MICRO,
+                "steps_per_round": 1,
+                "delta_pico": min(each.delta_pico for each in private),
+                "epsilon_schedule": terms.epsilon_schedule,
+            }
+        )
 
     def privacy_beyond_bounds(self) -> str:
         """Why nobody should begin to compute what the privacy of this task costs; empty where everybody can."""
@@ -395,6 +451,8 @@ class TaskSpec(Value):
         )
         if minted > MAXIMUM_INTEGER:
             raise ValueError(f"endowments and rewards are {minted} micro-tokens; at most {MAXIMUM_INTEGER} can exist")
+        if self.agreement.evaluations.published == "noisy" and self.privacy.mechanism == "none":
+            raise ValueError("noisy evaluations need a privacy mechanism, to whose budget they are charged")
         if self.robustness.trust_weighting != "off" and self.aggregation.proof == "none":
             raise ValueError("trust weighting needs the norm proof: without it inner products prove nothing")
         if self.robustness.trust_weighting != "off" and self.incentive.equal_share < LEAST_FLOOR:

@@ -13,14 +13,17 @@ from fedledger_chaincode.messages.task import TaskSpec
 AMENDABLE = (
     ("title",),
     ("purpose",),
-    ("agreement",),
+    ("agreement", "purposes"),
+    ("agreement", "minimum_examples"),
+    ("agreement", "example_step"),
+    ("agreement", "ends_at"),
     ("training", "rounds"),
     ("privacy", "epsilon_budget"),
     ("privacy", "epsilon_schedule"),
     ("deadlines",),
 )
-"""Everything else is what shares, proofs, stakes and scores of the task rest on: it takes a new task. What is said of
-privacy holds for an organisation's own as well."""
+"""Everything else is what shares, proofs, stakes, scores and held-out records of the task rest on: it takes a new task.
+What is said of privacy holds for an organisation's own as well."""
 
 
 def check_amendable(current: TaskSpec, proposed: TaskSpec) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import EvaluationRecord, ModelRecord
 from fedledger_chaincode.messages.round import EvaluationReport
+from fedledger_chaincode.rules.evaluations import check_evaluation
 from fedledger_chaincode.state import evaluation_key, model_key
 from fedledger_chaincode.transactions.context import Context, check_reason, reply
 
@@ -14,12 +15,13 @@ def report_evaluation(context: Context, report: bytes) -> bytes:
     context.require_role("participant")
     message = EvaluationReport.decode(report)
     pseudonym = context.submitter.pseudonym
-    context.member(message.task, pseudonym)
-    context.state.get(ModelRecord, model_key(message.task, message.version), f"model version {message.version}")
+    member = context.member(message.task, pseudonym)
+    model = context.state.get(ModelRecord, model_key(message.task, message.version), f"model version {message.version}")
     key = evaluation_key(message.task, message.version, pseudonym)
     mine = EvaluationRecord(participant=pseudonym, msp=context.submitter.msp_id, report=message)
     earlier = context.state.find_one(EvaluationRecord, key)
     if earlier is None:
+        check_evaluation(message, context.task(message.task).spec, member, model)
         context.state.put(key, mine)
         context.event("ModelEvaluated", task=message.task, version=message.version, participant=pseudonym)
         return reply(mine)

@@ -1,7 +1,9 @@
-"""What a participant has prepared and not yet seen settled: one update per round, whatever is killed when.
+"""What a participant has prepared and not yet seen settled: one update per round, one evaluation of a model version,
+whatever is killed when.
 
 An update is written here before any part of it leaves. After a crash the same shares and the same manifest are sent
-again; training again would spend privacy twice and sign a second manifest, which is a fault.
+again; training again would spend privacy twice and sign a second manifest, which is a fault. An evaluation with noise
+is kept for the same reason.
 
 Layout: ``<folder>/journal/<channel>/<task>/<round>/``; a round's folder appears whole, by a rename.
 """
@@ -16,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedledger.agents.lock import only_one
-from fedledger.errors import FedledgerError
+from fedledger.errors import BadInputError, FedledgerError
 from fedledger.identity.files import make_private_folder, read_private, rename, write_private
 from fedledger_chaincode.errors import ContractError
-from fedledger_chaincode.messages.round import SignedManifest
+from fedledger_chaincode.messages.round import EvaluationReport, SignedManifest
 
+_EVALUATION = "evaluation.json"
 _MANIFEST = "manifest.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PART = ".part"
@@ -33,6 +36,14 @@ class PendingUpdate:
     signed: SignedManifest
     sealed: tuple[bytes, ...] = field(repr=False)
     """Sealed share of validator 1, 2, ..., n."""
+
+
+@dataclass(frozen=True)
+class KeptEvaluation:
+    """What was decided to be told of a model version."""
+
+    report: EvaluationReport | None
+    """None where that is nothing."""
 
 
 class Journal:
@@ -87,6 +98,30 @@ class Journal:
                 "JOURNAL_DAMAGED",
                 f"The update that was prepared in {place} cannot be read: {error}.",
                 "Sit this round out; delete the folder when the round is over.",
+            ) from error
+
+    def keep_evaluation(self, task: str, version: int, report: EvaluationReport | None) -> None:
+        """Keep what is told of a model version, which may be nothing, in the place of what was told of another."""
+        make_private_folder(self._task(task))
+        told = report.canonical() if report is not None else b""
+        write_private(self._task(task) / _EVALUATION, b"%d\n%s" % (version, told))
+
+    def evaluation(self, task: str, version: int) -> KeptEvaluation | None:
+        """What is told of a model version, None when it was not decided yet.
+
+        Raises:
+            BadInputError: ``JOURNAL_DAMAGED``, the file was changed by something else.
+        """
+        place = self._task(task) / _EVALUATION
+        if not place.exists():
+            return None
+        try:
+            number, told = read_private(place).split(b"\n", maxsplit=1)
+            kept = EvaluationReport.decode(told) if told else None
+            return KeptEvaluation(kept) if int(number) == version else None
+        except (ContractError, ValueError) as error:
+            raise BadInputError(
+                "JOURNAL_DAMAGED", f"The evaluation in {place} cannot be read: {error}.", "Delete the file."
             ) from error
 
     def forget_before(self, task: str, number: int) -> None:

@@ -26,12 +26,15 @@ from fedledger.secure_aggregation import Parameters, PreparedUpdate, UpdateConte
 from fedledger.store import StoreError
 from fedledger.training import LocalResult, LocalTrainer, Metrics, evaluate
 from fedledger.training.examples import Split
+from fedledger.training.publication import report_of
 from fedledger.training.task import TaskDefinition
 from fedledger_chaincode import submitter
+from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import MemberRecord
 from fedledger_chaincode.messages.round import EvaluationReport, Manifest, SignedManifest
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_chaincode.messages.views import RoundView, TaskView
+from fedledger_chaincode.rules.evaluations import check_due
 from fedledger_chaincode.rules.submission import agreed_privacy
 
 _log = structlog.get_logger(__name__)
@@ -253,21 +256,28 @@ class Participant:
         if view.head is None:
             return
         version = view.head.version
-        if len(self.data.test):
-            metrics = evaluate(self.definition, self._model(view, version), self.data.test)
-            report = EvaluationReport(
-                task=self.task,
-                version=version,
-                examples=max(1, metrics.n - metrics.n % view.record.spec.agreement.example_step),
-                auc=None if metrics.auc is None else round(metrics.auc * _MICRO),
-                accuracy=round(metrics.accuracy * _MICRO),
-                loss=round(metrics.loss * _MICRO),
-            )
-            if self.reports:
-                self.ledger.report_evaluation(report)
-            if self.on_evaluation is not None:
-                self.on_evaluation(version, metrics)
+        model = self._model(view, version)
+        report = self._evaluation(view.record.spec, version, model) if self.reports else None
+        if report is not None:
+            self.ledger.report_evaluation(report)
+        if self.on_evaluation is not None and len(self.data.test):
+            self.on_evaluation(version, evaluate(self.definition, model, self.data.test))
         self._evaluated = version
+
+    def _evaluation(self, spec: TaskSpec, version: int, model: bytes) -> EvaluationReport | None:
+        """What the agreement lets it tell of a version, the same after a restart: noise is drawn once."""
+        kept = self.journal.evaluation(self.task, version)
+        if kept is not None:
+            return kept.report
+        member = self.ledger.member(self.task, self.pseudonym).member
+        try:
+            check_due(spec, member, self.ledger.model(self.task, version))
+        except ContractError as reason:
+            _log.debug("nothing is told of this version", site=self.site, version=version, reason=str(reason))
+            return None
+        report = report_of(self.definition.of_organisation(member.msp), spec, version, model, self.data.test)
+        self.journal.keep_evaluation(self.task, version, report)
+        return report
 
     def _model(self, view: TaskView, version: int) -> bytes:
         return find_model(self.ledger, self.task, artifact_areas(view, allowed=self.allowed), version)

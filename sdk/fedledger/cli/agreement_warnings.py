@@ -18,6 +18,8 @@ MOST_CLIP_NORM = 10 * MICRO
 MOST_EPSILON = 10 * MICRO
 MOST_DELTA_PICO = 100_000_000
 LEAST_NOISE = MICRO // 2
+LEAST_FIGURE_STEP = MICRO // 100
+LEAST_COUNT_STEP = 10
 MOST_EXAMPLES = 1_000_000
 MOST_EPOCHS = 100
 ENDOWMENT_IN_STAKES = 100
@@ -185,6 +187,22 @@ RULES: tuple[Rule, ...] = (
         "agreement.minimum_examples",
         lambda spec, msp: spec.privacy_of(msp).mechanism == "none" and spec.agreement.minimum_examples < 10,
         "without differential privacy an update may stand for a handful of records",
+    ),
+    Rule(
+        "agreement.evaluations.figure_step",
+        lambda spec, msp: (
+            spec.agreement.evaluations.published == "rounded"
+            and spec.agreement.evaluations.figure_step < LEAST_FIGURE_STEP
+        ),
+        "figures on held-out records so fine tell of single records",
+    ),
+    Rule(
+        "agreement.evaluations.count_step",
+        lambda spec, msp: (
+            spec.agreement.evaluations.published == "rounded"
+            and spec.agreement.evaluations.count_step < LEAST_COUNT_STEP
+        ),
+        "figures may be told of a handful of held-out records, and how many there are is told nearly exactly",
     ),
     Rule(
         "privacy.noise_multiplier",

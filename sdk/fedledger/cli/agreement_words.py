@@ -128,6 +128,24 @@ WORDS: Mapping[str, Words] = {
     "agreement.minimum_examples": Words("fewest examples of an update", _as_it_is),
     "agreement.example_step": Words("numbers of examples are told in steps of", _as_it_is),
     "agreement.ends_at": Words("ends at the latest", _time),
+    "agreement.evaluations.published": Words(
+        "what is published of held-out records",
+        lambda value: {
+            "rounded": "rounded figures, without noise",
+            "noisy": "figures with noise that is charged",
+            "none": "nothing",
+        }.get(value, str(value)),
+    ),
+    "agreement.evaluations.figure_step": Words("figures on held-out records are told in steps of", _micro),
+    "agreement.evaluations.count_step": Words("numbers of held-out records are told in steps of", _as_it_is),
+    "agreement.evaluations.every": Words("versions that are evaluated: multiples of", _as_it_is),
+    "agreement.evaluations.noise_multiplier": Words(
+        "noise of figures over the norm of one record's part", lambda value: _micro(value) if value else "none"
+    ),
+    "agreement.evaluations.epsilon_schedule": Words(
+        "epsilon spent of a held-out record",
+        lambda value: _schedule(value).replace("1 round", "1 evaluation"),
+    ),
     **_group("privacy", "privacy", _PRIVACY),
     "aggregation.proof": Words(
         "proof of the clip norm",
@@ -248,6 +266,7 @@ def meaning(spec: TaskSpec, msp: str) -> list[str]:
         _paid(spec, validates=validates),
         f"Its share of a sum is at most {_percent(aggregation.max_share)}, under however many names.",
         f"Models that its records are in may be used for: {', '.join(spec.agreement.purposes)}.",
+        _published(spec, msp),
         f"It ends after {spec.training.rounds} model versions, "
         + ("without a date. " if spec.agreement.ends_at is None else f"at the latest {_time(spec.agreement.ends_at)}. ")
         + f"{spec.majority} of {len(spec.organisations)} organisations can amend, suspend or stop.",
@@ -265,6 +284,23 @@ def _protected(privacy: PrivacySpec) -> str:
     return (
         f"It can contribute to {count} rounds. Whoever sees all models and knows all else guesses right whether one "
         f"{unit} was among its own in at most {100 * most:.3g} % of cases (epsilon {epsilon:g}, delta {delta:g})."
+    )
+
+
+def _published(spec: TaskSpec, msp: str) -> str:
+    terms, budget = spec.agreement.evaluations, spec.privacy_of(msp).epsilon_budget
+    if terms.published == "none":
+        return "Nothing is published of how models do on its held-out records."
+    steps = f"in steps of {_micro(terms.figure_step)}, their number in steps of {terms.count_step}"
+    if terms.published == "rounded":
+        return (
+            f"How models do on its held-out records is published {steps}, without noise: what that tells of one of "
+            "them is not bounded."
+        )
+    spent = [epsilon for epsilon in terms.epsilon_schedule if epsilon <= budget]
+    return (
+        f"How models do on its held-out records is published {steps}, with noise, {len(spent)} times at most: epsilon "
+        f"of one of them is then {_micro(spent[-1] if spent else 0)}."
     )
 
 

@@ -68,4 +68,3 @@ def connected(profile: Profile) -> Iterator[Session]:
 def quiet_tensorflow() -> None:
     """Keep TensorFlow's start-up chatter off the terminal."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -7,6 +7,10 @@ Both answers are upper bounds, so that the smaller of them is one too, and it is
 - Renyi differential privacy (Mironov 2017; Mironov, Talwar and Zhang 2019 for the sampled Gaussian), converted by
   Canonne, Kamath and Steinke (2020), which is the smaller one where very many steps cost very little each.
 
+Both reckon the Gaussian mechanism of the stated noise multiplier. The noise that is added is the discrete Gaussian,
+which costs no more but for ``SMOOTHING_LOSS`` (``privacy.grid``): epsilon is reckoned at a delta smaller by that part,
+and as much is added to it.
+
 Figures are rounded up to whole micro-epsilon. Fourier transforms differ in the last bits between machines, far below
 one micro-epsilon; :func:`covers` therefore compares a claim with a recomputation up to one.
 """
@@ -20,6 +24,7 @@ from functools import lru_cache
 from typing import Any
 
 from fedledger.errors import BadInputError
+from fedledger.privacy.grid import SMOOTHING_LOSS
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 
 MICRO = 1_000_000
@@ -91,7 +96,7 @@ def membership_accuracy(mechanism: PoissonSampledGaussian, rounds: int) -> float
     (1 + TV) / 2 with the total variation distance TV, which is delta at epsilon 0 (Dong et al. 2022, section 2).
     """
     composed = _loss_distribution(mechanism).self_compose(mechanism.steps * rounds)
-    return (1.0 + min(float(composed.get_delta_for_epsilon(0.0)), 1.0)) / 2.0
+    return (1.0 + min(float(composed.get_delta_for_epsilon(0.0)) + SMOOTHING_LOSS, 1.0)) / 2.0
 
 
 def covers(claimed: Sequence[int], recomputed: Sequence[int]) -> bool:
@@ -175,18 +180,22 @@ def _renyi_curve(mechanism: PoissonSampledGaussian) -> tuple[Any, Any]:
 
 
 def _by_pld(one_step: Any, steps: int, delta: float) -> int | None:
-    return _micro(one_step.self_compose(steps).get_epsilon_for_delta(delta))
+    return _micro(one_step.self_compose(steps).get_epsilon_for_delta(_within_loss(delta)))
 
 
 def _by_rdp(mechanism: PoissonSampledGaussian, steps: int, delta: float) -> int | None:
     from dp_accounting.rdp.rdp_privacy_accountant import compute_epsilon
 
     orders, divergences = _renyi_curve(mechanism)
-    return _micro(compute_epsilon(orders, steps * divergences, delta)[0])
+    return _micro(compute_epsilon(orders, steps * divergences, _within_loss(delta))[0])
 
 
 def _micro(epsilon: float) -> int | None:
-    return math.ceil(float(epsilon) * MICRO) if math.isfinite(epsilon) else None
+    return math.ceil((float(epsilon) + SMOOTHING_LOSS) * MICRO) if math.isfinite(epsilon) else None
+
+
+def _within_loss(delta: float) -> float:
+    return delta * (1.0 - SMOOTHING_LOSS)
 
 
 def _finite(bounds: EpsilonBounds, steps: int, delta: float) -> int:

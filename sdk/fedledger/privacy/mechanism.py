@@ -15,7 +15,8 @@ class PoissonSampledGaussian:
     """The mechanism of one round of DP-SGD or DP-FedAvg: ``steps`` noisy sums of clipped vectors.
 
     In each step every unit enters on its own with probability ``sampling_rate`` (Poisson sampling), its vector is
-    clipped to L2 norm C, and Gaussian noise of standard deviation ``noise_multiplier`` x C is added to the sum. In
+    clipped to L2 norm C, and noise of standard deviation ``noise_multiplier`` x C is added to the sum: the discrete
+    Gaussian on the grid of ``privacy.grid``, which costs no more than the Gaussian that is accounted for. In
     DP-SGD a unit is a record and its vector a gradient (Abadi et al. 2016, algorithm 1); in DP-FedAvg it is a device
     and an update (McMahan et al. 2018, algorithm 1). Neighbouring datasets differ by one unit added or removed, so
     that the cost does not depend on how many there are: it is the same at every site.

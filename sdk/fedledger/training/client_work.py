@@ -51,7 +51,8 @@ class ClientWork:
         self._update = model_delta_client_work.build_model_delta_update_with_tff_optimizer(
             lambda: self._trained,
             weighting=learning.ClientWeighting.NUM_EXAMPLES,
-            loop_implementation=learning.LoopImplementation.DATASET_REDUCE,
+            # The other one has TensorFlow optimise the loop's body anew in every call, which takes ten times as long.
+            loop_implementation=learning.LoopImplementation.DATASET_ITERATOR,
         )
 
     def run(

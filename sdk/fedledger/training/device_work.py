@@ -5,15 +5,16 @@ between the organisation and its devices. TFF's client work trains each drawn de
 and averages as TFF's ``DifferentiallyPrivateFactory.gaussian_fixed`` does, and the operating system's generator draws
 devices and noise:
 
-    Poisson sample of devices -> local work of each -> clip to C, sum -> + N(0, (sigma C)^2) -> / (q n) -> w - mean
+    Poisson sample of devices -> local work of each -> clip to C, onto the grid, sum -> + discrete Gaussian of z C
+        -> / (q n) -> w - mean
 
-Whatever leaves the organisation has passed the noise. The divisor is the expected number of devices; n itself is
-public (it is in every manifest).
+A device's part in a sum follows from the model, the task, the round and its own records; which other devices there are
+has no influence on it. The divisor is the expected number of devices, from the number n that is told in the manifest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,16 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fedledger.errors import BadInputError
+from fedledger.privacy.grid import deviation_on_grid, off_grid, on_grid
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from fedledger.privacy.noise import gaussian, poisson_sample
+from fedledger.privacy.noise import Integers, noise_of_steps, poisson_sample
 from fedledger.training.client_work import ClientWork, Trained
 from fedledger.training.examples import Examples
 from fedledger.training.model import require_finite_update
 from fedledger.training.runtime import tensorflow
 from fedledger.training.weights import Float32Array, NamedShape, flatten, parameter_count, unflatten
 
-Order = Callable[[int, int], npt.NDArray[np.int64]]
-"""Rows of a device's records in the order of training, from the device's number and its number of records."""
+Order = Callable[[Examples], npt.NDArray[np.int64]]
+"""Rows of a device's records in the order of training, from these records alone."""
 
 
 def device_rows(examples: Examples, *, origin: str) -> tuple[npt.NDArray[np.int64], ...]:
@@ -65,39 +67,54 @@ class DeviceWork:
         devices: Sequence[npt.NDArray[np.int64]],
         mechanism: PoissonSampledGaussian,
         order: Order,
+        *,
+        told: int,
     ) -> Trained:
         """Train from ``weights``: one call is one run of ``mechanism`` on ``devices``, rows of ``examples``.
 
-        Raises BadInputError UPDATE_NOT_FINITE.
+        ``told`` is the number of devices that the manifest says. Raises BadInputError UPDATE_NOT_FINITE.
         """
-        query = self.query(mechanism, len(devices))
+        noise = noise_of_steps(
+            mechanism.steps, parameter_count(self._tensors), deviation_on_grid(mechanism.noise_multiplier)
+        )
+        query = self.query(mechanism, told, noise)
         initial = current = flatten(weights).astype(np.float64)
         seen = 0
         for _ in range(mechanism.steps):
             drawn = np.flatnonzero(poisson_sample(len(devices), mechanism.sampling_rate))
             seen += len(drawn)
             base = unflatten(current, self._tensors)
-            updates = (self._device_update(base, examples, devices[k], order(int(k), len(devices[k]))) for k in drawn)
-            mean, _ = noisy_mean(query, updates, len(current))
+            total = self.clipped_sum(base, examples, [devices[k] for k in drawn], order)
+            mean, _ = noisy_mean(query, total)
             current = current - mean
         update = require_finite_update([initial - current])
         return Trained(update, {"devices_drawn": float(seen), "steps": float(mechanism.steps)})
 
-    def query(self, mechanism: PoissonSampledGaussian, devices: int) -> Any:
+    def query(self, mechanism: PoissonSampledGaussian, told: int, noise: Iterator[Integers]) -> Any:
         """TensorFlow Privacy's query of one step: clip, sum, noise, divide by the expected number of devices."""
         import tensorflow_privacy as tfp
 
-        total = _system_noise_sum_query()(self._clip_norm, self._clip_norm * mechanism.noise_multiplier)
-        return tfp.NormalizedQuery(total, denominator=mechanism.sampling_rate * devices)
+        total = _grid_sum_query()(self._clip_norm, mechanism.noise_multiplier, noise)
+        return tfp.NormalizedQuery(total, denominator=mechanism.sampling_rate * told)
 
-    def _device_update(
+    def clipped_sum(
         self,
         base: Sequence[Float32Array],
         examples: Examples,
-        rows: npt.NDArray[np.int64],
-        order: npt.NDArray[np.int64],
-    ) -> Float32Array:
-        own = Examples(examples.x[rows], examples.y[rows])
+        drawn: Sequence[npt.NDArray[np.int64]],
+        order: Order,
+    ) -> Integers:
+        """int64[d] steps of the grid: the sum of the clipped updates of the devices whose rows are ``drawn``."""
+        tf = tensorflow()
+        query = _grid_sum_query()(self._clip_norm, 0.0, iter(()))
+        parameters = query.derive_sample_params(query.initial_global_state())
+        total = query.initial_sample_state(tf.zeros(parameter_count(self._tensors), dtype=tf.int64))
+        for rows in drawn:
+            own = Examples(examples.x[rows], examples.y[rows])
+            total = query.accumulate_record(parameters, total, tf.constant(self._device_update(base, own, order(own))))
+        return np.asarray(total)
+
+    def _device_update(self, base: Sequence[Float32Array], own: Examples, order: npt.NDArray[np.int64]) -> Float32Array:
         try:
             return self._work.run(base, own, order, self._batch_size).update
         except BadInputError as error:
@@ -107,32 +124,36 @@ class DeviceWork:
             return np.zeros(parameter_count(self._tensors), dtype=np.float32)
 
 
-def noisy_mean(query: Any, updates: Iterable[Float32Array], size: int) -> tuple[npt.NDArray[np.float64], Any]:
-    """What ``query`` answers to ``updates``, float32[size] each, and the ``DpEvent`` by which it is accounted."""
-    tf = tensorflow()
-    state = query.initial_global_state()
-    parameters = query.derive_sample_params(state)
-    total = query.initial_sample_state(tf.zeros(size, dtype=tf.float32))
-    for update in updates:
-        total = query.accumulate_record(parameters, total, tf.constant(update))
-    result, _, event = query.get_noised_result(total, state)
+def noisy_mean(query: Any, total: Integers) -> tuple[npt.NDArray[np.float64], Any]:
+    """What ``query`` answers to a sum, float64[d], and the ``DpEvent`` by which it is accounted."""
+    result, _, event = query.get_noised_result(total, query.initial_global_state())
     return np.asarray(result, dtype=np.float64), event
 
 
 @cache
-def _system_noise_sum_query() -> Any:
-    """TensorFlow Privacy's Gaussian sum query, with noise of the operating system's generator.
+def _grid_sum_query() -> Any:
+    """TensorFlow Privacy's Gaussian sum query on the grid, with the discrete Gaussian of the operating system's
+    generator: its own noise is of floating-point numbers, from a seed of 32 bits.
 
-    TensorFlow's own has a seed of 32 bits. The class is made at the first call: importing it takes seconds.
+    The class is made at the first call: importing it takes seconds.
     """
     import dp_accounting
     import tensorflow_privacy as tfp
 
-    class SystemNoiseSumQuery(tfp.GaussianSumQuery):  # type: ignore[misc]
-        def get_noised_result(self, sample_state: Any, global_state: Any) -> Any:
-            deviation, clip_norm = float(global_state.stddev), float(global_state.l2_norm_clip)
-            noise = gaussian(int(sample_state.shape[0]), deviation)
-            noisy = np.asarray(sample_state, dtype=np.float64) + noise
-            return noisy, global_state, dp_accounting.GaussianDpEvent(deviation / clip_norm)
+    tf = tensorflow()
 
-    return SystemNoiseSumQuery
+    class GridSumQuery(tfp.GaussianSumQuery):  # type: ignore[misc]
+        def __init__(self, clip_norm: float, noise_multiplier: float, noise: Iterator[Integers]) -> None:
+            super().__init__(clip_norm, clip_norm * noise_multiplier)
+            self._clip_norm, self._noise_multiplier, self._noise = clip_norm, noise_multiplier, noise
+
+        def preprocess_record(self, params: Any, record: Any) -> Any:
+            clipped = np.asarray(super().preprocess_record(params, record))
+            return tf.constant(on_grid(clipped[np.newaxis], self._clip_norm)[0])
+
+        def get_noised_result(self, sample_state: Any, global_state: Any) -> Any:
+            noisy = np.asarray(sample_state) + next(self._noise)
+            event = dp_accounting.GaussianDpEvent(self._noise_multiplier)
+            return off_grid(noisy, self._clip_norm), global_state, event
+
+    return GridSumQuery

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from fedledger.errors import BadInputError
+
+_SPLIT_TAG = b"fedledger/split"
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,19 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
 
 
 def stratified_split(x: npt.ArrayLike, y: Sequence[int], *, seed: int, test_share: float) -> Split:
-    """Holds back ``test_share`` of each class, at least one record where a class has two or more.
+    """Holds back about ``test_share`` of the records of each class.
 
-    Which records depends on ``seed`` and a record's position alone (ranked by SHA-256), so that it is the
-    same with every version of every library. Records keep their order.
+    A record's side follows from ``seed``, its own features and its own label, and from nothing else: adding a record or
+    taking one out moves no other, wherever it stands. Records that are equal are on one side. How many are held back is
+    therefore a matter of chance, binomial in each class; of n records none is with probability (1 - test_share)^n. To
+    fill an empty side with a record from the other would make the side of one record depend on the rest. Records keep
+    their order.
     """
-    features = np.asarray(x, dtype=np.float32)
+    # Minus zero is equal to zero, and has other bytes.
+    features = np.asarray(x, dtype=np.float32) + np.float32(0.0)
     labels = np.asarray(y, dtype=np.int32)
-    held_back = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        ranked = sorted(members, key=lambda row: _rank(seed, row))
-        count = max(round(test_share * len(members)), 1) if len(members) > 1 else 0
-        held_back[ranked[:count]] = True
+    rows = zip(features.astype("<f4"), labels.astype("<i4"), strict=True)
+    held_back = _held_back([row.tobytes() + label.tobytes() for row, label in rows], seed, test_share)
     return Split(
         train=Examples(features[~held_back], labels[~held_back]),
         test=Examples(features[held_back], labels[held_back]),
@@ -66,22 +69,26 @@ def stratified_split(x: npt.ArrayLike, y: Sequence[int], *, seed: int, test_shar
 def split_by_device(
     x: npt.ArrayLike, y: Sequence[int], devices: npt.ArrayLike, *, seed: int, test_share: float
 ) -> Split:
-    """Holds back ``test_share`` of the devices with all of their records, so that none is in both parts.
+    """Holds back about ``test_share`` of the devices with all of their records, so that none is in both parts.
 
-    Which devices depends on ``seed`` and a device's number alone, as in :func:`stratified_split`.
+    A device's side follows from ``seed`` and its number, as a record's does in :func:`stratified_split`. The number
+    has to be the device's own, such as its serial number, and not its place in a list. A device stays on its side when
+    it has more records.
     """
     features, labels = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.int32)
     numbers = np.asarray(devices, dtype=np.int64)
-    ranked = sorted(np.unique(numbers), key=lambda number: _rank(seed, int(number)))
-    held_back = np.isin(numbers, ranked[: round(test_share * len(ranked))])
+    held_back = _held_back([number.tobytes() for number in numbers.astype("<i8")], seed, test_share)
     return Split(
         train=Examples(features[~held_back], labels[~held_back], numbers[~held_back]),
         test=Examples(features[held_back], labels[held_back], numbers[held_back]),
     )
 
 
-def _rank(seed: int, number: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{number}".encode()).digest()
+def _held_back(units: Sequence[bytes], seed: int, share: float) -> npt.NDArray[np.bool_]:
+    """Which of ``units`` are held back: those whose keyed digest, BLAKE2b of 64 bits, is below ``share`` of all."""
+    key, threshold = seed.to_bytes(8, "big"), int(Fraction(share) * (1 << 64))
+    digests = (hashlib.blake2b(unit, digest_size=8, key=key, person=_SPLIT_TAG).digest() for unit in units)
+    return np.array([int.from_bytes(digest, "big") < threshold for digest in digests], dtype=bool)
 
 
 def check_examples(examples: Examples, *, input_shape: tuple[int, ...], classes: int, origin: str) -> None:
@@ -91,7 +98,9 @@ def check_examples(examples: Examples, *, input_shape: tuple[int, ...], classes:
     """
     if len(examples.y) == 0:
         raise BadInputError(
-            "DATASET_EMPTY", f"{origin} holds no records.", "Check the file and the filters in data.py."
+            "DATASET_EMPTY",
+            f"{origin} holds no records.",
+            "Check the file and the filters in data.py; of few records chance may have put all on the other side.",
         )
     expected = (len(examples.y), *input_shape)
     if examples.x.shape != expected or examples.y.shape != expected[:1]:

@@ -5,6 +5,7 @@ Refuses to train on nothing, on one class, from weights that are not finite, and
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fedledger.errors import BadInputError
-from fedledger.training.batches import batch_order
+from fedledger.training.batches import batch_order, own_order
 from fedledger.training.client_work import Trained, client_work
 from fedledger.training.device_work import DeviceWork, device_rows
 from fedledger.training.examples import Examples, check_examples, require_two_classes
-from fedledger.training.model import trainable_model
+from fedledger.training.model import require_repeatable, trainable_model
 from fedledger.training.private_work import private_work
 from fedledger.training.weights import Float32Array, weights_of
 
@@ -140,25 +141,27 @@ def train_once(
     FedProx.
     """
     model, mechanism, training = trainable_model(task), task.mechanism, task.training
-    mu, clip_norm = training.effective_mu, task.privacy.record_clip_norm
-    if mechanism is not None and task.privacy.mechanism == "dp-sgd":
-        return private_work(model, task.client_optimizer, mu, clip_norm).run(weights, examples, mechanism)
-
-    def order(records: int, name: str) -> npt.NDArray[np.int64]:
-        return batch_order(records, training.local_epochs, seed=task.seed, site=name, round_number=round_number)
-
-    work = client_work(model, task.client_optimizer, mu)
+    mu, clip_norm, told = training.effective_mu, task.privacy.record_clip_norm, task.settings.agreement.told
+    epochs, seed = training.local_epochs, task.seed
     if mechanism is None:
-        return work.run(weights, examples, order(len(examples), site), training.batch_size)
+        order = batch_order(len(examples), epochs, seed=seed, site=site, round_number=round_number)
+        return client_work(model, task.client_optimizer, mu).run(weights, examples, order, training.batch_size)
+    require_repeatable(model, task)
+    if task.privacy.mechanism == "dp-sgd":
+        private = private_work(model, task.client_optimizer, mu, clip_norm)
+        return private.run(weights, examples, mechanism, told=told(len(examples)))
     devices = device_rows(examples, origin=f"The training data of {site}")
-    return DeviceWork(work, model.tensors, training.batch_size, clip_norm).run(
-        weights, examples, devices, mechanism, lambda device, records: order(records, f"{site}/{device}")
-    )
+    work = DeviceWork(client_work(model, task.client_optimizer, mu), model.tensors, training.batch_size, clip_norm)
+
+    def order_of(own: Examples) -> npt.NDArray[np.int64]:
+        return own_order(own.x, own.y, epochs, seed=seed, site=site, round_number=round_number)
+
+    return work.run(weights, examples, devices, mechanism, order_of, told=told(len(devices)))
 
 
 def l2_norm(vector: Float32Array) -> float:
-    """Euclidean norm in float64."""
-    return float(np.linalg.norm(vector.astype(np.float64)))
+    """Euclidean norm in float64. Not ``numpy.linalg.norm``, whose sums depend on how many threads BLAS has."""
+    return math.sqrt(float(np.square(vector, dtype=np.float64).sum()))
 
 
 def clip(update: Float32Array, clip_norm: float) -> tuple[Float32Array, float]:

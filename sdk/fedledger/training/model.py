@@ -6,8 +6,10 @@ normalisation) would differ from site to site without anybody knowing.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +56,14 @@ class TrainableModel:
         for variable, array in zip(self.variables, weights, strict=True):
             variable.assign(array)
 
+    @cached_property
+    def random_operations(self) -> frozenset[str]:
+        """Names of the operations in a training step that draw random numbers, those of dropout for example."""
+        step = tensorflow().function(self.forward, input_signature=self.input_spec[:1])
+        graph = step.get_concrete_function().graph.as_graph_def()
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        return frozenset(node.op for node in nodes if _DRAWS.search(node.op))
+
     def logits(self, weights: Sequence[Float32Array], features: npt.NDArray[np.float32]) -> Float32Array:
         """Logits float32[n, 1] (two classes) or float32[n, k] of ``features`` under ``weights``."""
         with self.lock:
@@ -87,6 +97,7 @@ class TrainableModel:
         )
 
 
+_DRAWS = re.compile("Random|Rng|Multinomial|TruncatedNormal|StatefulUniform|StatefulStandardNormal")
 _models: OncePerProcess[TrainableModel] = OncePerProcess()
 
 
@@ -133,6 +144,21 @@ def _check_model(keras_model: Any, task: TaskDefinition) -> None:
             "MODEL_TENSORS",
             f"{where} has outputs of shape {list(keras_model.output_shape)}; [None, {outputs}] is expected.",
             "End the model in one logit for two classes, else in one per class, without an activation.",
+        )
+
+
+def require_repeatable(model: TrainableModel, task: TaskDefinition) -> None:
+    """Refuses a model that draws random numbers in a step with differential privacy: one stream of them for all records
+    or devices would give one of them other numbers when another is taken out.
+
+    Raises BadInputError MODEL_RANDOM.
+    """
+    if model.random_operations:
+        raise BadInputError(
+            "MODEL_RANDOM",
+            f"build({task.kind!r}) in {task.folder / 'model.py'} has layers that draw random numbers: "
+            f"{', '.join(sorted(model.random_operations))}.",
+            "Leave dropout and noise layers out of a task with differential privacy, whose noise does their work.",
         )
 
 

@@ -302,6 +302,26 @@ class Agreement(Table):
     """Sites tell their numbers of examples in multiples of it, rounded down."""
     ends: AwareDatetime | None = None
     """From then on no update is accepted and no round opens."""
+    evaluations: Literal["rounded", "noisy", "none"] = "rounded"
+    """What is published of how models do on held-out records."""
+    evaluation_precision: PositiveShare = 0.01
+    """Figures are told in multiples of it; in coarser ones where a record's share is larger."""
+    evaluation_step: Count = 10
+    """Numbers of held-out records are told in multiples of it, rounded down; of fewer nothing is told."""
+    evaluate_every: Count = 1
+    """Versions that are evaluated: the multiples of it."""
+    evaluation_noise: PositiveMicro | None = None
+    """With noise: the noise multiplier of the sums that figures are computed from."""
+
+    def told(self, number: int) -> int:
+        """A number of examples as manifests tell it; of fewer than a step, which take no part, one step."""
+        return max(number - number % self.example_step, self.example_step)
+
+    @model_validator(mode="after")
+    def _noise_of_evaluations(self) -> Self:
+        if (self.evaluations == "noisy") != (self.evaluation_noise is not None):
+            raise ValueError("evaluation_noise belongs to evaluations noisy, which need it")
+        return self
 
     @field_validator("ends")
     @classmethod

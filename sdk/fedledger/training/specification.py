@@ -16,11 +16,18 @@ from pydantic import ValidationError
 from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import covers, epsilon_micro, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from fedledger.training.settings import MICRO, PICO, Agreement, Optimizer, TaskSettings, to_micro
+from fedledger.training.settings import MICRO, PICO, Optimizer, TaskSettings, to_micro
 from fedledger.training.task_file import validate_settings
 from fedledger.training.thresholds import agreement_factor_of, ledger_thresholds
 from fedledger.training.weights import save_weights
-from fedledger_chaincode.messages.task import AgreementSpec, OptimizerSpec, PrivacySpec, RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import (
+    AgreementSpec,
+    EvaluationTerms,
+    OptimizerSpec,
+    PrivacySpec,
+    RobustnessSpec,
+    TaskSpec,
+)
 
 if TYPE_CHECKING:
     from fedledger.training.task import TaskDefinition
@@ -85,12 +92,17 @@ def agreed_settings(task: TaskDefinition, spec: TaskSpec) -> TaskSettings:
         "minimum_accepted": aggregation.minimum_accepted,
         "proof": aggregation.proof,
     }
-    ends_at = spec.agreement.ends_at
+    ends_at, evaluations = spec.agreement.ends_at, spec.agreement.evaluations
     document["agreement"] = {
         "purposes": spec.agreement.purposes,
         "minimum_examples": spec.agreement.minimum_examples,
         "example_step": spec.agreement.example_step,
         "ends": None if ends_at is None else datetime.fromtimestamp(ends_at, UTC),
+        "evaluations": evaluations.published,
+        "evaluation_precision": evaluations.figure_step / MICRO,
+        "evaluation_step": evaluations.count_step,
+        "evaluate_every": evaluations.every,
+        "evaluation_noise": evaluations.noise_multiplier / MICRO or None,
     }
     document["robustness"]["trust_weighting"] = spec.robustness.trust_weighting
     client_optimizer = _optimizer_document(training.client_optimizer)
@@ -247,7 +259,7 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
         "task": task.name,
         "title": settings.task.title,
         "purpose": settings.task.purpose,
-        "agreement": agreement_terms(settings.agreement).model_dump(),
+        "agreement": agreement_terms(task).model_dump(),
         "organisations": tuple(sorted(organisations)),
         "model": {
             "model_id": model_id(task.name, task.kind),
@@ -293,13 +305,33 @@ def _document(task: TaskDefinition, organisations: Sequence[str], validators: Se
     }
 
 
-def agreement_terms(agreement: Agreement) -> AgreementSpec:
+def agreement_terms(task: TaskDefinition) -> AgreementSpec:
     """The terms as the ledger has them."""
+    agreement = task.settings.agreement
     return AgreementSpec(
         purposes=tuple(sorted(set(agreement.purposes))),
         minimum_examples=agreement.minimum_examples,
         example_step=agreement.example_step,
         ends_at=None if agreement.ends is None else int(agreement.ends.timestamp()),
+        evaluations=_evaluation_terms(task),
+    )
+
+
+def _evaluation_terms(task: TaskDefinition) -> EvaluationTerms:
+    agreement = task.settings.agreement
+    noise = agreement.evaluation_noise
+    schedule: tuple[int, ...] = ()
+    if noise is not None:
+        deltas = [task.settings.privacy_of(msp).delta for msp in ("", *task.settings.own_privacy)]
+        count = max(1, task.training.rounds // agreement.evaluate_every)
+        schedule = epsilon_schedule(PoissonSampledGaussian(1.0, noise, 1), count, min(deltas))
+    return EvaluationTerms(
+        published=agreement.evaluations,
+        figure_step=to_micro(agreement.evaluation_precision),
+        count_step=agreement.evaluation_step,
+        every=agreement.evaluate_every,
+        noise_multiplier=to_micro(noise or 0.0),
+        epsilon_schedule=schedule,
     )
 
 

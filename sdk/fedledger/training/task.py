@@ -20,6 +20,7 @@ from fedledger.errors import BadInputError
 from fedledger.privacy.accountant import calibrate_noise, epsilon_schedule
 from fedledger.privacy.mechanism import PoissonSampledGaussian
 from fedledger.training.examples import Examples, Split, check_examples, concatenate
+from fedledger.training.runtime import choose_kernels, tensorflow
 from fedledger.training.settings import (
     Aggregation,
     Optimizer,
@@ -289,6 +290,7 @@ class TaskDefinition:
 
     def build_model(self) -> Any:
         """A new untrained ``tf.keras.Model`` from the task's ``build``; imports TensorFlow."""
+        tensorflow()
         return _function(self._model_module, "build", self.folder / "model.py")(self.kind)
 
     def keras_model(self, weights: bytes | Sequence[Float32Array]) -> Any:
@@ -314,6 +316,8 @@ class TaskDefinition:
         path = self.folder / name
         module = ModuleType(f"fedledger_task_{self.package_digest()[:16]}_{path.stem}")
         module.__file__ = str(path)
+        # The file may import TensorFlow.
+        choose_kernels()
         try:
             code = compile(dict(self.files)[name], str(path), "exec")
             exec(code, module.__dict__)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.journal import Journal, KeptEvaluation, PendingUpdate
 from fedledger.agents.lock import only_one
 from fedledger.errors import FedledgerError
-from fedledger_chaincode.messages.round import SealedShareReference, SignedManifest
+from fedledger_chaincode.messages.round import EvaluationReport, SealedShareReference, SignedManifest
 from tests.unit.contract.ledger import CHANNEL, MSPS, Consortium
 
 SEALED = tuple(f"sealed share of {msp}".encode() for msp in MSPS)
@@ -42,6 +42,36 @@ def test_what_was_written_is_read_again(journal: Journal, pending: PendingUpdate
     assert journal.read("study", 1) is None
     journal.write("study", 1, pending)
     assert journal.read("study", 1) == pending
+
+
+def evaluation(version: int) -> EvaluationReport:
+    return EvaluationReport(task="study", version=version, examples=10, auc=None, accuracy=700_000, loss=300_000)
+
+
+def test_what_is_told_of_a_version_is_kept_until_another_is_told_of(journal: Journal) -> None:
+    assert journal.evaluation("study", 1) is None
+    journal.keep_evaluation("study", 1, evaluation(1))
+    assert journal.evaluation("study", 1) == KeptEvaluation(evaluation(1))
+    assert journal.evaluation("study", 2) is None
+    journal.keep_evaluation("study", 2, evaluation(2))
+    assert journal.evaluation("study", 1) is None
+    journal.forget_before("study", 9)
+    assert journal.evaluation("study", 2) == KeptEvaluation(evaluation(2))
+
+
+def test_that_nothing_is_told_is_kept_as_well(journal: Journal) -> None:
+    # Noise that leaves no record is not drawn again until it does.
+    journal.keep_evaluation("study", 3, None)
+    assert journal.evaluation("study", 3) == KeptEvaluation(None)
+
+
+@pytest.mark.parametrize("damage", [b"", b"3", b"three\n", b"3\n{}"])
+def test_an_evaluation_that_something_else_has_changed_is_refused(journal: Journal, damage: bytes) -> None:
+    journal.keep_evaluation("study", 3, evaluation(3))
+    (place,) = journal._folder.rglob("evaluation*")
+    place.write_bytes(damage)
+    with pytest.raises(FedledgerError, match="JOURNAL_DAMAGED"):
+        journal.evaluation("study", 3)
 
 
 def test_nobody_else_can_read_it(journal: Journal, pending: PendingUpdate, tmp_path: Path) -> None:
@@ -109,7 +139,7 @@ class TestKilledAtAnyMoment:
     WRITES = """
 import os, signal, sys
 from pathlib import Path
-from fedledger.agents.journal import Journal, PendingUpdate
+from fedledger.agents.journal import Journal, KeptEvaluation, PendingUpdate
 from fedledger_chaincode.messages.round import SignedManifest
 
 pending = PendingUpdate(

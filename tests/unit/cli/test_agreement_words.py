@@ -29,7 +29,8 @@ from fedledger_chaincode.messages.task import (
 from tests.unit.contract.ledger import MSPS, Consortium, task_spec
 
 OWN = [{"msp": MSPS[1], "privacy": task_spec().privacy.model_dump(mode="json"), "agreement_factor": 900_000}]
-SPEC = task_spec(own_privacy=OWN)
+NOISY = {"published": "noisy", "noise_multiplier": 5_000_000, "epsilon_schedule": [800_000, 1_200_000, 4_000_000]}
+SPEC = task_spec(own_privacy=OWN, agreement={"evaluations": NOISY})
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -158,6 +159,8 @@ WEAK: dict[str, dict[str, Any]] = {
             ),
         }
     },
+    "agreement.evaluations.figure_step": {"agreement": {"evaluations": {"figure_step": 1}}},
+    "agreement.evaluations.count_step": {"agreement": {"evaluations": {"count_step": 1}}},
     "privacy.noise_multiplier": {"privacy": {"noise_multiplier": 400_000}},
     "privacy.epsilon_budget": {"privacy": {"epsilon_budget": 50_000_000, "epsilon_schedule": [50_000_000]}},
     "privacy.delta_pico": {"privacy": {"delta_pico": 1_000_000_000}},
@@ -277,6 +280,11 @@ class TestBeforeApproval:
         spec = task_spec(own_privacy=own)
         assert "epsilon 2," in meaning(spec, MSPS[1])[0]
         assert "epsilon 3," in meaning(spec, MSPS[0])[0]
+        assert any("without noise" in each and "not bounded" in each for each in meaning(spec, MSPS[0]))
+        noisy = task_spec(own_privacy=own, agreement={"evaluations": NOISY})
+        assert any("with noise, 2 times at most" in each and "is then 1.2." in each for each in meaning(noisy, MSPS[1]))
+        none = task_spec(agreement={"evaluations": {"published": "none"}})
+        assert any(each.startswith("Nothing is published of how models do") for each in meaning(none, MSPS[0]))
         assert meaning(spec, "StrangerMSP") == ["StrangerMSP is no party to this agreement."]
 
 

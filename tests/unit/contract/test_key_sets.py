@@ -322,7 +322,7 @@ def _with_models() -> RecordingLedger:
     ledger = RecordingLedger()
     consortium = Consortium.active(task_spec(), ledger)
     consortium.through(1)
-    evaluation = EvaluationReport(task=consortium.task, version=1, examples=9, auc=None, accuracy=0, loss=0)
+    evaluation = EvaluationReport(task=consortium.task, version=1, examples=10, auc=None, accuracy=0, loss=0)
     ledger.submit(consortium.participants[MSPS[0]], "ReportEvaluation", evaluation)
     ledger.submit(consortium.governors[MSPS[0]], "UseModel", consortium.task, 1, "research")
     ledger.submit(consortium.governors[MSPS[0]], "DeprecateModel", consortium.task, 1, "Worse than nothing.")

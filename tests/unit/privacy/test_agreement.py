@@ -17,7 +17,7 @@ from fedledger.privacy.agreement import (
     update_deviation,
 )
 from fedledger.privacy.mechanism import PoissonSampledGaussian
-from fedledger.privacy.noise import gaussian
+from fedledger.privacy.noise import discrete_gaussian
 from fedledger.secure_aggregation import encode_direction, encode_update
 from fedledger_chaincode.rules.trust import agreement
 
@@ -40,7 +40,8 @@ def honest_updates(signal: float, deviation: float, dimension: int, cosine: floa
     """float64[RUNS, d] of noisy updates whose signal has this cosine to the direction float64[d]."""
     direction, across = np.linalg.qr(np.random.default_rng(5).normal(size=(dimension, 2)))[0].T
     update = signal * (cosine * direction + math.sqrt(1 - cosine**2) * across)
-    return update + gaussian(RUNS * dimension, deviation).reshape(RUNS, dimension), direction
+    noise = discrete_gaussian(RUNS * dimension, NORM) * (deviation / NORM)
+    return update + noise.reshape(RUNS, dimension), direction
 
 
 @regimes

@@ -218,6 +218,14 @@ def test_terms_of_the_agreement_reach_the_ledger_and_come_back(folder: Path) -> 
         "minimum_examples": 20,
         "example_step": 10,
         "ends_at": 2_053_814_400,
+        "evaluations": {
+            "published": "rounded",
+            "figure_step": 10_000,
+            "count_step": 10,
+            "every": 1,
+            "noise_multiplier": 0,
+            "epsilon_schedule": (),
+        },
     }
     assert load_task(folder).agree(spec).to_spec(organisations=ORGANISATIONS) == spec
 

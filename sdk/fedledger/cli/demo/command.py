@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from fedledger.errors import BadInputError, ExitCode, FedledgerError
 from fedledger.ledger.patient import PatientLedger
 from fedledger.training import TaskDefinition
 from fedledger_chaincode.messages.views import MemberView
+from fedledger_chaincode.rules.evaluations import told_records
 
 
 def demo(
@@ -101,6 +102,7 @@ def _rounds(
         on_row=lambda row: say(told(row)),
         on_progress=lambda text: progress(text),
         on_news=lambda text: say(f"       {text}"),
+        silent=_silent(opened, task, definition, sites),
     )
 
     def failed(name: str, error: Exception) -> None:
@@ -118,6 +120,12 @@ def _rounds(
             raise FedledgerError(error.code, f"The {name} stopped: {error.message}", error.remedy) from error
         raise error
     return watch.rows
+
+
+def _silent(opened: Session, task: str, definition: TaskDefinition, sites: Sequence[str]) -> frozenset[str]:
+    """Sites with fewer held-out records than are told of."""
+    terms = opened.ledger.task(task).record.spec.agreement.evaluations
+    return frozenset(site for site in sites if not told_records(terms, len(definition.load_data(site).test)))
 
 
 def _conclude(

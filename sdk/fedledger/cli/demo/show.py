@@ -29,7 +29,8 @@ def heading(sites: Sequence[str], budget: float) -> str:
     columns = "  ".join(f"{site:>15}" for site in sites)
     privacy = f"epsilon of {budget:g}" if budget else "epsilon"
     titles = f"round  {columns}    worst  {privacy:>15}  seconds  block"
-    return f"{titles}\n(+ update accepted, ! refused, . none; AUC of the new model on each site's held-out records)"
+    judged = "AUC of the new model on each site's held-out records, as published"
+    return f"{titles}\n(+ update accepted, ! refused, . none; {judged})"
 
 
 def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
@@ -37,9 +38,9 @@ def line(row: RoundRow, sites: Sequence[str], budget: float) -> str:
     cells = []
     for site in sites:
         mark = "+" if site in row.accepted else "!" if site in row.refused else "."
-        auc = f"{row.auc[site]:.3f}" if site in row.auc else "-"
+        auc = f"{row.auc[site]:.2f}" if site in row.auc else "-"
         cells.append(f"{mark} {auc:>13}")
-    worst = f"{min(row.auc.values()):.3f}" if row.auc else "-"
+    worst = f"{min(row.auc.values()):.2f}" if row.auc else "-"
     spent = max(row.epsilon.values(), default=0.0)
     privacy = f"{spent:.2f}, left {max(0.0, budget - spent):.2f}" if budget else "no privacy"
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -37,7 +37,7 @@ class RoundRow:
     epsilon: Mapping[str, float]
     """Cumulative epsilon by site, of those that have contributed so far."""
     auc: Mapping[str, float]
-    """AUC of the new model by site, on the site's own held-out records."""
+    """AUC of the new model by site, on the site's own held-out records, as published."""
     participants: tuple[Fate, ...]
     validators: tuple[ValidatorFate, ...]
     """Those that did not do their duty."""
@@ -77,6 +77,8 @@ class RoundWatch:
     on_progress: Callable[[str], None]
     on_news: Callable[[str], None] = lambda _: None
     """Of rounds that have been told already: what became of disputes."""
+    silent: Collection[str] = ()
+    """Sites of which no figures are expected: they have fewer held-out records than are told of."""
     started_at: int = field(default_factory=lambda: int(time.time()))
     """Seconds since the epoch."""
     rows: list[RoundRow] = field(default_factory=list)
@@ -185,7 +187,7 @@ class RoundWatch:
         number = event.fields["round"]
         self._took[number] = self._seconds(number)
         self._ended[number] = event
-        if event.name != "ModelPublished":
+        if event.name != "ModelPublished" or not self._awaited(number, event.fields["version"]):
             self._print(number)
 
     def _seconds(self, number: int) -> float | None:
@@ -198,9 +200,17 @@ class RoundWatch:
         """Print the round of a version once everybody has judged it."""
         for number, event in list(self._ended.items()):
             if event.fields.get("version") == version:
-                judged = self.ledger.evaluations(self.task, version)
-                if len(judged) >= len(self.ledger.round(self.task, number).cohort.participants):
+                told = {evaluation.participant for evaluation in self.ledger.evaluations(self.task, version)}
+                if self._awaited(number, version) <= told:
                     self._print(number)
+
+    def _awaited(self, number: int, version: int) -> set[str]:
+        """Participants of a round that will tell the area under the curve which its row shows."""
+        terms = self._spec.agreement.evaluations
+        if terms.published != "rounded" or version % terms.every:
+            return set()
+        cohort = self.ledger.round(self.task, number).cohort.participants
+        return {entry.participant for entry in cohort if self.sites.get(entry.msp) not in self.silent}
 
     def _complete_older(self, number: int) -> None:
         """Print rounds two before the new one although somebody has not judged their model."""
