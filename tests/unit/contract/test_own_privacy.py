@@ -74,7 +74,7 @@ def test_its_budget_can_be_amended_and_its_mechanism_cannot() -> None:
     for number in (1, 2):
         consortium.through(number)
     for changed, named in (
-        (own(noise_multiplier=1), f"own_privacy.{CAREFUL}.privacy.noise_multiplier"),
+        (own(noise_multiplier=900_000), f"own_privacy.{CAREFUL}.privacy.noise_multiplier"),
         (own(factor=900_000), f"own_privacy.{CAREFUL}.agreement_factor"),
         (own(epsilon_schedule=[1, 2, 3, 4]), f"epsilon of {CAREFUL}"),
         (own(MSPS[2]), "own_privacy"),
