@@ -39,7 +39,7 @@ def deprecate_model(context: Context, task: str, version: int, reason: str) -> b
     """``DeprecateModel(task, version, reason)`` by a governor of one of the task's organisations."""
     context.require_role("governor")
     record = context.task(task)
-    msp = context.party(record)
+    msp = context.voice(record)
     check_reason(reason)
     model = context.state.get(ModelRecord, model_key(task, version), f"model version {version} of task {task}")
     if model.deprecated:
