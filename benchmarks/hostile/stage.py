@@ -301,6 +301,7 @@ def _site(begun: Stage, organisation: str) -> Site:
         key=member.profile.credentials().key,
         journal=Journal(begun.folder / organisation, CHANNEL),
         site=organisation,
+        reports=False,
         on_contribution=begun._taken,
         quick=QuickTrainer(organisation, lambda number: honest_update(index, number)),
     )

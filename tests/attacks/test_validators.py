@@ -136,7 +136,11 @@ def test_who_lies_is_outvoted_in_the_same_round_and_convicted_whatever_it_shows(
     assert dispute is not None
     assert [each.ruling for each in dispute.accusations] == ["denies"] * len(ORGANISATIONS)
     after = {organisation: game.validator_stake(organisation) for organisation in ORGANISATIONS}
-    assert after == before | {LIAR: before[LIAR] - before[LIAR] // 10}, "once for the round"
+    model = game.ledger("cleveland", "auditor").model(game.spec.task, view.record.base_version + 1)
+    paid = {payment.account: payment.amount for payment in model.payments}
+    duty = paid[f"org:{NAMES[LIAR]}"] if NAMES[LIAR] in model.dutiful else 0
+    cut = before[LIAR] - before[LIAR] // 10
+    assert after == before | {LIAR: cut - duty}, "once for the round, and what it was paid for it"
     assert {organisation: game.stake(organisation) for organisation in ORGANISATIONS} == stakes
 
 

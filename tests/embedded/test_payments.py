@@ -81,12 +81,15 @@ def test_a_round_is_finalised_while_everybody_that_it_pays_is_paid(
         earned = {payment.account: payment.amount for payment in model.payments}
         assert earned[winner] > 0
         assert ledger.balance_of(winner) == earned[winner] + 1
-        # All stakes are back but for half of the liar's.
-        assert ledger.balance_of(f"org:{MSPS[0]}") == 1_000_000_000 + earned[f"org:{MSPS[0]}"]
-        assert ledger.balance_of(f"org:{MSPS[3]}") == 950_000_000
+        # All stakes are back but for half of the liar's, and what nobody earned of the pool in equal parts.
+        incentive = ledger.task("heart").record.spec.incentive
+        part = (incentive.reward_per_round - sum(earned.values())) // 4
+        assert part > 0
+        assert ledger.balance_of(f"org:{MSPS[0]}") == 1_000_000_000 + earned[f"org:{MSPS[0]}"] + part
+        assert ledger.balance_of(f"org:{MSPS[3]}") == 950_000_000 + part
         assert ledger.balance_of("insurance:heart") == 1
-        # What nobody earned is burnt.
-        assert ledger.total_supply() == 4_000_000_000 - 50_000_000 + sum(earned.values())
+        # What was slashed is burnt.
+        assert ledger.total_supply() == 4_000_000_000 - 50_000_000 + sum(earned.values()) + 4 * part
 
 
 def test_a_validator_registers_while_its_organisation_is_paid(folder: NetworkFolder, governors: list[Client]) -> None:

@@ -144,7 +144,7 @@ def test_a_certificate_of_another_ca_is_refused(as_profile, tmp_path):
     stranger = DevelopmentAuthority.open(tmp_path / "ca", "ClevelandMSP")
     said = as_profile("task", "list", **issued(tmp_path, stranger))
     assert said.exit_code == 2
-    assert "no CA of that organisation signed it" in said.err
+    assert "was not issued by a CA of that organisation" in said.err
     assert said.out == ""
 
 

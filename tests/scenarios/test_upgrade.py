@@ -77,7 +77,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["git", "archive", COMMIT, *SOURCES], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE
     ).stdout
     with tarfile.open(fileobj=BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
     return folder
 
 
