@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from fedledger_chaincode.messages.records import DisputeRecord
+
 Vote = Literal["confirms", "denies"]
 """An accused validator's disclosed share is the committed one and yields what it told; or not, or it is not there."""
 
@@ -25,3 +27,8 @@ def ruling_of(votes: Mapping[str, Vote], quorum: int, tolerated_faults: int) -> 
     if sum(1 for vote in votes.values() if vote == "denies") >= quorum:
         return "denies"
     return None
+
+
+def liars_in(dispute: DisputeRecord) -> set[str]:
+    """Validators that are convicted so far."""
+    return {each.validator for each in dispute.accusations if each.ruling == "denies"}

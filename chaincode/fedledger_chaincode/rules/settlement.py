@@ -17,7 +17,7 @@ from fedledger_chaincode.messages.records import (
     Verdict,
 )
 from fedledger_chaincode.messages.round import Attestation
-from fedledger_chaincode.messages.task import AggregationSpec, ReputationSpec, RobustnessSpec, TaskSpec
+from fedledger_chaincode.messages.task import AggregationSpec, IncentiveSpec, ReputationSpec, RobustnessSpec, TaskSpec
 from fedledger_chaincode.rules.readers import Ballot, Reading, choose_readers
 from fedledger_chaincode.rules.reputation import score_of, terms_of
 from fedledger_chaincode.rules.trust import LEVELS, agreement, round_thresholds, trust_by_reputation, trust_level
@@ -338,3 +338,10 @@ def _settled(
 
 def _bounded(value: int | None) -> int | None:
     return None if value is None else max(-MICRO, min(MICRO, value))
+
+
+def faults_of(incentive: IncentiveSpec, settlement: SettlementRecord) -> list[tuple[str, int]]:
+    """Everybody of whom a settlement proves a fault, and the part of the stake that it costs, in micro-units."""
+    rates = {"refused: equivocation": incentive.slashing_equivocation, "refused: norm": incentive.slashing_norm}
+    faults = [(update.participant, rates[update.verdict]) for update in settlement.updates if update.proven]
+    return faults + [(msp, incentive.slashing_validator) for msp in settlement.convicted]

@@ -6,7 +6,7 @@ deadline, for a ruling always comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 
 from fedledger_chaincode.errors import ContractError
 from fedledger_chaincode.messages.records import (
@@ -22,7 +22,8 @@ from fedledger_chaincode.messages.records import (
 )
 from fedledger_chaincode.messages.round import DealingVote, DealingVotes, DisclosedShare, Disclosure
 from fedledger_chaincode.rules.dealing import plaintext_bytes
-from fedledger_chaincode.rules.disputes import Vote, ruling_of
+from fedledger_chaincode.rules.disputes import Vote, liars_in, ruling_of
+from fedledger_chaincode.rules.settlement import faults_of
 from fedledger_chaincode.state import disclosure_key, dispute_key, docket_key, model_key, settlement_key, votes_key
 from fedledger_chaincode.transactions.context import Context, check_size, reply
 from fedledger_chaincode.transactions.treasury import release_stakes, slash, take_back_duty
@@ -154,51 +155,41 @@ def _rule(context: Context, record: TaskRecord, number: int, dispute: DisputeRec
         accusations.append(each)
     if not new:
         return []
-    before = ruled_liars(context, task, number)
-    context.state.put(dispute_key(task, number), DisputeRecord(accusations=tuple(accusations)))
+    after = DisputeRecord(accusations=tuple(accusations))
+    context.state.put(dispute_key(task, number), after)
     closed = {(number, each.participant, each.validator) for each in new}
     docket = docket_of(context, task)
     pending = tuple(each for each in docket.pending if (each.round, each.participant, each.validator) not in closed)
     docket = docket.model_copy(update={"pending": pending})
     context.state.put(docket_key(task), docket)
     faults = _faults(record, accusations) - _faults(record, dispute.accusations)
-    charged = charged_in(context, record, number)
+    settlement = context.state.get(SettlementRecord, settlement_key(task, number), f"settlement of round {number}")
+    model = _model_of(context, task, number)
+    charged = {owner for owner, rate in faults_of(record.spec.incentive, settlement) if rate}
+    if model is not None and record.spec.incentive.slashing_validator:
+        charged.update(model.liars)
     slash(context, record, sorted((owner, rate) for owner, rate in faults if owner not in charged))
-    _take_back(context, record, number, ruled_liars(context, task, number) - before)
+    if model is not None:
+        liars = liars_in(after) - liars_in(dispute)
+        take_back_duty(context, record, [msp for msp in model.dutiful if msp in liars])
     if record.state != "active":
         parties = {party for each in new for party in (each.participant, each.validator)}
         release_stakes(context, record, sorted(party for party in parties if not docket.holds(party)))
     return [each.model_dump(mode="json") for each in new]
 
 
-def _take_back(context: Context, record: TaskRecord, number: int, liars: Set[str]) -> None:
-    """Of stakes, what validators were paid for the round in which they have now been found to have lied."""
-    round_record = context.round(record.spec.task, number)
-    if liars and round_record.state == "finalised":
-        key = model_key(record.spec.task, round_record.base_version + 1)
-        model = context.state.get(ModelRecord, key, f"model of round {number}")
-        take_back_duty(context, record, [msp for msp in model.dutiful if msp in liars])
-
-
-def charged_in(context: Context, record: TaskRecord, number: int) -> set[str]:
-    """Whose stake a round has cost by its settlement or its model: nobody's is cut twice for one round."""
-    incentive, task = record.spec.incentive, record.spec.task
-    settlement = context.state.get(SettlementRecord, settlement_key(task, number), f"settlement of round {number}")
-    rates = {"refused: equivocation": incentive.slashing_equivocation, "refused: norm": incentive.slashing_norm}
-    charged = {each.participant for each in settlement.updates if each.proven and rates[each.verdict]}
-    round_record = context.round(task, number)
-    if not incentive.slashing_validator:
-        return charged
-    charged.update(settlement.convicted)
-    if round_record.state == "finalised":
-        charged.update(context.state.get(ModelRecord, model_key(task, round_record.base_version + 1), "model").liars)
-    return charged
+def _model_of(context: Context, task: str, number: int) -> ModelRecord | None:
+    """The model of a round, when it is finalised."""
+    record = context.round(task, number)
+    if record.state != "finalised":
+        return None
+    return context.state.get(ModelRecord, model_key(task, record.base_version + 1), f"model of round {number}")
 
 
 def ruled_liars(context: Context, task: str, number: int) -> set[str]:
     """Validators that a dispute about a round has convicted so far."""
     dispute = context.state.find_one(DisputeRecord, dispute_key(task, number))
-    return set() if dispute is None else {each.validator for each in dispute.accusations if each.ruling == "denies"}
+    return set() if dispute is None else liars_in(dispute)
 
 
 def _faults(record: TaskRecord, accusations: Iterable[AccusationRecord]) -> set[tuple[str, int]]:

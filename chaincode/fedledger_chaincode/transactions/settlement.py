@@ -36,7 +36,7 @@ from fedledger_chaincode.rules.dealing import aggregate_bytes
 from fedledger_chaincode.rules.finalisation import agreed_report, dutiful_validators, inherited_purposes, new_model
 from fedledger_chaincode.rules.references import chosen, with_faults
 from fedledger_chaincode.rules.reputation import updated_standing
-from fedledger_chaincode.rules.settlement import settle
+from fedledger_chaincode.rules.settlement import faults_of, settle
 from fedledger_chaincode.rules.transitions import check_round, check_task
 from fedledger_chaincode.state import (
     aggregate_key,
@@ -142,7 +142,7 @@ def settle_round(context: Context, task: str, number: int) -> bytes:
     settlement = _scored(context, record, settled.record, number)
     settlement = settlement.model_copy(update={"reference_by": _reference_by(context, spec, number)})
     context.state.put(settlement_key(task, number), settlement)
-    _slash(context, record, settlement)
+    slash(context, record, faults_of(spec.incentive, settlement))
     open_dispute(context, record, number, settlement)
     _count_reference_faults(context, spec, number, attestations)
     clock = clock_after(round_record.clock, spec, attested)
@@ -217,18 +217,6 @@ def _scored(context: Context, record: TaskRecord, settlement: SettlementRecord, 
         )
         updates.append(update.model_copy(update={"reputation": change}))
     return settlement.model_copy(update={"updates": tuple(updates)})
-
-
-def _slash(context: Context, record: TaskRecord, settlement: SettlementRecord) -> None:
-    """Move part of the stake of everybody with a proven fault to the task's insurance."""
-    incentive = record.spec.incentive
-    rates = {
-        "refused: equivocation": incentive.slashing_equivocation,
-        "refused: norm": incentive.slashing_norm,
-    }
-    faults = [(update.participant, rates[update.verdict]) for update in settlement.updates if update.proven]
-    faults += [(msp, incentive.slashing_validator) for msp in settlement.convicted]
-    slash(context, record, faults)
 
 
 def _slash_liars(context: Context, record: TaskRecord, settlement: SettlementRecord, model: ModelRecord) -> None:
