@@ -41,6 +41,7 @@ from fedledger.gateway.read_write_sets import (
     Write,
     parse_read_write_sets,
 )
+from fedledger.gateway.wire import varint
 
 __all__ = [
     "BlockSignature",
@@ -199,7 +200,7 @@ def commit_hash(codes: Sequence[int], updates: bytes, previous_commit_hash: byte
     ``codes`` are the block's validation codes, ``updates`` is from ``state_updates_bytes``. Block 0 has no commit
     hash, so for block 1 the previous one is empty (``kv_ledger.go``, ``addBlockCommitHash``).
     """
-    return hashlib.sha256(_varint(len(codes)) + bytes(codes) + updates + previous_commit_hash).digest()
+    return hashlib.sha256(varint(len(codes)) + bytes(codes) + updates + previous_commit_hash).digest()
 
 
 def state_updates_bytes(updates: Iterable[StateUpdate]) -> bytes:
@@ -283,13 +284,4 @@ def _der(tag: int, content: bytes) -> bytes:
 def _field(number: int, content: bytes) -> bytes:
     # proto3 leaves out a field that has its default value; within the repeated field 1 of the outer message
     # no entry is ever empty, since a version has at least two bytes.
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content if content else b""
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    return bytes([number << 3 | 2]) + varint(len(content)) + content if content else b""

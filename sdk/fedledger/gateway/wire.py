@@ -41,14 +41,14 @@ def _plain(kind: Any, content: bytes) -> bytes:
         field = kind.fields_by_number.get(number)
         if field is None:
             continue
-        made += _varint(number << 3 | wire)
+        made += varint(number << 3 | wire)
         if wire == _VARINT:
-            made += _varint(int(value))
+            made += varint(int(value))
         elif wire == _BYTES:
             held = bytes(value)
             if field.type == FieldDescriptor.TYPE_MESSAGE:
                 held = _plain(field.message_type, held)
-            made += _varint(len(held)) + held
+            made += varint(len(held)) + held
         else:
             made += value
     return bytes(made)
@@ -131,7 +131,8 @@ def _number(content: bytes, place: int) -> tuple[int, int]:
     raise DecodeError("a number is too long")
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A number in base 128, lowest digits first (Protocol Buffers, *Encoding*)."""
     octets = bytearray()
     while number > 0x7F:
         octets.append(number & 0x7F | 0x80)
