@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import structlog
 
@@ -256,16 +257,17 @@ class Participant:
         if view.head is None:
             return
         version = view.head.version
-        model = self._model(view, version)
+        model = cache(partial(self._model, view, version))
         report = self._evaluation(view.record.spec, version, model) if self.reports else None
         if report is not None:
             self.ledger.report_evaluation(report)
         if self.on_evaluation is not None and len(self.data.test):
-            self.on_evaluation(version, evaluate(self.definition, model, self.data.test))
+            self.on_evaluation(version, evaluate(self.definition, model(), self.data.test))
         self._evaluated = version
 
-    def _evaluation(self, spec: TaskSpec, version: int, model: bytes) -> EvaluationReport | None:
-        """What the agreement lets it tell of a version, the same after a restart: noise is drawn once."""
+    def _evaluation(self, spec: TaskSpec, version: int, model: Callable[[], bytes]) -> EvaluationReport | None:
+        """What the agreement lets it tell of a version, the same after a restart: noise is drawn once. The model is
+        fetched when something is to be told of it."""
         kept = self.journal.evaluation(self.task, version)
         if kept is not None:
             return kept.report
@@ -275,7 +277,7 @@ class Participant:
         except ContractError as reason:
             _log.debug("nothing is told of this version", site=self.site, version=version, reason=str(reason))
             return None
-        report = report_of(self.definition.of_organisation(member.msp), spec, version, model, self.data.test)
+        report = report_of(self.definition.of_organisation(member.msp), spec, version, model(), self.data.test)
         self.journal.keep_evaluation(self.task, version, report)
         return report
 
