@@ -55,12 +55,7 @@ def test_a_round_is_finalised_while_everybody_that_it_pays_is_paid(
 ) -> None:
     incentive = {"slashing_validator": 500_000}
     with consortium(folder.profiles, task_spec(incentive=incentive, training={"rounds": 1})) as members:
-        members.propose()
-        for msp in MSPS:
-            members.approve(msp)
-        for msp in MSPS:
-            members.register(msp)
-            members.join(msp)
+        members.begin()
         members.open(1)
         for msp in MSPS:
             members.submit(msp, 1)

@@ -19,7 +19,7 @@ from fedledger.secure_aggregation import PreparedUpdate
 from fedledger_chaincode.contract import Contract
 from fedledger_chaincode.messages.records import ModelRecord
 from tests.attacks.conftest import ORGANISATIONS, training_free_spec
-from tests.embedded.clients import CHAINCODE, CHANNEL, MSPS, NAMES, Client
+from tests.embedded.clients import CHAINCODE, CHANNEL, NAMES, Client
 from tests.embedded.processes import within_patience
 from tests.fabric.ledger import consortium, failures
 from tests.scenarios.agents import agreed, attesting, process_of, refused_updates, working
@@ -77,12 +77,7 @@ def test_an_event_tells_its_task(governor: Client) -> None:
 
 def test_two_rounds_of_a_task_from_proposal_to_the_last_model(engine: Engine) -> None:
     with consortium(engine.profiles, task_spec(task=new_task())) as members:
-        members.propose()
-        for msp in MSPS:
-            members.approve(msp)
-        for msp in MSPS:
-            members.register(msp)
-            members.join(msp)
+        members.begin()
         first = ModelRecord.decode(members.through(1))
         second = ModelRecord.decode(members.through(2))
         view = members.view()

@@ -141,12 +141,7 @@ def test_its_open_round_does_not_go_on_and_its_task_is_ended_with_all_stakes_giv
 def test_a_task_of_the_present_version_runs_beside_it(upgraded: Upgraded) -> None:
     members = upgraded.members
     members.spec = task_spec(task="lungs", **TERMS)
-    members.propose()
-    for msp in MSPS:
-        members.approve(msp)
-    for msp in MSPS:
-        members.register(msp)
-        members.join(msp)
+    members.begin()
     model = ModelRecord.decode(members.through(1))
     assert model.version == 1
     assert upgraded.ledger.task("lungs").record.spec.protocol == 2

@@ -108,12 +108,7 @@ def founded(
     members.store = store
     members.keep(first)
     members.files.append(first)
-    members.propose()
-    for msp in MSPS:
-        members.approve(msp)
-    for msp in MSPS:
-        members.register(msp)
-        members.join(msp)
+    members.begin()
     for number in range(1, rounds + 1):
         members.through(number)
     return members

@@ -290,13 +290,17 @@ class Consortium:
     def active(cls, spec: TaskSpec | None = None, ledger: Ledger | None = None) -> Consortium:
         """Approved by all, all validators registered, all participants joined."""
         consortium = cls.founded(spec, ledger)
-        consortium.propose()
-        for msp in consortium.msps:
-            consortium.approve(msp)
-        for msp in consortium.msps:
-            consortium.register(msp)
-            consortium.join(msp)
+        consortium.begin()
         return consortium
+
+    def begin(self) -> None:
+        """Propose the task; all approve it, all validators register, all participants join."""
+        self.propose()
+        for msp in self.msps:
+            self.approve(msp)
+        for msp in self.msps:
+            self.register(msp)
+            self.join(msp)
 
     @property
     def task(self) -> str:

@@ -200,12 +200,7 @@ class GrowingLedger(Ledger):
 def test_no_transaction_of_a_whole_task_loses_what_it_does_not_know() -> None:
     consortium = Consortium.founded(task_spec())
     consortium.ledger = GrowingLedger()
-    consortium.propose()
-    for msp in MSPS:
-        consortium.approve(msp)
-    for msp in MSPS:
-        consortium.register(msp)
-        consortium.join(msp)
+    consortium.begin()
     for number in (1, 2):
         consortium.through(number)
     assert consortium.view().record.state == "completed"

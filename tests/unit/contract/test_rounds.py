@@ -339,12 +339,7 @@ def test_bytes_that_are_not_the_canonical_encoding_are_refused() -> None:
 def test_every_key_type_of_fabric_can_sign_a_manifest(key_type: KeyType) -> None:
     consortium = Consortium.founded()
     consortium.participants[MSPS[0]] = consortium.ledger.actor(MSPS[0], "participant", key_type=key_type)
-    consortium.propose()
-    for msp in MSPS:
-        consortium.approve(msp)
-    for msp in MSPS:
-        consortium.register(msp)
-        consortium.join(msp)
+    consortium.begin()
     consortium.open(1)
     consortium.submit(MSPS[0], 1)
     assert len(consortium.round(1).updates) == 1
