@@ -16,6 +16,7 @@ from fedledger.gateway import CommitError, Contract, EndorseError, GatewayError,
 from fedledger.gateway.blocks import recorded_commit_hash
 from fedledger.identity.msp import serialize_identity
 from fedledger.identity.profile import FurtherGateway, load_profile
+from fedledger.ledger.client import lost_a_race
 from fedledger_chaincode.messages.base import Value
 from fedledger_chaincode.messages.task import TaskSpec
 from fedledger_network.fabric import FabricNetwork
@@ -69,7 +70,7 @@ def repeated(submission: Callable[[], ResultT], attempts: int = 8) -> ResultT:
         try:
             return submission()
         except (CommitError, EndorseError) as error:
-            if attempt + 1 == attempts or not (isinstance(error, CommitError) or "do not match" in str(error)):
+            if attempt + 1 == attempts or not (isinstance(error, CommitError) or lost_a_race(error)):
                 raise
         time.sleep(0.05 * 2**attempt)
     raise AssertionError("unreachable")

@@ -346,7 +346,7 @@ class TaskLedger:
             try:
                 return self._contract.submit_transaction(function, *encoded)
             except (EndorseError, CommitError) as error:
-                if attempt + 1 == ATTEMPTS or not _lost_a_race(error):
+                if attempt + 1 == ATTEMPTS or not lost_a_race(error):
                     raise _refusal(error) from error
             # Rivals that wait equally long meet again: the pause is random, which no security rests on.
             time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))
@@ -357,7 +357,8 @@ def _encoded(arguments: Sequence[Argument]) -> list[bytes]:
     return [argument.canonical() if isinstance(argument, Value) else str(argument).encode() for argument in arguments]
 
 
-def _lost_a_race(error: GatewayError) -> bool:
+def lost_a_race(error: GatewayError) -> bool:
+    """Whether the same submission may well succeed when it is made again: nothing was wrong with it."""
     if isinstance(error, CommitError):
         return error.code in _RACES
     if error.contract_error is not None:
